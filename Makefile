@@ -1,0 +1,38 @@
+# Everything runs in .venv, which is made when it is missing. `make help` lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint build clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## score the embedded model on the rendered scenes and print the table
+	$(BIN)/python -m tempo_tasks demo
+
+test: $(STAMP) ## run the fast tests
+	$(BIN)/python -m pytest
+
+lint: $(STAMP) ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict tempo_tasks tempo_attn _tempo_lalm_autoload.py
+
+build: $(STAMP) ## build the source distribution, and the wheel from it, into dist/
+	$(BIN)/python -m build
+
+clean: ## remove .venv and what was built
+	rm -rf .venv build dist
+
+# The interpreter is checked first: pip's own message for a too old one is hard to read.
+# torch comes alone and first, at the version in constraints.txt, so that nothing else can choose it.
+$(STAMP): pyproject.toml constraints.txt tempo_lalm.pth tempo_lalm.start
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) \
+	    else "Python 3.10 or later is needed, this is %s: make PYTHON=python3.12 ..." % sys.version)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv (some minutes the first time) ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $(STAMP)

@@ -1,0 +1,74 @@
+"""Errors of `tempo_tasks`: one root; each also inherits the built-in it refines."""
+
+from __future__ import annotations
+
+from tempo_attn.errors import TempoError
+
+__all__ = [
+    "AudioNotFoundError",
+    "BadClipsError",
+    "DataUnavailableError",
+    "DataVersionError",
+    "EmptyAudioError",
+    "EventError",
+    "LongAudioError",
+    "MissingCaptionError",
+    "NonFiniteAudioError",
+    "QuestionError",
+    "TaskFilesMissingError",
+    "TempoError",
+    "UnreadableAudioError",
+    "UnsupportedAudioError",
+]
+
+
+class EventError(TempoError, ValueError):
+    """An event or a clip that cannot be: an empty label, an interval that ends before it starts."""
+
+
+class QuestionError(TempoError, ValueError):
+    """Questions cannot be built from what was given, or a question row is malformed."""
+
+
+class MissingCaptionError(TempoError, ValueError):
+    """A caption condition (CQA, ACQA) was asked for and a clip has no caption."""
+
+
+class DataUnavailableError(TempoError, FileNotFoundError):
+    """The benchmark's data cannot be had; the message says how to get them."""
+
+
+class DataVersionError(TempoError, ValueError):
+    """Data of another layout or version than this release reads."""
+
+
+class AudioNotFoundError(TempoError, FileNotFoundError):
+    """An audio file that a question names does not exist."""
+
+
+class UnreadableAudioError(TempoError, ValueError):
+    """An audio file that is truncated, corrupt, changed since it was indexed, or no audio."""
+
+
+class EmptyAudioError(TempoError, ValueError):
+    """An audio file with zero samples."""
+
+
+class NonFiniteAudioError(TempoError, ValueError):
+    """An audio file with NaN or infinite samples."""
+
+
+class UnsupportedAudioError(TempoError, ValueError):
+    """More channels or a higher sampling rate than recordings of sound events have."""
+
+
+class LongAudioError(TempoError, ValueError):
+    """A clip longer than the model can hear; it is never cut silently."""
+
+
+class BadClipsError(TempoError, ValueError):
+    """Several clips cannot be used; the message lists every one of them."""
+
+
+class TaskFilesMissingError(TempoError, FileNotFoundError):
+    """The task YAML files are not where an installation has them."""

@@ -1,0 +1,122 @@
+"""Scenes: events placed in ten seconds, with overlaps, repeats, levels and background noise.
+
+A scene is drawn from its name alone (`tempo-synth-<version>/<split>/<number>`), so splits are
+disjoint by seed and any scene can be rendered without the others. Placement does not look at the
+label: no label is more often first, last or longest, so knowing labels alone is worth nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import soundfile
+
+from tempo_tasks.events import Clip, Event, Interval
+from tempo_tasks.questions import Kind, right_event
+from tempo_tasks.sources.synth.sounds import LABELS, RATE, Wave, synthesise
+
+SCENE_SECONDS = 10.0
+SCENE_VERSION = "1"  # raise it with ANY change to what is drawn or rendered
+MARGIN = 1.0  # seconds; every scene has a right answer to all three questions at this margin
+
+_N_EVENTS = (3, 4, 5)
+_GRID = 0.01  # seconds: intervals are whole centiseconds, so they survive any text format
+_SHORTEST, _LONGEST = 0.6, 5.0  # seconds of one interval
+_GAP = 0.3  # seconds between two intervals of one event
+_LEVEL_DB = (-18.0, 0.0)  # of an event, relative to the loudest possible
+_BACKGROUND_DB = (-38.0, -22.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What happens in a rendered clip.
+
+    Attributes:
+        name: What it was drawn from.
+        clip: Events with exact intervals (seconds).
+        levels: Level of each event of `clip.events`, in dB.
+        background: Level of the background noise, in dB.
+    """
+
+    name: str
+    clip: Clip
+    levels: tuple[float, ...]
+    background: float
+
+
+def seeded(name: str) -> np.random.RandomState:
+    """Return a random state drawn from a name (NumPy freezes RandomState's stream)."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return np.random.RandomState(np.frombuffer(digest, dtype="<u4").astype(np.uint32))
+
+
+def scene_name(split: str, number: int) -> str:
+    """Return the name of scene `number` of a split."""
+    return f"tempo-synth-{SCENE_VERSION}/{split}/{number:05d}"
+
+
+def draw_scene(name: str) -> Scene:
+    """Draw the scene of that name: 3-5 events with a right answer for EO, LO and LD."""
+    rng = seeded(name)
+    while True:
+        count = int(rng.choice(_N_EVENTS))
+        labels = [LABELS[i] for i in rng.permutation(len(LABELS))[:count]]
+        clip = Clip(name, tuple(Event(label, _draw_intervals(rng)) for label in labels))
+        levels = tuple(float(rng.uniform(*_LEVEL_DB)) for _ in clip.events)
+        background = float(rng.uniform(*_BACKGROUND_DB))
+        if all(right_event(clip, kind, MARGIN) for kind in Kind):
+            return Scene(name, clip, levels, background)
+
+
+def _draw_intervals(rng: np.random.RandomState) -> tuple[Interval, ...]:
+    """Draw one to three disjoint intervals of an event."""
+    wanted = int(rng.choice([1, 1, 1, 2, 2, 3]))
+    steps = round(SCENE_SECONDS / _GRID)
+    chosen: list[tuple[int, int]] = []
+    for _ in range(wanted):
+        length = np.exp(rng.uniform(np.log(_SHORTEST), np.log(_LONGEST)))
+        if wanted > 1:
+            length = max(_SHORTEST, length / wanted)
+        size = round(length / _GRID)
+        start = int(rng.randint(0, steps - size + 1))
+        gap = round(_GAP / _GRID)
+        if all(start >= end + gap or start + size + gap <= begin for begin, end in chosen):
+            chosen.append((start, start + size))
+    return tuple(
+        (round(begin * _GRID, 2), round(end * _GRID, 2)) for begin, end in sorted(chosen)
+    )
+
+
+def render(scene: Scene) -> Wave:
+    """Render a scene.
+
+    Returns:
+        Mono waveform at 16 kHz, (samples,), within [-1, 1].
+    """
+    rng = seeded(scene.name + "/audio")
+    mix = _background(rng) * 10 ** (scene.background / 20)
+    for event, level in zip(scene.clip.events, scene.levels, strict=True):
+        for start, end in event.intervals:
+            first, last = round(start * RATE), round(end * RATE)
+            mix[first:last] += synthesise(event.label, last - first, rng) * 10 ** (level / 20)
+    return np.asarray(0.5 * mix / np.abs(mix).max())
+
+
+def _background(rng: np.random.RandomState) -> Wave:
+    """Pink-like noise at RMS 1: white noise weighted by 1/sqrt(frequency)."""
+    n = int(SCENE_SECONDS * RATE)
+    spectrum = np.fft.rfft(rng.standard_normal(n))
+    weights = 1 / np.sqrt(np.maximum(np.arange(spectrum.size), 30))
+    noise = np.fft.irfft(spectrum * weights, n)
+    return np.asarray(noise / np.sqrt((noise**2).mean()))
+
+
+def wav_bytes(wave: Wave) -> bytes:
+    """Encode a waveform as 16-bit PCM WAV."""
+    pcm = np.round(np.clip(wave, -1, 1) * 32767).astype(np.int16)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, pcm, RATE, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()

@@ -1,0 +1,91 @@
+"""Training scenes as log-mel features, rendered once into the cache.
+
+The split is named "train": a scene is drawn from its split's name, so none of these is a scene of
+the test set.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tqdm import tqdm
+
+from tempo_tasks.cache import cache_dir
+from tempo_tasks.sources.synth.caption import weak_caption
+from tempo_tasks.sources.synth.scene import SCENE_VERSION, draw_scene, render, scene_name
+from tempo_tasks.sources.synth.sounds import LABELS
+from tempo_tasks.tiny.build import build_processor
+
+SPLIT = "train"
+CAPTION_VARIANTS = 4
+_CHUNK = 64
+Mels = npt.NDArray[np.float16]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Scenes with everything the losses need.
+
+    Attributes:
+        clips: The scenes' clips.
+        captions: Of each clip, several weak captions.
+        mels: (scenes, mel bands, frames) log-mel features.
+    """
+
+    clips: list
+    captions: list[list[str]]
+    mels: Mels
+
+    def activity(self, index: int, frames: int, seconds: float) -> npt.NDArray[np.float32]:
+        """Return which event sounds when: (frames, labels), each frame's covered share."""
+        grid = np.zeros((frames, len(LABELS)), dtype=np.float32)
+        edges = np.linspace(0, seconds, frames + 1)
+        for event in self.clips[index].events:
+            column = LABELS.index(event.label)
+            for start, end in event.intervals:
+                overlap = np.minimum(edges[1:], end) - np.maximum(edges[:-1], start)
+                grid[:, column] += np.clip(overlap, 0, None) * frames / seconds
+        return grid
+
+
+def load_training_set(scenes: int, *, workers: int | None = None) -> TrainingSet:
+    """Draw `scenes` training scenes; render their features on first use."""
+    drawn = [
+        draw_scene(scene_name(SPLIT, number)).clip
+        for number in tqdm(range(scenes), desc="drawing scenes")
+    ]
+    captions = [[weak_caption(clip, v) for v in range(CAPTION_VARIANTS)] for clip in drawn]
+    path = cache_dir() / f"tiny-train-scenes{SCENE_VERSION}-{scenes}.npy"
+    if not path.exists():
+        _render_all(scenes, path, workers or os.cpu_count() or 1)
+    return TrainingSet(drawn, captions, np.load(path, mmap_mode="r"))
+
+
+def _render_all(scenes: int, path: Path, workers: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    chunks = [range(i, min(i + _CHUNK, scenes)) for i in range(0, scenes, _CHUNK)]
+    with ProcessPoolExecutor(workers) as pool:
+        parts = list(
+            tqdm(pool.map(_render_chunk, chunks), total=len(chunks), desc="rendering scenes")
+        )
+    partial = path.with_suffix(f".{os.getpid()}.npy")
+    np.save(partial, np.concatenate(parts))
+    partial.replace(path)
+
+
+def _render_chunk(numbers: range) -> Mels:
+    torch.set_num_threads(1)
+    extractor = build_processor().feature_extractor
+    waves = [render(draw_scene(scene_name(SPLIT, number))) for number in numbers]
+    # 16-bit PCM, as the test set's files are.
+    waves = [np.round(wave * 32767).astype(np.float32) / 32768 for wave in waves]
+    features = extractor(
+        waves, sampling_rate=extractor.sampling_rate, return_tensors="np", padding="max_length"
+    )
+    return np.asarray(features["input_features"], dtype=np.float16)

@@ -162,8 +162,8 @@ def _served_upstream(group: str, name: str, modules: "Sequence[str]") -> bool:
     """Whether the harness reads the entry-point group `group` itself and will find `name` in it.
 
     It reads it if its own code (not its comments) has the group's name as a constant and calls
-    `entry_points`. That is not enough for us to leave: the entry point must be installed and lead
-    somewhere (the task folder does not in an editable install, where it lies outside the package).
+    `entry_points`. That is not enough for us to leave: the entry point must be installed, and that
+    of the tasks, a folder, must lead somewhere (in an editable install it lies elsewhere).
     """
     constants: set[object] = set()
     names: set[str] = set()
@@ -177,7 +177,7 @@ def _served_upstream(group: str, name: str, modules: "Sequence[str]") -> bool:
     from importlib.util import find_spec
 
     found = entry_points(group=group, name=name)
-    return any(find_spec(entry.value.partition(":")[0]) is not None for entry in found)
+    return any(":" in entry.value or find_spec(entry.value) is not None for entry in found)
 
 
 def _code_objects(module: str) -> "Iterator[CodeType]":

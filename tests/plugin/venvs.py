@@ -81,8 +81,9 @@ def make_env(root: Path) -> Env:
     venv.create(root / "env", with_pip=False, symlinks=True)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     env = Env(root / "env", root / "env" / "lib" / version / "site-packages")
-    links = root / "dependencies"
-    links.mkdir()
+    # The name matters: dill takes code outside a "site-packages" for the user's and pickles it all.
+    links = root / "dependencies" / "site-packages"
+    links.mkdir(parents=True)
     ours = _our_entries()
     for entry in (e for site in _sites() for e in site.iterdir()):
         link = links / entry.name

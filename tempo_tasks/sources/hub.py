@@ -1,0 +1,96 @@
+"""The released benchmark (arXiv 2606.17417): from the Hub, or from a folder in its layout."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tempo_tasks.errors import DataUnavailableError
+from tempo_tasks.questions import Kind
+from tempo_tasks.sources.base import QuestionSet
+from tempo_tasks.sources.local import find_tables
+from tempo_tasks.sources.released import choose_tables, read_questions
+
+RELEASED_REPO = "gamma-lab-umd/temporal-lalm"
+
+
+def load_released(
+    kind: Kind, *, data: str | None = None, revision: str | None = None, split: str | None = None
+) -> QuestionSet:
+    """Return one kind's questions of the released benchmark.
+
+    What is read is the one thing named: `data`, else the environment variable `TEMPO_DATA`, else
+    the released Hub data set. Nothing else is tried when it cannot be had.
+
+    Args:
+        kind: EO, LO or LD.
+        data: A local folder or file in the released layout (see `local` and `released`), or the
+            id of a data set on the Hub. A folder of that name comes before the Hub.
+        revision: Branch, tag or commit on the Hub.
+        split: The split to read; default: `test`, else the only one.
+
+    Returns:
+        The set; its name is "<repo>@<commit>" or the folder's name, a clip's id is its filename.
+
+    Raises:
+        DataUnavailableError: There is no such folder, the Hub cannot be reached, or has no such
+            data set or nothing in it.
+        DataVersionError: Another layout or version than this release reads.
+        QuestionError: Rows are malformed.
+        AudioNotFoundError, BadClipsError: Audio files are missing.
+    """
+    source = data or os.environ.get("TEMPO_DATA") or ""
+    local = Path(source).expanduser()
+    if source and local.exists():
+        if revision:
+            raise DataUnavailableError(
+                f"{source} is a local folder and has no revision {revision!r}; leave it out"
+            )
+        path, name = local, local.resolve().name
+    elif source and _is_path(source):
+        raise DataUnavailableError(_advice(f"there is no {local.absolute()}", RELEASED_REPO))
+    else:
+        repo = source or RELEASED_REPO
+        path = _download(repo, revision)
+        name = f"{repo}@{path.name[:12]}"  # the Hub's cache names a snapshot after its commit
+    tables = find_tables(path)
+    if not tables:
+        raise DataUnavailableError(
+            _advice(f"{name} holds no Parquet, CSV or JSON Lines file", RELEASED_REPO)
+        )
+    folder = path.parent if path.is_file() else path
+    return read_questions(choose_tables(tables, kind, split), kind, folder.absolute(), name)
+
+
+def _is_path(source: str) -> bool:
+    """Whether this can only be meant as a path: a Hub id is `name` or `owner/name`."""
+    return source.startswith((".", "/", "~")) or source.count("/") > 1 or os.sep not in "/" + source
+
+
+def _download(repo: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(repo, repo_type="dataset", revision=revision))
+    # Of whatever kind (no network, no such repository, gated, a broken transfer; several libraries'
+    # classes): the data cannot be had, and the way out is the same.
+    except Exception as error:
+        at = f" at revision {revision!r}" if revision else ""
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataUnavailableError(
+            _advice(f"{repo}{at} cannot be downloaded from the Hub ({reason})", repo)
+        ) from error
+
+
+def _advice(problem: str, repo: str) -> str:
+    folder = repo.split("/")[-1]
+    return (
+        f"the released benchmark is not available: {problem}.\n"
+        "What to do, one of:\n"
+        f"  - download it where there is a network:\n"
+        f"      hf download {repo} --repo-type dataset --local-dir {folder}\n"
+        f"    and name the folder: TEMPO_DATA={folder}, or\n"
+        f'      --metadata \'{{"data": "{folder}"}}\'\n'
+        "  - run the offline tasks, rendered scenes that need no data: --tasks tempo_synth\n"
+        "    (tempo_synth_eo_aqa, tempo_synth_lo_aqa, tempo_synth_ld_aqa, ...)"
+    )

@@ -1,0 +1,276 @@
+"""The column layout of the released benchmark: rows in, a checked set of questions out.
+
+A row is one question: audio, filename, question, option_a ... option_d, correct_answer (a letter),
+correct_text, task, and, in data that add it, caption. Nothing is guessed or repaired: rows that
+contradict themselves are listed in one error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tempo_tasks.audio import file_handle
+from tempo_tasks.cache import cache_dir
+from tempo_tasks.errors import (
+    AudioNotFoundError,
+    BadClipsError,
+    DataUnavailableError,
+    DataVersionError,
+    QuestionError,
+    TempoError,
+)
+from tempo_tasks.questions import Kind, Question
+from tempo_tasks.sources.base import QuestionSet
+from tempo_tasks.sources.local import Row, Table
+
+_log = logging.getLogger(__name__)
+
+OPTION_COLUMNS = ("option_a", "option_b", "option_c", "option_d")
+REQUIRED_COLUMNS = ("filename", "question", *OPTION_COLUMNS, "correct_answer", "correct_text")
+OPTIONAL_COLUMNS = ("audio", "task", "caption")
+
+# Values of the `task` column, and names of splits and configurations that hold one kind. The
+# released file has `earliest_start`; all are compared in lower case with `_` for `-` and blanks.
+TASK_NAMES = {
+    "eo": Kind.EO,
+    "earliest_start": Kind.EO,
+    "earliest_onset": Kind.EO,
+    "relative_earliest_start": Kind.EO,
+    "lo": Kind.LO,
+    "latest_end": Kind.LO,
+    "latest_offset": Kind.LO,
+    "relative_latest_end": Kind.LO,
+    "ld": Kind.LD,
+    "longest_duration": Kind.LD,
+    "relative_longest_duration": Kind.LD,
+}
+_LISTED = 20  # offending rows in one message
+
+
+def kind_named(name: object) -> Kind | None:
+    """Return the kind that a task value, a split or a configuration is named after."""
+    return TASK_NAMES.get(str(name).strip().lower().replace("-", "_").replace(" ", "_"))
+
+
+def choose_tables(tables: Sequence[Table], kind: Kind, split: str | None = None) -> list[Table]:
+    """Choose where a kind's questions are read from.
+
+    The split asked for; else `test`; else the only one; else all that are named after the kind.
+    Splits that are named after another kind never count.
+
+    Raises:
+        DataVersionError: No such split, or several and nothing tells which.
+    """
+    named = {table.name: [kind_named(part) for part in table.name.split("/")] for table in tables}
+    mine = [t for t in tables if set(named[t.name]) <= {None, kind}]
+    wanted = [t for t in mine if t.name.split("/")[-1] == (split or "test")]
+    if split is None and not wanted:
+        wanted = mine
+    if not wanted or (len(wanted) > 1 and not all(kind in named[t.name] for t in wanted)):
+        raise DataVersionError(
+            f"which split holds the {kind.value} questions? Found {sorted(named)}, expected "
+            f"{f'the split {split!r}' if split else '`test`, or a single one'}; "
+            'name it with --metadata \'{"split": "..."}\''
+        )
+    return wanted
+
+
+@dataclass
+class _Draft:
+    """Questions, audio and captions gathered so far, and what is wrong with the rows."""
+
+    kind: Kind
+    folder: Path
+    found: list[tuple[str, tuple[str, str, str, str], str]] = field(default_factory=list)
+    audio: dict[str, dict[str, Any]] = field(default_factory=dict)
+    captions: dict[str, str] = field(default_factory=dict)
+    bad_rows: list[str] = field(default_factory=list)
+    bad_clips: dict[str, TempoError] = field(default_factory=dict)
+    wordings: set[str] = field(default_factory=set)
+    seen_kinds: set[Kind] = field(default_factory=set)
+
+    def add(self, row: Row) -> None:
+        """Add a row, or raise QuestionError with what is wrong with it."""
+        kind = self._kind(row)
+        self.seen_kinds.add(kind)
+        if kind is not self.kind:
+            return
+        clip_id = _text(row, "filename")
+        options = tuple(_text(row, column) for column in OPTION_COLUMNS)
+        letter, right = _text(row, "correct_answer"), _text(row, "correct_text")
+        a, b, c, d = options
+        question = Question(clip_id, clip_id, kind, (a, b, c, d), letter)
+        if question.answer_text != right:
+            raise QuestionError(
+                f"{clip_id}: correct_text is {right!r} and option {letter} is "
+                f"{question.answer_text!r}"
+            )
+        if (clip_id, question.options, letter) in self.found:
+            raise QuestionError(f"{clip_id}: the same question stands in an earlier row")
+        caption = str(row.get("caption") or "").strip()
+        if self.captions.setdefault(clip_id, caption) != caption:
+            raise QuestionError(f"{clip_id}: another caption than in an earlier row")
+        try:
+            handle = _audio_handle(row, clip_id, self.folder)
+        except AudioNotFoundError as error:
+            self.bad_clips[clip_id] = error
+            return
+        if self.audio.setdefault(clip_id, handle)["sha256"] != handle["sha256"]:
+            raise QuestionError(f"{clip_id}: another audio than in an earlier row")
+        self.found.append((clip_id, question.options, letter))
+
+    def _kind(self, row: Row) -> Kind:
+        wording = " ".join(_text(row, "question").split())
+        asked = next((kind for kind in Kind if kind.text == wording), None)
+        named = kind_named(row.get("task"))
+        if asked is None and named is not None:
+            # A variant of the sentence is fine as long as it asks for the same thing.
+            keywords = [kind for kind in Kind if kind.keyword in wording.lower()]
+            if keywords == [named]:
+                self.wordings.add(wording)
+                asked = named
+        if asked is None or named not in (None, asked):
+            raise QuestionError(
+                f"task {row.get('task')!r} with the question {wording!r}: expected one of the "
+                f"tasks {sorted(TASK_NAMES)} or one of the questions "
+                f"{[kind.text for kind in Kind]}, and both of one kind"
+            )
+        return asked
+
+    def questions(self) -> Iterator[Question]:
+        """Yield the questions; ids do not depend on the order of the rows."""
+        of_clip: dict[str, list[tuple[Any, str]]] = {}
+        for clip_id, options, letter in sorted(self.found):
+            of_clip.setdefault(clip_id, []).append((options, letter))
+        for clip_id, options, letter in self.found:
+            number = of_clip[clip_id].index((options, letter))
+            name = f"{clip_id}/{self.kind.value}" + (f"/{number}" if number else "")
+            yield Question(name, clip_id, self.kind, options, letter)
+
+
+def read_questions(tables: Iterable[Table], kind: Kind, folder: Path, name: str) -> QuestionSet:
+    """Read one kind's questions, check them, and put embedded audio into the cache.
+
+    Args:
+        tables: Where the rows are.
+        kind: The kind to keep; rows of other kinds are passed over.
+        folder: Where relative audio paths start.
+        name: The set's name.
+
+    Raises:
+        DataVersionError: Columns are missing, or there is no question of the kind.
+        QuestionError: Rows are malformed; all are listed.
+        AudioNotFoundError: The audio of one clip is missing.
+        BadClipsError: That of several; all are listed.
+    """
+    draft = _Draft(kind, folder)
+    for table in tables:
+        for number, row in enumerate(table.rows(), 1):
+            if number == 1:
+                _refuse_other_columns(table, row)
+            try:
+                draft.add(row)
+            except QuestionError as error:
+                draft.bad_rows.append(f"  {table.where}, row {number}: {error}")
+    if draft.bad_rows:
+        more = len(draft.bad_rows) - _LISTED
+        listed = draft.bad_rows[:_LISTED] + ([f"  ... and {more} more"] if more > 0 else [])
+        raise QuestionError(
+            f"{name}: {len(draft.bad_rows)} malformed rows; correct them or get the data again:\n"
+            + "\n".join(listed)
+        )
+    if len(draft.bad_clips) == 1:
+        raise next(iter(draft.bad_clips.values()))
+    if draft.bad_clips:
+        raise BadClipsError(
+            f"{name}: the audio of {len(draft.bad_clips)} clips is missing:\n"
+            + "\n".join(f"  {error}" for error in draft.bad_clips.values())
+        )
+    if not draft.found:
+        raise DataVersionError(
+            f"{name}: no {kind.value} question ({kind.text!r}) among its rows; found are "
+            f"{sorted(kind.value for kind in draft.seen_kinds) or 'no rows at all'}"
+        )
+    if draft.wordings:
+        _log.warning(
+            "%s: asked is the released wording %r instead of %s",
+            *(name, kind.text, sorted(draft.wordings)),
+        )
+    captions = {clip_id: caption for clip_id, caption in draft.captions.items() if caption}
+    return QuestionSet(name, tuple(draft.questions()), draft.audio, captions)
+
+
+def _refuse_other_columns(table: Table, row: Row) -> None:
+    columns = {"filename" if column == "file_name" else column for column in row}
+    missing = [column for column in REQUIRED_COLUMNS if column not in columns]
+    if missing:
+        raise DataVersionError(
+            f"{table.where}: another layout or version of the data: columns {missing} are missing. "
+            f"Found {list(row)}; expected {list(REQUIRED_COLUMNS)} and, optionally, "
+            f"{list(OPTIONAL_COLUMNS)}"
+        )
+
+
+def _text(row: Row, column: str) -> str:
+    value = row.get(column)
+    if value is None and column == "filename":
+        value = row.get("file_name")
+    if not isinstance(value, str) or not value.strip():
+        raise QuestionError(f"{column} is {value!r}, expected text")
+    return value.strip()
+
+
+def _audio_handle(row: Row, clip_id: str, folder: Path) -> dict[str, Any]:
+    """Return the handle of a row's audio: embedded bytes, or a file in or beside the folder."""
+    cell = row.get("audio")
+    content, named = (
+        (cell.get("bytes"), cell.get("path")) if isinstance(cell, Mapping) else (cell, cell)
+    )
+    if isinstance(content, bytes):
+        return store_audio(content, Path(named if isinstance(named, str) else clip_id).suffix)
+    names = [value for value in (named, clip_id) if isinstance(value, str) and value.strip()]
+    for name in names:
+        for place in (folder / name, folder / "audio" / name):
+            if place.is_file():
+                return file_handle(place)
+    raise AudioNotFoundError(
+        f"{clip_id}: no audio in its row, and no file {' or '.join(names)} in {folder} or in its "
+        "audio/ subfolder; get the data again or put the files there"
+    )
+
+
+def store_audio(content: bytes, suffix: str) -> dict[str, Any]:
+    """Put a clip's bytes into the cache, once, and return its handle.
+
+    The file is named after its content and renamed into place, so several processes may do this
+    at once and a killed one leaves nothing half-written under the name.
+
+    Raises:
+        DataUnavailableError: The cache cannot be written.
+    """
+    digest = hashlib.sha256(content).hexdigest()
+    path = (cache_dir() / "audio" / f"{digest}{suffix.lower()}").absolute()
+    try:
+        if not path.is_file() or path.read_bytes() != content:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial:
+                try:
+                    partial.write(content)
+                    partial.close()
+                    os.replace(partial.name, path)
+                except BaseException:
+                    os.unlink(partial.name)
+                    raise
+    except OSError as error:
+        raise DataUnavailableError(
+            f"the clips' audio cannot be written to {path.parent} ({error}); make room, or set "
+            "TEMPO_CACHE to another folder"
+        ) from error
+    return {"path": str(path), "sha256": digest, "silence": False}

@@ -33,6 +33,8 @@ from tempo_tasks.errors import (
 
 Handle = Mapping[str, Any]
 Wave = npt.NDArray[np.float32]
+MAX_CHANNELS = 6
+MAX_RATE = 96_000  # Hz
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ class AudioLimits:
         max_seconds: What the model can hear; None for no bound.
     """
 
-    max_channels: int | None = 6
-    max_rate: int | None = 96_000
+    max_channels: int | None = MAX_CHANNELS
+    max_rate: int | None = MAX_RATE
     min_seconds: float = 0.0
     max_seconds: float | None = None
 

@@ -1,0 +1,128 @@
+"""The task class of every `tempo_*` task: questions under a condition as harness documents.
+
+`dataset_kwargs` in the YAML say what to load; `--metadata` (and so `TEMPO_DATA`) may name other
+data for the released benchmark. What was really loaded is written into the task's metadata, and
+so into the results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import datasets
+from lm_eval.api.task import ConfigurableTask
+
+import tempo_tasks
+from tempo_tasks.conditions import PROMPT_VERSION, Condition, make_prompt
+from tempo_tasks.errors import MissingCaptionError
+from tempo_tasks.questions import Kind
+from tempo_tasks.sources.base import QuestionSet
+
+_FEATURES = datasets.Features(
+    {
+        "id": datasets.Value("string"),
+        "clip": datasets.Value("string"),
+        "kind": datasets.Value("string"),
+        "condition": datasets.Value("string"),
+        "prompt": datasets.Value("string"),
+        "options": datasets.List(datasets.Value("string")),
+        "answer": datasets.Value("string"),
+        "answer_text": datasets.Value("string"),
+        "n_present": datasets.Value("int32"),
+        "audio": datasets.List(
+            {
+                "path": datasets.Value("string"),
+                "sha256": datasets.Value("string"),
+                "silence": datasets.Value("bool"),
+            }
+        ),
+    }
+)
+
+
+class TempoTask(ConfigurableTask):  # type: ignore[misc]
+    """A temporal-question task; configured by its YAML like any other."""
+
+    def __init__(self, config: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        # `class` brought the harness here; the configuration proper has no such field.
+        config = {key: value for key, value in (config or {}).items() if key != "class"}
+        super().__init__(config=config, **kwargs)
+
+    def download(self, dataset_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
+        """Load the questions and lay them out as documents."""
+        settings = dataset_kwargs or {}
+        metadata = self.config.metadata or {}
+        kind, condition = Kind(settings["kind"]), Condition(settings["condition"])
+        questions = load_questions(settings["source"], kind, metadata)
+        self.dataset = datasets.DatasetDict({"test": to_documents(questions, condition)})
+        self.config.metadata = {
+            **metadata,
+            "tempo_version": tempo_tasks.__version__,
+            "data": questions.name,
+            "data_fingerprint": questions.fingerprint,
+            "prompt_version": PROMPT_VERSION,
+        }
+
+
+def load_questions(source: str, kind: Kind, metadata: Mapping[str, Any]) -> QuestionSet:
+    """Load one kind's questions.
+
+    Args:
+        source: "synth" (rendered scenes) or "released" (the published benchmark).
+        kind: EO, LO or LD.
+        metadata: The task's, with what `--metadata` added: `data` and `data_revision` name other
+            data for "released"; `synth_scenes` shortens the test set for quick trials (the name
+            and the fingerprint in the results tell).
+    """
+    if source == "synth":
+        from tempo_tasks.sources.synth.testset import TEST_SCENES, load_synth
+
+        return load_synth(kind, scenes=int(metadata.get("synth_scenes", TEST_SCENES)))
+    if source == "released":
+        from tempo_tasks.sources.hub import load_released
+
+        return load_released(
+            kind, data=metadata.get("data"), revision=metadata.get("data_revision")
+        )
+    raise ValueError(f"unknown source {source!r}; expected 'synth' or 'released'")
+
+
+def to_documents(questions: QuestionSet, condition: Condition) -> datasets.Dataset:
+    """Pose every question under a condition.
+
+    Raises:
+        MissingCaptionError: A caption condition, and clips without caption; lists some.
+    """
+    if condition.has_caption:
+        without = sorted({q.clip_id for q in questions.questions} - set(questions.captions))
+        if without:
+            shown = ", ".join(without[:5]) + (", ..." if len(without) > 5 else "")
+            raise MissingCaptionError(
+                f"{questions.name}: {len(without)} clips have no caption ({shown}), and condition "
+                f"{condition.value} gives the caption. Add a `caption` column to the data, or run "
+                "the aqa and silence tasks"
+            )
+    rows = []
+    for question in questions.questions:
+        prompt = make_prompt(
+            question,
+            condition,
+            audio=questions.audio[question.clip_id],
+            caption=questions.captions.get(question.clip_id),
+        )
+        rows.append(
+            {
+                "id": question.id,
+                "clip": question.clip_id,
+                "kind": question.kind.value,
+                "condition": condition.value,
+                "prompt": prompt.text,
+                "options": list(question.options),
+                "answer": question.answer,
+                "answer_text": question.answer_text,
+                "n_present": question.n_present,
+                "audio": [dict(handle) for handle in prompt.audio],
+            }
+        )
+    return datasets.Dataset.from_list(rows, features=_FEATURES)

@@ -1,0 +1,103 @@
+"""The fixed test set of rendered scenes, in the cache.
+
+400 scenes of the split "test"; each gives one EO, one LO and one LD question. Rendered on first
+use, once for all processes, and checked against its own hashes on every load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from tqdm import tqdm
+
+from tempo_tasks.cache import cache_dir
+from tempo_tasks.questions import Kind, build_questions
+from tempo_tasks.sources.base import QuestionSet
+from tempo_tasks.sources.synth.caption import weak_caption
+from tempo_tasks.sources.synth.scene import (
+    MARGIN,
+    SCENE_VERSION,
+    Scene,
+    draw_scene,
+    render,
+    scene_name,
+    wav_bytes,
+)
+from tempo_tasks.sources.synth.sounds import LABELS
+
+TEST_SPLIT = "test"
+TEST_SCENES = 400
+_INDEX = "index.json"
+
+
+def load_synth(kind: Kind, *, scenes: int = TEST_SCENES) -> QuestionSet:
+    """Return the test questions of one kind, rendering the scenes on first use.
+
+    Args:
+        kind: EO, LO or LD.
+        scenes: How many scenes of the test split; only the default is the benchmark.
+    """
+    drawn = [draw_scene(scene_name(TEST_SPLIT, number)) for number in range(scenes)]
+    clips = [scene.clip for scene in drawn]
+    questions = build_questions(clips, kind, seed=0, margin=MARGIN, labels=LABELS)
+    version = f"tempo-synth-{SCENE_VERSION}"
+    return QuestionSet(
+        name=version if scenes == TEST_SCENES else f"{version}[:{scenes}]",
+        questions=tuple(questions),
+        audio=_audio(scenes),
+        captions={clip.id: weak_caption(clip) for clip in clips},
+    )
+
+
+@lru_cache(maxsize=4)
+def _audio(scenes: int) -> dict[str, dict[str, Any]]:
+    """Return a handle for each scene, from a cache folder that is whole or absent."""
+    drawn = [draw_scene(scene_name(TEST_SPLIT, number)) for number in range(scenes)]
+    folder = cache_dir() / "synth" / f"{SCENE_VERSION}-{TEST_SPLIT}-{scenes}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # A second process waits for the first one's folder instead of rendering its own.
+    with FileLock(f"{folder}.lock"):
+        index = _read_index(folder, drawn)
+        if index is None:
+            _render_folder(drawn, folder)
+            index = _read_index(folder, drawn)
+    assert index is not None, f"{folder} changed while it was being read"
+    return {
+        name: {"path": str(folder / entry["file"]), "sha256": entry["sha256"], "silence": False}
+        for name, entry in index.items()
+    }
+
+
+def _read_index(folder: Path, drawn: list[Scene]) -> dict[str, dict[str, str]] | None:
+    """Return the folder's index, or None where it is absent, incomplete or damaged."""
+    try:
+        index: dict[str, dict[str, str]] = json.loads((folder / _INDEX).read_text())
+        whole = set(index) == {scene.name for scene in drawn} and all(
+            hashlib.sha256((folder / entry["file"]).read_bytes()).hexdigest() == entry["sha256"]
+            for entry in index.values()
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return index if whole else None
+
+
+def _render_folder(drawn: list[Scene], folder: Path) -> None:
+    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    index = {}
+    for number, scene in enumerate(tqdm(drawn, desc="Rendering the tempo_synth test set")):
+        content = wav_bytes(render(scene))
+        name = f"{number:05d}.wav"
+        (partial / name).write_bytes(content)
+        index[scene.name] = {"file": name, "sha256": hashlib.sha256(content).hexdigest()}
+    (partial / _INDEX).write_text(json.dumps(index, indent=1))
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.replace(folder)

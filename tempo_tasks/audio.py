@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import soundfile
-import soxr
+import soxr  # type: ignore[import-untyped]
 from tqdm import tqdm
 
+from tempo_tasks import mp3
 from tempo_tasks.errors import (
     AudioNotFoundError,
     BadClipsError,
@@ -30,6 +31,10 @@ from tempo_tasks.errors import (
     UnreadableAudioError,
     UnsupportedAudioError,
 )
+
+# Those whose truncation can be told; libsndfile reads what is there of any other, without a word.
+_FORMATS = ("WAV", "WAVEX", "FLAC", "MP3", "MPEG", "OGG")
+_EXPECTED = "expected WAV, FLAC, MP3, Ogg Vorbis or Opus"
 
 Handle = Mapping[str, Any]
 Wave = npt.NDArray[np.float32]
@@ -94,21 +99,15 @@ def read_audio(handle: Handle, rate: int, limits: AudioLimits = DEFAULT_LIMITS) 
     expected = handle.get("sha256")
     if expected and _sha256(content) != expected:
         raise UnreadableAudioError(
-            f"{path}: its content changed since it was indexed (SHA-256 {_sha256(content)[:12]}..., "
-            f"expected {expected[:12]}...); restore the file, or index the data anew"
+            f"{path}: its content changed since it was indexed "
+            f"(SHA-256 {_sha256(content)[:12]}..., expected {expected[:12]}...); restore the file, or index the data anew"
         )
     wave, own_rate = _decode(path, content, limits)
     seconds = len(wave) / own_rate
-    if seconds < limits.min_seconds or len(wave) == 0:
+    if seconds < limits.min_seconds or seconds * rate < 1:
         raise EmptyAudioError(
             f"{path}: {len(wave)} samples ({seconds:.3f} s); the model needs at least "
             f"{limits.min_seconds or 1 / rate:.3f} s"
-        )
-    if limits.max_seconds is not None and seconds > limits.max_seconds:
-        raise LongAudioError(
-            f"{path}: {seconds:.2f} s, and the model hears at most {limits.max_seconds:g} s; use a "
-            "model with a longer window, shorter clips, or long_audio=truncate among the model "
-            "arguments (recorded in the results)"
         )
     if own_rate != rate:
         wave = soxr.resample(wave, own_rate, rate, quality="HQ")
@@ -149,6 +148,8 @@ def _read_bytes(path: Path) -> bytes:
         raise AudioNotFoundError(
             f"{path}: no such audio file; check the data folder or download it again"
         ) from None
+    except OSError as error:
+        raise UnreadableAudioError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _sha256(content: bytes) -> str:
@@ -160,19 +161,25 @@ def _decode(path: Path, content: bytes, limits: AudioLimits) -> tuple[Wave, int]
     if not content:
         raise EmptyAudioError(f"{path}: the file is empty; expected audio")
     _refuse_truncated_wav(path, content)
+    content, spare = _whole_mp3(path, content)
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             channels, rate, announced = file.channels, file.samplerate, file.frames
+            if file.format not in _FORMATS:
+                raise UnreadableAudioError(f"{path}: {file.format_info}; {_EXPECTED}")
             _refuse_unusual(path, channels, rate, limits)
+            _refuse_long(path, announced / rate, limits)
             frames = file.read(dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+    except soundfile.LibsndfileError as error:
+        # Not str(error): that holds the address of our buffer.
         raise UnreadableAudioError(
-            f"{path}: cannot be decoded ({error}); expected WAV, FLAC, MP3, Ogg Vorbis or Opus"
+            f"{path}: cannot be decoded ({error.error_string}); {_EXPECTED}"
         ) from None
-    if len(frames) < announced:
+    if len(frames) < announced - spare:
         raise UnreadableAudioError(
             f"{path}: truncated: {len(frames)} of {announced} announced samples; copy it again"
         )
+    _refuse_truncated_ogg(path, content)
     if not np.isfinite(frames).all():
         count = int((~np.isfinite(frames)).sum())
         raise NonFiniteAudioError(f"{path}: {count} samples are NaN or infinite; repair the file")
@@ -180,12 +187,15 @@ def _decode(path: Path, content: bytes, limits: AudioLimits) -> tuple[Wave, int]
 
 
 def _refuse_truncated_wav(path: Path, content: bytes) -> None:
-    # libsndfile reads what is there of a cut WAV file without a word; its data chunk's length tells.
+    # libsndfile reads what is there of a cut file without a word; the data chunk's length tells.
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         return
     place = 12
     while place + 8 <= len(content):
-        name, size = content[place : place + 4], struct.unpack("<I", content[place + 4 : place + 8])[0]
+        name, size = (
+            content[place : place + 4],
+            struct.unpack("<I", content[place + 4 : place + 8])[0],
+        )
         # Writers to a pipe leave 0 or 0xFFFFFFFF: the length is unknown, not wrong.
         if name == b"data":
             there = len(content) - place - 8
@@ -196,6 +206,48 @@ def _refuse_truncated_wav(path: Path, content: bytes) -> None:
             return
         place += 8 + size + size % 2
     raise UnreadableAudioError(f"{path}: truncated: a WAV file without audio data; copy it again")
+
+
+def _refuse_truncated_ogg(path: Path, content: bytes) -> None:
+    # The last page of a stream is marked as such; a cut file ends before it, or within it.
+    if content[:4] != b"OggS":
+        return
+    place = content.rfind(b"OggS")
+    page = content[place:]
+    whole = len(page) >= 27 and len(page) >= 27 + page[26] + sum(page[27 : 27 + page[26]])
+    if not whole or not page[5] & 0x04:
+        raise UnreadableAudioError(
+            f"{path}: truncated: its last Ogg page is missing; copy it again"
+        )
+
+
+def _whole_mp3(path: Path, content: bytes) -> tuple[bytes, int]:
+    """Return an MP3 file with its length in it, and how many samples a decoder may fall short.
+
+    Anything else is returned as it is.
+    """
+    stream = mp3.scan(content)
+    if stream is None:
+        return content, 0
+    # Some encoders count the frame with the header, too.
+    announced = stream.announced or 0
+    if stream.cut or stream.frames < announced - 1:
+        raise UnreadableAudioError(
+            f"{path}: truncated: {stream.frames} whole frames"
+            f"{f' of {announced} announced' if announced else ''}; copy it again"
+        )
+    if stream.announced is None:
+        content = mp3.with_length(content, stream)
+    return content, 3 * mp3.SAMPLES_PER_FRAME
+
+
+def _refuse_long(path: Path, seconds: float, limits: AudioLimits) -> None:
+    if limits.max_seconds is not None and seconds > limits.max_seconds:
+        raise LongAudioError(
+            f"{path}: {seconds:.2f} s, and the model hears at most {limits.max_seconds:g} s; use a "
+            "model with a longer window, shorter clips, or long_audio=truncate among the model "
+            "arguments (recorded in the results)"
+        )
 
 
 def _refuse_unusual(path: Path, channels: int, rate: int, limits: AudioLimits) -> None:

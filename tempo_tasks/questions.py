@@ -186,7 +186,7 @@ def build_questions(
             raise QuestionError(f"two clips have the id {after.id!r}; ids must be unique")
     pool = set(labels) if labels is not None else {name for clip in ordered for name in clip.labels}
 
-    drafts: list[tuple[str, Clip, str, tuple[str, ...]]] = []
+    drafts: list[tuple[str, Clip, str, tuple[str, str, str]]] = []
     for clip in ordered:
         right = right_event(clip, kind, margin)
         if right is None or min(len(clip.events), 4) < min_present:

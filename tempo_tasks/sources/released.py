@@ -77,7 +77,7 @@ def choose_tables(tables: Sequence[Table], kind: Kind, split: str | None = None)
         raise DataVersionError(
             f"which split holds the {kind.value} questions? Found {sorted(named)}, expected "
             f"{f'the split {split!r}' if split else '`test`, or a single one'}; "
-            'name it with --metadata \'{"split": "..."}\''
+            'name it with --metadata \'{"data_split": "..."}\''
         )
     return wanted
 

@@ -100,7 +100,8 @@ def read_audio(handle: Handle, rate: int, limits: AudioLimits = DEFAULT_LIMITS) 
     if expected and _sha256(content) != expected:
         raise UnreadableAudioError(
             f"{path}: its content changed since it was indexed "
-            f"(SHA-256 {_sha256(content)[:12]}..., expected {expected[:12]}...); restore the file, or index the data anew"
+            f"(SHA-256 {_sha256(content)[:12]}..., expected {expected[:12]}...); "
+            "restore the file, or index the data anew"
         )
     wave, own_rate = _decode(path, content, limits)
     seconds = len(wave) / own_rate

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
+from itertools import pairwise
 from typing import Any
 
 from tempo_tasks.errors import QuestionError
@@ -181,7 +182,7 @@ def build_questions(
             "min_present between 1 and 4"
         )
     ordered = sorted(clips, key=lambda clip: clip.id)
-    for before, after in zip(ordered, ordered[1:], strict=False):
+    for before, after in pairwise(ordered):
         if before.id == after.id:
             raise QuestionError(f"two clips have the id {after.id!r}; ids must be unique")
     pool = set(labels) if labels is not None else {name for clip in ordered for name in clip.labels}

@@ -1,0 +1,55 @@
+"""What every test gets: a cache folder of its own, no network, one thread for torch."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from make_released_layout import released_rows, write_layout
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Read when huggingface_hub is imported, so before any test module is.
+    if "network" not in config.option.markexpr.replace("not network", ""):
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolated_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty cache folder for the session; the user's data settings do not count."""
+    folder = tmp_path_factory.mktemp("tempo-cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEMPO_CACHE", str(folder))
+        patch.delenv("TEMPO_DATA", raising=False)
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def single_thread() -> None:
+    """Small models are slower on many threads; nothing imports torch for this."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def layout_rows() -> list[dict[str, Any]]:
+    """Twelve rows of the released layout (four scenes, each with EO, LO and LD); copy to change."""
+    return released_rows()
+
+
+@pytest.fixture(scope="session")
+def released_folder(
+    tmp_path_factory: pytest.TempPathFactory, layout_rows: list[dict[str, Any]]
+) -> Callable[[str], Path]:
+    """A function from a layout's name to a folder written that way, once per session."""
+    written: dict[str, Path] = {}
+
+    def folder(layout: str = "parquet") -> Path:
+        if layout not in written:
+            target = tmp_path_factory.mktemp("released") / f"released-{layout}"
+            written[layout] = write_layout(target, layout, layout_rows)
+        return written[layout]
+
+    return folder

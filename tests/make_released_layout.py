@@ -37,7 +37,13 @@ def released_rows(scenes: int = 4, *, captions: bool = True) -> list[dict[str, A
                 "audio": {"bytes": waves[question.clip_id], "path": name},
                 "filename": name,
                 "question": question.text,
-                **dict(zip(("option_a", "option_b", "option_c", "option_d"), question.options)),
+                **dict(
+                    zip(
+                        ("option_a", "option_b", "option_c", "option_d"),
+                        question.options,
+                        strict=True,
+                    )
+                ),
                 "correct_answer": question.answer,
                 "correct_text": question.answer_text,
                 "task": TASKS[kind],

@@ -128,7 +128,7 @@ def site(tmp_path: Path) -> Site:
 
 MODEL_NAMES = (
     "from lm_eval.api.registry import get_model, model_registry\n"
-    "get_model('hf'); print(*model_registry, 'tempo_tasks.harness' in sys.modules)"
+    "get_model('hf'); print(*model_registry, 'tempo_tasks.harness.lalm' in sys.modules)"
 )
 TASK_PATHS = "from lm_eval.tasks import TaskManager; print(*TaskManager({}).paths)"
 
@@ -178,7 +178,7 @@ def test_installing_twice_and_reloading_change_nothing(site: Site) -> None:
         "print(sum(hasattr(f, '_tempo_lalm') for f in sys.meta_path))\n"
         "import importlib, lm_eval.models, lm_eval.tasks.manager as m\n"
         "importlib.reload(m); importlib.reload(lm_eval.models)\n"
-        "_tempo_lalm_autoload.add_tasks(m)\n"
+        "from tempo_tasks.harness import autoload; autoload.add_tasks(m)\n"
         "print(*m.TaskManager().paths)"
     )
     assert site.run(code) == f"1\nbuilt-in {site.yamls}\n"

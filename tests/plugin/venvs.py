@@ -68,7 +68,7 @@ class Env:
 
     def listing(self) -> set[str]:
         """Every file and link of the environment, but not what the dependency links lead to."""
-        found = set()
+        found: set[str] = set()
         for folder, folders, files in os.walk(self.root):
             inside = Path(folder).relative_to(self.root)
             folders[:] = [name for name in folders if (inside / name) != Path("work")]

@@ -1,0 +1,88 @@
+"""The command line: `tempo ...`, also as `python -m tempo_tasks ...`.
+
+Heavy imports wait until a command needs them, so `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(
+    name="tempo",
+    no_args_is_help=True,
+    add_completion=False,
+    help="Does this audio language model hear time?",
+)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def run(context: typer.Context) -> None:
+    """Run lm_eval with tempo's model and tasks; takes lm_eval's own arguments.
+
+    Works where the start-up registration does not (`python -S`, `pip install --target`,
+    `TEMPO_NO_AUTOLOAD=1`). Example: tempo run --model lalm --tasks tempo_synth_eo_aqa --limit 20
+    """
+    from lm_eval.__main__ import cli_evaluate
+
+    from tempo_tasks.harness.autoload import register
+
+    register()
+    sys.argv = ["lm_eval", *context.args]
+    cli_evaluate()
+
+
+@app.command()
+def demo(
+    batch_size: Annotated[int, typer.Option(help="Questions a batch.")] = 32,
+    scenes: Annotated[int | None, typer.Option(help="Fewer scenes, for a quick look.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Also write the results as JSON.")] = None,
+) -> None:
+    """Score the embedded model on the 12 tempo_synth tasks and print the table."""
+    from tempo_tasks.harness.demo import run_demo
+
+    results = run_demo(batch_size=batch_size, scenes=scenes, output=output)
+    table = Table(title="tempo_synth, embedded model: accuracy % (standard error, by clip)")
+    table.add_column("condition")
+    for column in ("earliest onset", "latest offset", "longest duration", "macro average"):
+        table.add_column(column, justify="right")
+    for condition, cells in results.items():
+        table.add_row(condition, *cells)
+    Console(width=100).print(table)
+    typer.echo("Chance is 25 %. The same by lm_eval: lm_eval --model lalm --tasks tempo_synth")
+
+
+@app.command()
+def version() -> None:
+    """Print the versions that a bug report needs."""
+    from importlib import metadata
+
+    import tempo_tasks
+
+    typer.echo(f"tempo-lalm {tempo_tasks.__version__}")
+    for name in ("lm-eval", "transformers", "torch", "datasets"):
+        typer.echo(f"{name} {metadata.version(name)}")
+
+
+def main() -> None:
+    """Entry point; a user's mistake ends with its message, not with a traceback."""
+    from tempo_attn.errors import TempoError
+
+    try:
+        app()
+    except TempoError as error:
+        Console(stderr=True).print(f"[bold red]{type(error).__name__}[/]: ", end="")
+        typer.echo(str(error), err=True)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The tasks through the harness: results, errors, cache."""
+
+import json
+
+import lm_eval
+import pytest
+from lm_eval.tasks import TaskManager
+
+import tempo_tasks
+from tempo_tasks.conditions import Condition
+from tempo_tasks.paths import task_yamls_dir
+from tempo_tasks.questions import Kind
+
+SCENES = 12
+NAMES = [
+    f"{prefix}_{kind.value}_{condition.value}{suffix}"
+    for prefix in ("tempo", "tempo_synth")
+    for kind in Kind
+    for condition in Condition
+    for suffix in ("", "_ll")
+]
+
+
+@pytest.fixture(scope="module")
+def manager():
+    return TaskManager(
+        include_defaults=False, include_path=task_yamls_dir(), metadata={"synth_scenes": SCENES}
+    )
+
+
+@pytest.fixture(scope="module")
+def results(lalm, manager):
+    tasks = ["tempo_synth_aqa", "tempo_synth_silence_ll"]
+    return lm_eval.simple_evaluate(
+        model=lalm, tasks=tasks, task_manager=manager, bootstrap_iters=1
+    )
+
+
+def test_every_task_and_group_is_indexed(manager):
+    assert set(NAMES) <= set(manager.all_subtasks)
+    for prefix in ("tempo", "tempo_synth"):
+        for suffix in ("", "_ll"):
+            assert f"{prefix}{suffix}" in manager.all_groups
+            for condition in Condition:
+                assert f"{prefix}_{condition.value}{suffix}" in manager.all_groups
+
+
+@pytest.mark.parametrize("condition", list(Condition))
+def test_documents_give_what_the_condition_says(manager, condition):
+    name = f"tempo_synth_lo_{condition.value}"
+    task = manager.load([name])["tasks"][name]
+    doc = next(iter(task.test_docs()))
+    assert task.doc_to_text(doc).count("<audio>") == condition.has_audio
+    assert ("Audio caption:" in task.doc_to_text(doc)) == condition.has_caption
+    handles = task.doc_to_audio(doc)
+    assert len(handles) == condition.has_audio
+    assert all(handle["silence"] == (condition is Condition.SILENCE) for handle in handles)
+    # Small enough to gather for every document before inference.
+    assert len(json.dumps(handles)) < 1000
+
+
+def test_metrics_and_macro_average(results):
+    scores = results["results"]
+    names = [f"tempo_synth_{kind.value}_aqa" for kind in Kind]
+    for name in names:
+        score = scores[name]
+        assert 0 <= score["acc,none"] <= 1
+        # One question a clip: the clustered error is the ordinary one.
+        n, p = SCENES, score["acc,none"]
+        assert score["acc_stderr,none"] == pytest.approx((p * (1 - p) / (n - 1)) ** 0.5)
+        assert {f"acc_{letter},none" for letter in "abcd"} <= set(score)
+        assert score["parse_failure,none"] == 1.0  # random weights do not answer
+    macro = sum(scores[name]["acc,none"] for name in names) / 3
+    assert scores["tempo_synth_aqa"]["acc,none"] == pytest.approx(macro)
+
+
+def test_results_carry_version_and_fingerprint(results):
+    metadata = results["configs"]["tempo_synth_eo_aqa"]["metadata"]
+    assert metadata["tempo_version"] == tempo_tasks.__version__
+    assert len(metadata["data_fingerprint"]) == 64
+    assert metadata["data"] == f"tempo-synth-1[:{SCENES}]"
+    assert metadata["prompt_version"] == "tempo-prompt-1"
+    assert "0x" not in json.dumps(results["configs"], default=str)
+
+
+def test_cache_resumes_without_the_model(lalm, manager, tmp_path, monkeypatch):
+    def evaluate():
+        return lm_eval.simple_evaluate(
+            model=lalm,
+            tasks=["tempo_synth_eo_aqa", "tempo_synth_eo_aqa_ll"],
+            task_manager=manager,
+            use_cache=str(tmp_path / "cache"),
+            bootstrap_iters=1,
+        )["results"]
+
+    first = evaluate()
+
+    def never(*args, **kwargs):
+        raise AssertionError("the model was asked again")
+
+    monkeypatch.setattr(lalm, "_generate", never)
+    monkeypatch.setattr(lalm, "_score", never)
+    assert evaluate() == first
+
+
+def test_released_tasks_without_data_name_the_offline_ones(manager, monkeypatch, tmp_path):
+    from tempo_tasks.errors import DataUnavailableError
+
+    monkeypatch.setenv("TEMPO_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(DataUnavailableError, match="tempo_synth_"):
+        manager.load(["tempo_eo_aqa"])

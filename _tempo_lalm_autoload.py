@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 OPT_OUT = "TEMPO_NO_AUTOLOAD"
 # After which module of the harness which function of tempo_tasks.harness.autoload is called.
 HOOKS = {"lm_eval.models": "add_model", "lm_eval.tasks.manager": "add_tasks"}
+_said: "set[str]" = set()
 
 
 def install() -> None:
@@ -88,11 +89,14 @@ def _opted_out() -> bool:
 
 
 def warn(error: Exception) -> None:
-    """Says what went wrong, and how to go on, as a warning."""
+    """Says what went wrong, and how to go on, as a warning; the same only once."""
     text = (
         f"tempo-lalm could not add its model or tasks to lm_eval: {type(error).__name__}: {error}. "
         f"`python -m tempo_tasks run` works without this; {OPT_OUT}=1 switches it off."
     )
+    if text in _said:
+        return
+    _said.add(text)
     try:
         import warnings
 

@@ -152,6 +152,7 @@ def build_questions(
     seed: int = 0,
     margin: float = 1.0,
     labels: Iterable[str] | None = None,
+    min_events: int = 2,
     min_present: int = 1,
     per_clip: int = 1,
 ) -> list[Question]:
@@ -167,6 +168,8 @@ def build_questions(
         margin: Lead of the right event over every other event, in seconds. 1.0 in the paper's
             text for all kinds; the released LD file has 3.0.
         labels: Labels to draw absent distractors from; default: all labels of `clips`.
+        min_events: Events that a clip must have. 2 as in the released files, where a clip with a
+            single event, which leads nothing, has no question.
         min_present: Options that must occur in the clip. 1 as in the released file; from 2 on a
             question cannot be answered by knowing which sounds occur.
         per_clip: At most this many questions a clip, with different options.
@@ -176,10 +179,10 @@ def build_questions(
     """
     if not margin > 0:
         raise QuestionError(f"margin must be positive seconds, not {margin!r}")
-    if per_clip < 1 or not 1 <= min_present <= 4:
+    if min(per_clip, min_events) < 1 or not 1 <= min_present <= 4:
         raise QuestionError(
-            f"per_clip={per_clip}, min_present={min_present}: expected per_clip >= 1 and "
-            "min_present between 1 and 4"
+            f"per_clip={per_clip}, min_events={min_events}, min_present={min_present}: expected "
+            "per_clip and min_events of at least 1 and min_present between 1 and 4"
         )
     ordered = sorted(clips, key=lambda clip: clip.id)
     for before, after in pairwise(ordered):
@@ -190,7 +193,7 @@ def build_questions(
     drafts: list[tuple[str, Clip, str, tuple[str, str, str]]] = []
     for clip in ordered:
         right = right_event(clip, kind, margin)
-        if right is None or min(len(clip.events), 4) < min_present:
+        if right is None or len(clip.events) < max(min_events, min_present):
             continue
         seen: set[frozenset[str]] = set()
         for number in range(per_clip):

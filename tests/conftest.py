@@ -6,8 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from make_released_layout import released_rows, write_layout
+
+# Time says how busy the machine is, not whether a test passes.
+hypothesis.settings.register_profile(
+    "tempo", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tempo")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -26,7 +26,9 @@ def test_the_benchmark_has_400_questions_a_kind_with_balanced_letters(monkeypatc
     for kind in Kind:
         questions = testset.load_synth(kind).questions
         assert len(questions) == 400
-        assert {letter: [q.answer for q in questions].count(letter) for letter in "ABCD"} == dict.fromkeys("ABCD", 100)
+        assert {
+            letter: [q.answer for q in questions].count(letter) for letter in "ABCD"
+        } == dict.fromkeys("ABCD", 100)
         # Every question tests time: at least three options occur in its clip.
         assert min(q.n_present for q in questions) >= 3
 

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from tempo_tasks.conditions import Condition
-from tempo_tasks.questions import Kind
 from tempo_tasks.sources.synth.scene import draw_scene, render, scene_name
 from tempo_tasks.tiny.build import build_model, build_processor
 from tempo_tasks.tiny.data import SPLIT, load_training_set
@@ -31,16 +29,25 @@ def test_packed_logits_equal_alone(segment, tmp_path, monkeypatch):
             model.model.audio_tower(batch.mels, attention_mask=None).last_hidden_state
         )
         embeds = model.get_input_embeddings()(batch.input_ids)
-        embeds = embeds.masked_scatter((batch.input_ids == model.config.audio_token_id)[..., None], audio)
+        embeds = embeds.masked_scatter(
+            (batch.input_ids == model.config.audio_token_id)[..., None], audio
+        )
         mask = torch.where(batch.visible, 0.0, torch.finfo(torch.float32).min)
         hidden = model.model.language_model(
-            inputs_embeds=embeds, attention_mask=mask, position_ids=batch.position_ids, use_cache=False
+            inputs_embeds=embeds,
+            attention_mask=mask,
+            position_ids=batch.position_ids,
+            use_cache=False,
         ).last_hidden_state
         packed = model.lm_head(hidden[row, column])
 
         # The same question as text, by the processor, from the waveform.
         start = 0 if segment == 0 else batch.letter_at[segment - 1][1].item() + 3
-        ids = batch.input_ids[0, : column + 1] if segment == 0 else batch.input_ids[0, start : column + 1]
+        ids = (
+            batch.input_ids[0, : column + 1]
+            if segment == 0
+            else batch.input_ids[0, start : column + 1]
+        )
         text = processor.tokenizer.decode(ids)
         if segment not in (0, 4):
             text = processor.tokenizer.decode(packer.prefix) + text

@@ -80,7 +80,7 @@ class Qwen2Audio(Family):
     def audio_mask(self, config: Any, inputs: Mapping[str, Any]) -> torch.Tensor:
         """See `Family.audio_mask`."""
         ids: torch.Tensor = inputs["input_ids"]
-        return ids == config.audio_token_id
+        return torch.eq(ids, config.audio_token_id)
 
     def decoder(self, model: nn.Module) -> nn.Module:
         """See `Family.decoder`."""

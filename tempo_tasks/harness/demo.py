@@ -29,9 +29,7 @@ def run_demo(
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     metadata: dict[str, Any] = {} if scenes is None else {"synth_scenes": scenes}
     # Our folder alone: indexing the harness's 14,000 built-in tasks takes seconds.
-    manager = TaskManager(
-        include_defaults=False, include_path=task_yamls_dir(), metadata=metadata
-    )
+    manager = TaskManager(include_defaults=False, include_path=task_yamls_dir(), metadata=metadata)
     results = lm_eval.simple_evaluate(
         model=LALM(batch_size=batch_size),
         tasks=["tempo_synth"],

@@ -48,7 +48,7 @@ Answer = tuple[float, bool]
 
 
 @register_model("lalm")
-class LALM(HFLM):
+class LALM(HFLM):  # type: ignore[misc]
     """An audio language model of any family that tempo knows.
 
     Args:
@@ -279,9 +279,7 @@ class LALM(HFLM):
 
     # ------------------------------------------------------------------ likelihood
 
-    def loglikelihood(
-        self, requests: list[Instance], disable_tqdm: bool = False
-    ) -> list[Answer]:
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[Answer]:
         """Score continuations; all one-token continuations of a prompt share one forward."""
         with_audio, others = _split(requests)
         results: dict[int, Answer] = {}
@@ -328,9 +326,7 @@ class LALM(HFLM):
 
     def _score(
         self,
-        batch: Sequence[
-            tuple[str, Sequence[Handle], tuple[int, ...], Sequence[tuple[int, ...]]]
-        ],
+        batch: Sequence[tuple[str, Sequence[Handle], tuple[int, ...], Sequence[tuple[int, ...]]]],
     ) -> list[list[Answer]]:
         """Return (log-probability, is greedy) of every continuation of every row."""
         inputs = self._inputs([job[0] for job in batch], [self._waves(job[1]) for job in batch])

@@ -59,7 +59,7 @@ class TempoTask(ConfigurableTask):  # type: ignore[misc]
         self.config.metadata = {
             **metadata,
             "tempo_version": tempo_tasks.__version__,
-            "data": questions.name,
+            "data_name": questions.name,
             "data_fingerprint": questions.fingerprint,
             "prompt_version": PROMPT_VERSION,
         }
@@ -71,9 +71,9 @@ def load_questions(source: str, kind: Kind, metadata: Mapping[str, Any]) -> Ques
     Args:
         source: "synth" (rendered scenes) or "released" (the published benchmark).
         kind: EO, LO or LD.
-        metadata: The task's, with what `--metadata` added: `data` and `data_revision` name other
-            data for "released"; `synth_scenes` shortens the test set for quick trials (the name
-            and the fingerprint in the results tell).
+        metadata: The task's, with what `--metadata` added: `data`, `data_revision` and
+            `data_split` name other data for "released"; `synth_scenes` shortens the test set for
+            quick trials (the name and the fingerprint in the results tell).
     """
     if source == "synth":
         from tempo_tasks.sources.synth.testset import TEST_SCENES, load_synth
@@ -83,7 +83,10 @@ def load_questions(source: str, kind: Kind, metadata: Mapping[str, Any]) -> Ques
         from tempo_tasks.sources.hub import load_released
 
         return load_released(
-            kind, data=metadata.get("data"), revision=metadata.get("data_revision")
+            kind,
+            data=metadata.get("data"),
+            revision=metadata.get("data_revision"),
+            split=metadata.get("data_split"),
         )
     raise ValueError(f"unknown source {source!r}; expected 'synth' or 'released'")
 

@@ -1,1 +1,1 @@
-"""Where clips and questions come from: the released benchmark (`hub`), rendered scenes (`synth`)."""
+"""Where questions come from: the released benchmark (`hub`) or rendered scenes (`synth`)."""

@@ -148,7 +148,7 @@ def build_model(
             "eos_token_id": special["<|im_end|>"],
             "pad_token_id": special["<|endoftext|>"],
         },
-        audio_token_id=special["<|AUDIO|>"],
+        audio_token_index=special["<|AUDIO|>"],
     )
     torch.manual_seed(seed)
     model = Qwen2AudioForConditionalGeneration(config)

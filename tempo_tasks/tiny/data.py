@@ -17,6 +17,7 @@ import torch
 from tqdm import tqdm
 
 from tempo_tasks.cache import cache_dir
+from tempo_tasks.events import Clip
 from tempo_tasks.sources.synth.caption import weak_caption
 from tempo_tasks.sources.synth.scene import SCENE_VERSION, draw_scene, render, scene_name
 from tempo_tasks.sources.synth.sounds import LABELS
@@ -38,7 +39,7 @@ class TrainingSet:
         mels: (scenes, mel bands, frames) log-mel features.
     """
 
-    clips: list
+    clips: list[Clip]
     captions: list[list[str]]
     mels: Mels
 

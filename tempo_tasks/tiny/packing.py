@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from transformers import Qwen2AudioProcessor
 
+from tempo_attn.families.qwen2_audio import Qwen2Audio
 from tempo_tasks.conditions import Condition, make_prompt
 from tempo_tasks.events import Clip, Event
 from tempo_tasks.questions import LETTERS, Kind, Question, right_event
@@ -53,14 +54,6 @@ class Batch:
     activity: torch.Tensor
 
 
-def chat(processor: Qwen2AudioProcessor, text: str, *, audio: bool) -> str:
-    """Render one user turn up to the assistant's answer."""
-    content = [{"type": "audio"}] * audio + [{"type": "text", "text": text}]
-    messages = [{"role": "user", "content": content}]
-    rendered = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-    return str(rendered)
-
-
 class Packer:
     """Draws questions for scenes and packs them into a batch."""
 
@@ -68,7 +61,7 @@ class Packer:
         self.tokenizer = processor.tokenizer
         self.processor = processor
         self.data = data
-        head, _, _ = chat(processor, "?", audio=True).partition(_AUDIO_END)
+        head, _, _ = self._chat("<audio>?").partition(_AUDIO_END)
         expanded = head.replace("<|AUDIO|>", "<|AUDIO|>" * AUDIO_TOKENS) + _AUDIO_END
         self.prefix: list[int] = self.tokenizer(expanded)["input_ids"]
         self.letters = [self.tokenizer.convert_tokens_to_ids(letter) for letter in LETTERS]
@@ -85,7 +78,8 @@ class Packer:
         options = [right.label, *wrong]
         options = [options[i] for i in rng.permutation(4)]
         answer = LETTERS[options.index(right.label)]
-        return Question(clip.id, clip.id, kind, tuple(options), answer)  # type: ignore[arg-type]
+        first, second, third, fourth = options
+        return Question(clip.id, clip.id, kind, (first, second, third, fourth), answer)
 
     def pack(self, scenes: list[int], rng: np.random.RandomState, *, extra: int = 2) -> Batch:
         """Pack each scene's three audio questions and `extra` others (ACQA and CQA in turn)."""
@@ -97,6 +91,9 @@ class Packer:
             rows.append([self._segment(index, kind, condition, rng) for kind, condition in plan])
         return self._collate(scenes, rows)
 
+    def _chat(self, text: str) -> str:
+        return Qwen2Audio().chat(self.processor, [{"role": "user", "content": text}])
+
     def _segment(
         self, index: int, kind: Kind, condition: Condition, rng: np.random.RandomState
     ) -> _Segment:
@@ -106,9 +103,7 @@ class Packer:
         caption = captions[rng.randint(len(captions))] if condition.has_caption else None
         audio = {"path": clip.id} if condition.has_audio else None
         prompt = make_prompt(question, condition, audio=audio, caption=caption)
-        text = chat(
-            self.processor, prompt.text.removeprefix("<audio>"), audio=condition.has_audio
-        )
+        text = self._chat(prompt.text)
         if condition.has_audio:
             text = text.partition(_AUDIO_END)[2]
         encoded = self.tokenizer(text, return_offsets_mapping=True)

@@ -43,8 +43,9 @@ class Trainee(nn.Module):
     def __init__(self, model: Qwen2AudioForConditionalGeneration) -> None:
         super().__init__()
         self.model = model
-        hidden = model.config.text_config.hidden_size
-        self.middle = model.config.text_config.num_hidden_layers // 2
+        decoder = model.get_decoder().config
+        hidden = decoder.hidden_size
+        self.middle = decoder.num_hidden_layers // 2
         self.activity = nn.Linear(hidden, len(LABELS))
         self.options = nn.Linear(hidden, 4)
 
@@ -91,7 +92,7 @@ class Trainee(nn.Module):
         right = (logits.argmax(-1) == batch.letter_ids).float()
         logged: dict[str, Any] = {
             CODES[code]: right[batch.kinds == code].mean().item()
-            for code in batch.kinds.unique().tolist()
+            for code in sorted(set(batch.kinds.tolist()))
         }
         logged.update(
             letter=letter_loss.item(), activity=activity_loss.item(), option=option_loss.item()

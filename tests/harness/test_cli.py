@@ -16,7 +16,9 @@ def test_help_names_the_commands_without_loading_torch():
         "import sys; from typer.testing import CliRunner; from tempo_tasks.cli import app;"
         "print(CliRunner().invoke(app, ['--help']).output); assert 'torch' not in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert "demo" in done.stdout
     assert "run" in done.stdout
 

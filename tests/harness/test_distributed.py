@@ -49,7 +49,11 @@ def rounded(value):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["accelerate.commands.launch", "torch.distributed.run"], ids=["accelerate", "torchrun"])
+@pytest.mark.parametrize(
+    "launcher",
+    ["accelerate.commands.launch", "torch.distributed.run"],
+    ids=["accelerate", "torchrun"],
+)
 def test_two_processes_equal_one(launcher, checkpoint, tmp_path):
     script = tmp_path / "evaluate.py"
     script.write_text(SCRIPT)
@@ -68,7 +72,11 @@ def test_two_processes_equal_one(launcher, checkpoint, tmp_path):
         out = tmp_path / f"{len(outputs)}.json"
         done = subprocess.run(
             [*prefix, str(script), str(checkpoint), str(out)],
-            env=environment, capture_output=True, text=True, timeout=300, check=False,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
         assert done.returncode == 0, done.stderr[-3000:]
         assert f"of {1 + len(outputs)}" in done.stdout

@@ -46,8 +46,10 @@ def test_mixed_lengths_in_a_batch_equal_one_by_one(lalm, checkpoint, clips, batc
     )
     assert [greedy for _, greedy in one] == [greedy for _, greedy in many]
     torch.testing.assert_close(
-        torch.tensor([score for score, _ in one]), torch.tensor([score for score, _ in many]),
-        atol=1e-4, rtol=1e-4,
+        torch.tensor([score for score, _ in one]),
+        torch.tensor([score for score, _ in many]),
+        atol=1e-4,
+        rtol=1e-4,
     )
 
 
@@ -71,7 +73,7 @@ def test_four_letters_are_one_forward(lalm, clips, monkeypatch):
 
 def test_likelihood_of_several_tokens_is_the_sum_of_its_steps(lalm, clips):
     clip, text = clips[1], "Dog Barking"
-    (score, _), = lalm.loglikelihood(
+    ((score, _),) = lalm.loglikelihood(
         [request("loglikelihood", [clip], more=text)], disable_tqdm=True
     )
     prompt = lalm._prompt("<audio>Which?", [clip])
@@ -104,9 +106,7 @@ def test_a_prompt_rendered_by_the_harness_is_not_rendered_twice(lalm, clips):
 
 
 def test_text_only_requests_go_to_hflm(lalm, clips):
-    text = Instance(
-        request_type="generate_until", doc={}, arguments=("Once upon", GREEDY), idx=0
-    )
+    text = Instance(request_type="generate_until", doc={}, arguments=("Once upon", GREEDY), idx=0)
     mixed = [text, *generations(clips[:1]), text]
     answers = lalm.generate_until(mixed, disable_tqdm=True)
     assert answers[0] == answers[2] == lalm.generate_until([text], disable_tqdm=True)[0]
@@ -148,7 +148,7 @@ def test_one_bad_clip_stops_the_run_before_inference(lalm, clips, tmp_path, monk
 
     monkeypatch.setattr(lalm.model, "generate", never)
     gone = {**clips[0], "path": str(tmp_path / "gone.wav")}
-    with pytest.raises(AudioNotFoundError, match="gone.wav"):
+    with pytest.raises(AudioNotFoundError, match=r"gone\.wav"):
         lalm.generate_until(generations([*clips, gone]), disable_tqdm=True)
     bad = tmp_path / "bad.wav"
     bad.write_bytes(b"not audio")
@@ -188,7 +188,7 @@ def test_unknown_family_is_refused(tmp_path):
     from transformers import GPT2Config
 
     GPT2Config().save_pretrained(tmp_path)
-    with pytest.raises(UnknownFamilyError, match="model_type 'gpt2'.*qwen2_audio"):
+    with pytest.raises(UnknownFamilyError, match=r"model_type 'gpt2'.*qwen2_audio"):
         LALM(pretrained=str(tmp_path))
 
 
@@ -203,9 +203,9 @@ def test_checkpoint_without_audio_token_is_refused(lalm, checkpoint, tmp_path):
     config.save_pretrained(tmp_path / "c")
     with pytest.raises(NoAudioTokenError, match="audio_token_id 7"):
         LALM(pretrained=str(tmp_path / "c"))
+    processor = copy.copy(lalm.processor)
+    processor.audio_token = "<sound>"
     with pytest.raises(NoAudioTokenError):
-        processor = copy.copy(lalm.processor)
-        processor.audio_token = "<sound>"
         LALM(pretrained=str(checkpoint), processor=processor)
 
 

@@ -31,9 +31,7 @@ def manager():
 @pytest.fixture(scope="module")
 def results(lalm, manager):
     tasks = ["tempo_synth_aqa", "tempo_synth_silence_ll"]
-    return lm_eval.simple_evaluate(
-        model=lalm, tasks=tasks, task_manager=manager, bootstrap_iters=1
-    )
+    return lm_eval.simple_evaluate(model=lalm, tasks=tasks, task_manager=manager, bootstrap_iters=1)
 
 
 def test_every_task_and_group_is_indexed(manager):
@@ -78,7 +76,7 @@ def test_results_carry_version_and_fingerprint(results):
     metadata = results["configs"]["tempo_synth_eo_aqa"]["metadata"]
     assert metadata["tempo_version"] == tempo_tasks.__version__
     assert len(metadata["data_fingerprint"]) == 64
-    assert metadata["data"] == f"tempo-synth-1[:{SCENES}]"
+    assert metadata["data_name"] == f"tempo-synth-1[:{SCENES}]"
     assert metadata["prompt_version"] == "tempo-prompt-1"
     assert "0x" not in json.dumps(results["configs"], default=str)
 

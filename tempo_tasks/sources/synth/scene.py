@@ -85,9 +85,7 @@ def _draw_intervals(rng: np.random.RandomState) -> tuple[Interval, ...]:
         gap = round(_GAP / _GRID)
         if all(start >= end + gap or start + size + gap <= begin for begin, end in chosen):
             chosen.append((start, start + size))
-    return tuple(
-        (round(begin * _GRID, 2), round(end * _GRID, 2)) for begin, end in sorted(chosen)
-    )
+    return tuple((round(begin * _GRID, 2), round(end * _GRID, 2)) for begin, end in sorted(chosen))
 
 
 def render(scene: Scene) -> Wave:

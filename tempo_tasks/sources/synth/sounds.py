@@ -83,9 +83,7 @@ def _decay(n: int, seconds: float) -> Wave:
 @_sound("Siren")
 def _siren(n: int, rng: np.random.RandomState) -> Wave:
     rate, phase = rng.uniform(0.35, 0.6), rng.uniform(0, 2 * np.pi)
-    return _harmonics(
-        900 + 350 * np.sin(2 * np.pi * rate * _time(n) + phase), n, [1.0, 0.4, 0.2]
-    )
+    return _harmonics(900 + 350 * np.sin(2 * np.pi * rate * _time(n) + phase), n, [1.0, 0.4, 0.2])
 
 
 @_sound("Dog Barking")
@@ -188,7 +186,7 @@ def _piano(n: int, rng: np.random.RandomState) -> Wave:
 
 @_sound("Crickets")
 def _crickets(n: int, rng: np.random.RandomState) -> Wave:
-    pulses = np.clip(np.sin(2 * np.pi * 32 * _time(n)), 0, 1)
+    pulses: Wave = np.clip(np.sin(2 * np.pi * 32 * _time(n)), 0, 1)
     return _tone(rng.uniform(4600, 5200), n) * pulses
 
 
@@ -212,9 +210,10 @@ def _whistle(n: int, rng: np.random.RandomState) -> Wave:
 @_sound("Frog Croaking")
 def _frog(n: int, rng: np.random.RandomState) -> Wave:
     def croak(size: int) -> Wave:
-        pulses = np.clip(np.sin(2 * np.pi * 45 * _time(size)), 0, 1) ** 2
+        pulses: Wave = np.clip(np.sin(2 * np.pi * 45 * _time(size)), 0, 1) ** 2
         voice = _harmonics(rng.uniform(190, 230), size, [0.5, 0.7, 1.0, 0.8, 0.4])
-        return voice * pulses * np.sin(np.pi * np.linspace(0, 1, size)) ** 0.5
+        envelope: Wave = np.sin(np.pi * np.linspace(0, 1, size)) ** 0.5
+        return voice * pulses * envelope
 
     return _strokes(n, croak, 0.32, rng.uniform(0.5, 0.6))
 
@@ -231,7 +230,8 @@ def _bubbles(n: int, rng: np.random.RandomState) -> Wave:
     def bubble(size: int) -> Wave:
         t = np.linspace(0, 1, size)
         start = rng.uniform(350, 900)
-        return _tone(start * (1 + 0.9 * t), size) * np.sin(np.pi * t) ** 2
+        envelope: Wave = np.sin(np.pi * t) ** 2
+        return _tone(start * (1 + 0.9 * t), size) * envelope
 
     return _strokes(n, bubble, 0.07, 0.06)
 

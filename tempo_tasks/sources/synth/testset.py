@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -44,22 +45,32 @@ def load_synth(kind: Kind, *, scenes: int = TEST_SCENES) -> QuestionSet:
         kind: EO, LO or LD.
         scenes: How many scenes of the test split; only the default is the benchmark.
     """
-    drawn = [draw_scene(scene_name(TEST_SPLIT, number)) for number in range(scenes)]
-    clips = [scene.clip for scene in drawn]
+    clips = [scene.clip for scene in _scenes(scenes)]
     questions = build_questions(clips, kind, seed=0, margin=MARGIN, labels=LABELS)
     version = f"tempo-synth-{SCENE_VERSION}"
     return QuestionSet(
         name=version if scenes == TEST_SCENES else f"{version}[:{scenes}]",
         questions=tuple(questions),
         audio=_audio(scenes),
-        captions={clip.id: weak_caption(clip) for clip in clips},
+        captions=_captions(scenes),
     )
+
+
+# Cached: a run of all tasks loads the set 24 times.
+@lru_cache(maxsize=4)
+def _scenes(count: int) -> tuple[Scene, ...]:
+    return tuple(draw_scene(scene_name(TEST_SPLIT, number)) for number in range(count))
+
+
+@lru_cache(maxsize=4)
+def _captions(count: int) -> dict[str, str]:
+    return {scene.name: weak_caption(scene.clip) for scene in _scenes(count)}
 
 
 @lru_cache(maxsize=4)
 def _audio(scenes: int) -> dict[str, dict[str, Any]]:
     """Return a handle for each scene, from a cache folder that is whole or absent."""
-    drawn = [draw_scene(scene_name(TEST_SPLIT, number)) for number in range(scenes)]
+    drawn = _scenes(scenes)
     folder = cache_dir() / "synth" / f"{SCENE_VERSION}-{TEST_SPLIT}-{scenes}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     # A second process waits for the first one's folder instead of rendering its own.
@@ -75,7 +86,7 @@ def _audio(scenes: int) -> dict[str, dict[str, Any]]:
     }
 
 
-def _read_index(folder: Path, drawn: list[Scene]) -> dict[str, dict[str, str]] | None:
+def _read_index(folder: Path, drawn: Sequence[Scene]) -> dict[str, dict[str, str]] | None:
     """Return the folder's index, or None where it is absent, incomplete or damaged."""
     try:
         index: dict[str, dict[str, str]] = json.loads((folder / _INDEX).read_text())
@@ -88,7 +99,7 @@ def _read_index(folder: Path, drawn: list[Scene]) -> dict[str, dict[str, str]] |
     return index if whole else None
 
 
-def _render_folder(drawn: list[Scene], folder: Path) -> None:
+def _render_folder(drawn: Sequence[Scene], folder: Path) -> None:
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()

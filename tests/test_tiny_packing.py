@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from tempo_tasks.sources.synth.scene import draw_scene, render, scene_name
+from tempo_tasks.sources.synth.scene import TRAIN_SPLIT, draw_scene, render, scene_name
 from tempo_tasks.tiny.build import build_model, build_processor
-from tempo_tasks.tiny.data import SPLIT, load_training_set
+from tempo_tasks.tiny.data import load_training_set
 from tempo_tasks.tiny.packing import Packer
 
 
@@ -52,7 +52,7 @@ def test_packed_logits_equal_alone(segment, tmp_path, monkeypatch):
         if segment not in (0, 4):
             text = processor.tokenizer.decode(packer.prefix) + text
         text = text.replace("<|AUDIO|>" * 125, "<|AUDIO|>")
-        wave = np.round(render(draw_scene(scene_name(SPLIT, 1))) * 32767) / 32768
+        wave = np.round(render(draw_scene(scene_name(TRAIN_SPLIT, 1))) * 32767) / 32768
         inputs = processor(
             text=[text],
             audio=[wave] if segment != 4 else None,

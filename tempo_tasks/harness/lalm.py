@@ -8,14 +8,12 @@ of models lies in `tempo_attn.families`.
 from __future__ import annotations
 
 import json
-import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lm_eval.api.registry import register_model
-from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import (
     handle_stop_sequences,
     normalize_gen_kwargs,
@@ -24,179 +22,24 @@ from lm_eval.models.utils import (
 from lm_eval.models.utils_hf import stop_sequences_criteria
 from tqdm import tqdm
 
-import tempo_tasks
-from tempo_attn.errors import AudioNotDeliveredError
-from tempo_attn.families import AUDIO_PLACEHOLDER, Family, get_family
-from tempo_tasks.audio import (
-    MAX_CHANNELS,
-    MAX_RATE,
-    AudioLimits,
-    Handle,
-    Wave,
-    check_audio,
-    read_audio,
-)
+from tempo_tasks.audio import Handle
+from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.harness.batching import run_in_batches
-from tempo_tasks.harness.delivery import check_placeholders, check_silence_differs, is_silent
-from tempo_tasks.tiny import WEIGHTS_DIR
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
-_log = logging.getLogger(__name__)
 Answer = tuple[float, bool]
 
 
 @register_model("lalm")
-class LALM(HFLM):  # type: ignore[misc]
-    """An audio language model of any family that tempo knows.
+class LALM(AudioHFLM):
+    """An audio language model of any family that tempo knows; see `AudioHFLM` for arguments.
 
-    Args:
-        pretrained: Hub id, folder, or a loaded model. Default: the embedded tiny model.
-        processor: Hub id, folder, or a loaded processor. Default: the model's own.
-        long_audio: "error", or "truncate" to cut clips to the model's window.
-        max_channels: Audio with more channels is refused; 0 for no bound.
-        max_rate: Audio with a higher sampling rate (Hz) is refused; 0 for no bound.
-        device: As for `hf`; default: CUDA, else MPS, else the CPU.
-        kwargs: Everything that `hf` takes.
-
-    Raises:
-        UnknownFamilyError: No family is registered for the model's type.
-        NoAudioTokenError: The checkpoint cannot take audio.
+    Example:
+        >>> import lm_eval
+        >>> lm_eval.simple_evaluate(model="lalm", tasks=["tempo_synth_eo_aqa"])  # doctest: +SKIP
     """
-
-    MULTIMODAL = True
-
-    def __init__(
-        self,
-        pretrained: Any = None,
-        *,
-        processor: Any = None,
-        long_audio: str = "error",
-        max_channels: int = MAX_CHANNELS,
-        max_rate: int = MAX_RATE,
-        device: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        if long_audio not in ("error", "truncate"):
-            raise ValueError(f"long_audio must be 'error' or 'truncate', not {long_audio!r}")
-        if pretrained is None:
-            pretrained = str(WEIGHTS_DIR)
-            _log.warning(
-                "no `pretrained` given: using tempo's embedded model (1.9 M parameters, trained "
-                "on rendered scenes). Name a model with --model_args pretrained=..."
-            )
-        self._processor_source = processor
-        super().__init__(pretrained, device=device or _best_device(), **kwargs)
-        if hasattr(self, "accelerator"):
-            # HFLM sets these only with several GPUs, and then to the rank within one machine.
-            self._rank = self.accelerator.process_index
-            self._world_size = self.accelerator.num_processes
-        window = self.family.max_seconds(self.processor)
-        self.long_audio = long_audio
-        self.limits = AudioLimits(
-            max_channels=int(max_channels) or None,
-            max_rate=int(max_rate) or None,
-            min_seconds=self.family.min_seconds(self.processor),
-            max_seconds=None if long_audio == "truncate" else window,
-        )
-        self._window = int(window * self.sampling_rate)
-        self._heard: float | None = None
-
-    # ------------------------------------------------------------------ loading
-
-    def _get_backend(self, *args: Any, **kwargs: Any) -> None:
-        self.backend = "causal"
-        self.family: Family = get_family(self.config)
-        self.AUTO_MODEL_CLASS = self.family.auto_class
-
-    def _create_tokenizer(self, pretrained: Any, tokenizer: Any, **kwargs: Any) -> None:
-        processor = self._processor_source
-        if processor is None:
-            name = pretrained if isinstance(pretrained, str) else pretrained.name_or_path
-            processor = str(name)
-        if isinstance(processor, str):
-            names = ("revision", "trust_remote_code", "subfolder")
-            given = {name: kwargs[name] for name in names if kwargs.get(name)}
-            processor = self.family.load_processor(processor, **given)
-        self.processor = processor
-        self.tokenizer = processor.tokenizer
-        self.family.check(self.config, processor)
-
-    @property
-    def sampling_rate(self) -> int:
-        """Sampling rate of the model's input, in Hz."""
-        return self.family.sampling_rate(self.processor)
-
-    # ------------------------------------------------------------------ prompts
-
-    def apply_chat_template(
-        self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
-    ) -> str:
-        """Render a chat by the processor's template; `<audio>` becomes the audio marker."""
-        return self.family.chat(
-            self.processor, chat_history, add_generation_prompt=add_generation_prompt
-        )
-
-    def chat_template(self, chat_template: bool | str = False) -> str | None:
-        """Return the processor's template, for the results."""
-        return cast("str | None", getattr(self.processor, "chat_template", None))
-
-    def _prompt(self, context: str, handles: Sequence[Handle]) -> str:
-        """Render a context as one user turn, unless the harness has already rendered it."""
-        if not hasattr(self, "_assistant_turn"):
-            user = [{"role": "user", "content": "?"}]
-            rendered = self.apply_chat_template(user)
-            self._assistant_turn = rendered.rpartition("?")[2]
-        if not context.endswith(self._assistant_turn):
-            context = self.apply_chat_template([{"role": "user", "content": context}])
-        marker = self.family.audio_marker(self.processor)
-        if AUDIO_PLACEHOLDER in context or context.count(marker) != len(handles):
-            raise AudioNotDeliveredError(
-                f"a prompt has {context.count(marker)} audio marker(s) {marker!r} for "
-                f"{len(handles)} clip(s); expected one `{AUDIO_PLACEHOLDER}` in the task's text "
-                f"for each clip. The prompt begins: {context[:120]!r}"
-            )
-        return context
-
-    # ------------------------------------------------------------------ inputs
-
-    def _waves(self, handles: Sequence[Handle]) -> list[Wave]:
-        waves = [read_audio(handle, self.sampling_rate, self.limits) for handle in handles]
-        return [wave[: self._window] for wave in waves]
-
-    def _inputs(self, prompts: Sequence[str], waves_of_rows: Sequence[Sequence[Wave]]) -> Any:
-        """Turn prompts and waveforms into model inputs: the one place where audio goes in.
-
-        A cache of encoder outputs, shared across the questions on a clip, belongs here.
-        """
-        flat = [wave for waves in waves_of_rows for wave in waves]
-        inputs = self.family.process(self.processor, prompts, flat)
-        check_placeholders(self.family, self.processor, self.config, inputs, waves_of_rows)
-        inputs = inputs.to(self.device)
-        for name, value in inputs.items():
-            if torch.is_floating_point(value):
-                inputs[name] = value.to(self.model.dtype)
-        return inputs
-
-    def _prepare(self, requests: Sequence[Instance]) -> None:
-        """Before any inference: check every clip, and that the model hears the first one."""
-        handles = [handle for request in requests for handle in request.args[2]["audio"]]
-        check_audio(handles, self.sampling_rate, self.limits, progress=self.rank == 0)
-        if self._heard is not None:
-            return
-        for request in requests:
-            if not any(not handle.get("silence") for handle in request.args[2]["audio"]):
-                continue
-            waves = self._waves(request.args[2]["audio"])
-            if all(is_silent(wave) for wave in waves):
-                continue
-            prompt = self._prompt(request.args[0], request.args[2]["audio"])
-            silence = [wave * 0 for wave in waves]
-            self._heard = check_silence_differs(
-                self.model, self._inputs([prompt], [waves]), self._inputs([prompt], [silence])
-            )
-            return
 
     def _batch_size(self) -> tuple[int, bool]:
         """Return the batch size and whether it may be halved when memory runs out."""
@@ -209,6 +52,9 @@ class LALM(HFLM):  # type: ignore[misc]
         return len(prompt) // 4 + len(handles) * self.family.n_audio_tokens(
             self.processor, self._window
         )
+
+    def _bar(self, total: int, text: str, disable: bool) -> Any:
+        return tqdm(total=total, desc=text, disable=disable or self.rank != 0 or not total)
 
     # ------------------------------------------------------------------ generation
 
@@ -351,29 +197,6 @@ class LALM(HFLM):  # type: ignore[misc]
                 answers.append((total, bool((steps.argmax(-1) == wanted).all())))
             scored.append(answers)
         return scored
-
-    # ------------------------------------------------------------------ reporting
-
-    def _bar(self, total: int, text: str, disable: bool) -> Any:
-        return tqdm(total=total, desc=text, disable=disable or self.rank != 0 or not total)
-
-    def get_model_info(self) -> dict[str, Any]:
-        """Return what HFLM reports, with tempo's version, the family and the delivery proof."""
-        info: dict[str, Any] = super().get_model_info()
-        info["tempo"] = {
-            "version": tempo_tasks.__version__,
-            "family": self.family.name,
-            "pretrained": "embedded" if self.pretrained == str(WEIGHTS_DIR) else self.pretrained,
-            "long_audio": self.long_audio,
-            "first_clip_logit_change_by_silence": self._heard,
-        }
-        return info
-
-
-def _best_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _split(requests: Sequence[Instance]) -> tuple[list[int], list[int]]:

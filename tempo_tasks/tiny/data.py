@@ -1,7 +1,6 @@
 """Training scenes as log-mel features, rendered once into the cache.
 
-The split is named "train": a scene is drawn from its split's name, so none of these is a scene of
-the test set.
+A scene is drawn from its split's name, so none of these is a scene of the test set.
 """
 
 from __future__ import annotations
@@ -19,11 +18,16 @@ from tqdm import tqdm
 from tempo_tasks.cache import cache_dir
 from tempo_tasks.events import Clip
 from tempo_tasks.sources.synth.caption import weak_caption
-from tempo_tasks.sources.synth.scene import SCENE_VERSION, draw_scene, render, scene_name
+from tempo_tasks.sources.synth.scene import (
+    SCENE_VERSION,
+    TRAIN_SPLIT,
+    draw_scene,
+    render,
+    scene_name,
+)
 from tempo_tasks.sources.synth.sounds import LABELS
 from tempo_tasks.tiny.build import build_processor
 
-SPLIT = "train"
 CAPTION_VARIANTS = 4
 _CHUNK = 64
 Mels = npt.NDArray[np.float16]
@@ -58,7 +62,7 @@ class TrainingSet:
 def load_training_set(scenes: int, *, workers: int | None = None) -> TrainingSet:
     """Draw `scenes` training scenes; render their features on first use."""
     drawn = [
-        draw_scene(scene_name(SPLIT, number)).clip
+        draw_scene(scene_name(TRAIN_SPLIT, number)).clip
         for number in tqdm(range(scenes), desc="drawing scenes")
     ]
     captions = [[weak_caption(clip, v) for v in range(CAPTION_VARIANTS)] for clip in drawn]
@@ -83,7 +87,7 @@ def _render_all(scenes: int, path: Path, workers: int) -> None:
 def _render_chunk(numbers: range) -> Mels:
     torch.set_num_threads(1)
     extractor = build_processor().feature_extractor
-    waves = [render(draw_scene(scene_name(SPLIT, number))) for number in numbers]
+    waves = [render(draw_scene(scene_name(TRAIN_SPLIT, number))) for number in numbers]
     # 16-bit PCM, as the test set's files are.
     waves = [np.round(wave * 32767).astype(np.float32) / 32768 for wave in waves]
     features = extractor(

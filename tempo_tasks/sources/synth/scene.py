@@ -26,8 +26,26 @@ _N_EVENTS = (3, 4, 5)
 _GRID = 0.01  # seconds: intervals are whole centiseconds, so they survive any text format
 _SHORTEST, _LONGEST = 0.6, 5.0  # seconds of one interval
 _GAP = 0.3  # seconds between two intervals of one event
-_LEVEL_DB = (-18.0, 0.0)  # of an event, relative to the loudest possible
-_BACKGROUND_DB = (-38.0, -22.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Difficulty:
+    """How well events stand out.
+
+    Attributes:
+        levels: Range of an event's level, in dB below the loudest possible.
+        background: Range of the noise's level, in dB on the same scale.
+    """
+
+    levels: tuple[float, float]
+    background: tuple[float, float]
+
+
+# The embedded model learns from clear scenes; every other split has quieter events in louder noise,
+# so that its scores leave errors to study.
+_CLEAR = Difficulty(levels=(-18.0, 0.0), background=(-38.0, -22.0))
+_NOISY = Difficulty(levels=(-24.0, 0.0), background=(-30.0, -16.0))
+TRAIN_SPLIT = "train"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +79,13 @@ def scene_name(split: str, number: int) -> str:
 def draw_scene(name: str) -> Scene:
     """Draw the scene of that name: 3-5 events with a right answer for EO, LO and LD."""
     rng = seeded(name)
+    difficulty = _CLEAR if name.split("/")[1] == TRAIN_SPLIT else _NOISY
     while True:
         count = int(rng.choice(_N_EVENTS))
         labels = [LABELS[i] for i in rng.permutation(len(LABELS))[:count]]
         clip = Clip(name, tuple(Event(label, _draw_intervals(rng)) for label in labels))
-        levels = tuple(float(rng.uniform(*_LEVEL_DB)) for _ in clip.events)
-        background = float(rng.uniform(*_BACKGROUND_DB))
+        levels = tuple(float(rng.uniform(*difficulty.levels)) for _ in clip.events)
+        background = float(rng.uniform(*difficulty.background))
         if all(right_event(clip, kind, MARGIN) for kind in Kind):
             return Scene(name, clip, levels, background)
 

@@ -29,8 +29,8 @@ clean: ## remove .venv and what was built
 # The interpreter is checked first: pip's own message for a too old one is hard to read.
 # torch comes alone and first, at the version in constraints.txt, so that nothing else can choose it.
 $(STAMP): pyproject.toml constraints.txt tempo_lalm.pth _tempo_lalm_autoload.py
-	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) \
-	    else "Python 3.10 or later is needed, this is %s: make PYTHON=python3.12 ..." % sys.version)'
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) \
+	    else "constraints.txt is for Python 3.11 or later, this is %s: make PYTHON=python3.12 ..." % sys.version)'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing into .venv (some minutes the first time) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch

@@ -17,7 +17,5 @@ results = lm_eval.simple_evaluate(
     limit=100,
 )
 for name, score in results["results"].items():
-    if "parse_failure_stderr,none" not in score or "group" in score:
-        continue
     accuracy, error = 100 * score["acc,none"], 100 * score["acc_stderr,none"]
     print(f"{name:24} {accuracy:5.1f} % +- {error:.1f}")

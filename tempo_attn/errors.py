@@ -15,5 +15,9 @@ class NoAudioTokenError(TempoError, ValueError):
     """The checkpoint has no audio placeholder token, so audio has no positions in its prompt."""
 
 
+class NonFiniteLogitsError(TempoError, ValueError):
+    """The model's logits are NaN or infinite; no answer can be read from them."""
+
+
 class AudioNotDeliveredError(TempoError, ValueError):
     """The audio did not reach the model: a wrong number of placeholders, or no effect at all."""

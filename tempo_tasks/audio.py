@@ -40,6 +40,8 @@ Handle = Mapping[str, Any]
 Wave = npt.NDArray[np.float32]
 MAX_CHANNELS = 6
 MAX_RATE = 96_000  # Hz
+# Seconds: an MP3 without gapless data is longer than its source by encoder delay and padding.
+_PADDING = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +245,7 @@ def _whole_mp3(path: Path, content: bytes) -> tuple[bytes, int]:
 
 
 def _refuse_long(path: Path, seconds: float, limits: AudioLimits) -> None:
-    if limits.max_seconds is not None and seconds > limits.max_seconds:
+    if limits.max_seconds is not None and seconds > limits.max_seconds + _PADDING:
         raise LongAudioError(
             f"{path}: {seconds:.2f} s, and the model hears at most {limits.max_seconds:g} s; use a "
             "model with a longer window, shorter clips, or long_audio=truncate among the model "

@@ -7,6 +7,7 @@ from tempo_attn.errors import TempoError
 __all__ = [
     "AudioNotFoundError",
     "BadClipsError",
+    "CacheMismatchError",
     "DataUnavailableError",
     "DataVersionError",
     "EmptyAudioError",
@@ -14,6 +15,7 @@ __all__ = [
     "LongAudioError",
     "MissingCaptionError",
     "NonFiniteAudioError",
+    "PromptError",
     "QuestionError",
     "TaskFilesMissingError",
     "TempoError",
@@ -28,6 +30,14 @@ class EventError(TempoError, ValueError):
 
 class QuestionError(TempoError, ValueError):
     """Questions cannot be built from what was given, or a question row is malformed."""
+
+
+class PromptError(TempoError, ValueError):
+    """Options of the harness that would put the prompt together wrongly."""
+
+
+class CacheMismatchError(TempoError, ValueError):
+    """A response cache that holds another model's answers."""
 
 
 class MissingCaptionError(TempoError, ValueError):

@@ -13,7 +13,7 @@ def task_yamls_dir() -> Path:
     """Returns the folder of the task YAML files, as an absolute path.
 
     Raises:
-        DataUnavailableError: (also a FileNotFoundError) Neither place has it: a broken install.
+        TaskFilesMissingError: (also a FileNotFoundError) Neither place has it: a broken install.
     """
     package = Path(__file__).absolute().parent
     places = (package / "task_yamls", package.parent / "task_yamls")
@@ -21,9 +21,9 @@ def task_yamls_dir() -> Path:
         if folder.is_dir():
             return folder
     # Imported late: the error root lives in a package that may import torch.
-    from tempo_tasks.errors import DataUnavailableError
+    from tempo_tasks.errors import TaskFilesMissingError
 
-    raise DataUnavailableError(
+    raise TaskFilesMissingError(
         f"the task files of tempo-lalm are missing: looked for {places[0]} (installed) and "
         f"{places[1]} (checkout). Reinstall with `pip install --force-reinstall tempo-lalm`."
     )

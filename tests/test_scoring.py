@@ -1,7 +1,5 @@
 """Strict parsing: a letter or an option's exact text, never a guess."""
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +32,7 @@ DOC = {"options": OPTIONS, "answer": "B", "clip": "c1"}
         ("Stream_River", "C"),
         ("B. Rain", "B"),
         ("(D) Car Horn", "D"),
+        ("**B. Rain**", "B"),
     ],
 )
 def test_a_stated_answer_is_read(text, letter):
@@ -87,12 +86,19 @@ def test_likelihood_metrics_take_the_most_likely_letter():
     assert likelihood_metrics(DOC, scores[::-1])["acc"] == 0.0
 
 
+def test_tied_letters_share_the_credit():
+    tied = [(-1.0, True), (-1.0, False), (-4.0, False), (-5.0, False)]
+    assert likelihood_metrics(DOC, tied)["acc"] == 0.5
+    assert likelihood_metrics(DOC | {"answer": "C"}, tied)["acc"] == 0.0
+
+
 def test_accuracy_of_a_letter_counts_its_items_only():
     items = [("A", 1.0), ("A", 0.0), ("B", 1.0)]
     assert mean_a(items) == 0.5
     assert mean_b(items) == 1.0
-    assert math.isnan(mean_b(items[:2]))
+    assert mean_b(items[:2]) == "N/A"
 
 
 def test_clustered_stderr_takes_pairs():
     assert clustered_stderr([("c1", 1.0), ("c2", 0.0)]) == pytest.approx(0.5)
+    assert clustered_stderr([("c1", 1.0)]) == "N/A"

@@ -41,12 +41,6 @@ class Family(ABC):
         """Load the processor; keywords go to `AutoProcessor.from_pretrained`."""
         return AutoProcessor.from_pretrained(pretrained, **kwargs)
 
-    def load_model(self, pretrained: str, **kwargs: Any) -> nn.Module:
-        """Load the model; keywords go to the Auto class's `from_pretrained`."""
-        model = self.auto_class.from_pretrained(pretrained, **kwargs)
-        assert isinstance(model, nn.Module)
-        return model
-
     @abstractmethod
     def check(self, config: Any, processor: Any) -> None:
         """Check that configuration and processor can take audio.
@@ -69,7 +63,12 @@ class Family(ABC):
 
     @abstractmethod
     def chat(
-        self, processor: Any, messages: Sequence[Message], *, add_generation_prompt: bool = True
+        self,
+        processor: Any,
+        messages: Sequence[Message],
+        *,
+        add_generation_prompt: bool = True,
+        **template_args: Any,
     ) -> str:
         """Render a chat to text with the family's audio markers, one for each `<audio>`.
 
@@ -77,6 +76,7 @@ class Family(ABC):
             processor: The family's processor.
             messages: `{"role": ..., "content": str}`; `<audio>` in a content marks audio.
             add_generation_prompt: End where the assistant's answer begins.
+            template_args: Further variables of the template, such as `enable_thinking`.
         """
 
     @abstractmethod
@@ -114,7 +114,8 @@ def message_parts(content: str) -> list[dict[str, str]]:
     parts: list[dict[str, str]] = []
     for number, text in enumerate(content.split(AUDIO_PLACEHOLDER)):
         if number:
-            parts.append({"type": "audio"})
+            # Templates look for the type or for the key, depending on their age.
+            parts.append({"type": "audio", "audio": ""})
         if text:
             parts.append({"type": "text", "text": text})
     return parts

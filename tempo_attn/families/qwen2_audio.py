@@ -43,7 +43,12 @@ class Qwen2Audio(Family):
         return float(frames * extractor.hop_length / extractor.sampling_rate)
 
     def chat(
-        self, processor: Any, messages: Sequence[Message], *, add_generation_prompt: bool = True
+        self,
+        processor: Any,
+        messages: Sequence[Message],
+        *,
+        add_generation_prompt: bool = True,
+        **template_args: Any,
     ) -> str:
         """See `Family.chat`."""
         structured = [{**m, "content": message_parts(str(m["content"]))} for m in messages]
@@ -52,6 +57,7 @@ class Qwen2Audio(Family):
             add_generation_prompt=add_generation_prompt,
             continue_final_message=not add_generation_prompt,
             tokenize=False,
+            **template_args,
         )
         return str(rendered)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +23,7 @@ from tempo_tasks.audio import (
     check_audio,
     read_audio,
 )
+from tempo_tasks.errors import CacheMismatchError
 from tempo_tasks.harness.delivery import check_placeholders, check_silence_differs, is_silent
 from tempo_tasks.tiny import WEIGHTS_DIR
 
@@ -62,6 +65,9 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
     ) -> None:
         if long_audio not in ("error", "truncate"):
             raise ValueError(f"long_audio must be 'error' or 'truncate', not {long_audio!r}")
+        for name, default in (("tokenizer", None), ("backend", "default")):
+            if kwargs.get(name, default) != default:
+                raise ValueError(f"lalm takes no {name!r}: the processor and the family decide")
         if pretrained is None:
             pretrained = str(WEIGHTS_DIR)
             _log.warning(
@@ -94,12 +100,12 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
 
     def _create_tokenizer(self, pretrained: Any, tokenizer: Any, **kwargs: Any) -> None:
         processor = self._processor_source
-        if processor is None:
-            name = pretrained if isinstance(pretrained, str) else pretrained.name_or_path
-            processor = str(name)
-        if isinstance(processor, str):
-            names = ("revision", "trust_remote_code", "subfolder")
-            given = {name: kwargs[name] for name in names if kwargs.get(name)}
+        if processor is None or isinstance(processor, str):
+            # An explicit False: left out, transformers would ask at the terminal.
+            given: dict[str, Any] = {"trust_remote_code": bool(kwargs.get("trust_remote_code"))}
+            if processor is None:
+                processor = _name(pretrained)
+                given |= {k: kwargs[k] for k in ("revision", "subfolder") if kwargs.get(k)}
             processor = self.family.load_processor(processor, **given)
         self.processor = processor
         self.tokenizer = processor.tokenizer
@@ -117,7 +123,10 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
     ) -> str:
         """Render a chat by the processor's template; `<audio>` becomes the audio marker."""
         return self.family.chat(
-            self.processor, chat_history, add_generation_prompt=add_generation_prompt
+            self.processor,
+            chat_history,
+            add_generation_prompt=add_generation_prompt,
+            **self.chat_template_args,
         )
 
     def chat_template(self, chat_template: bool | str = False) -> str | None:
@@ -130,7 +139,8 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             user = [{"role": "user", "content": "?"}]
             rendered = self.apply_chat_template(user)
             self._assistant_turn = rendered.rpartition("?")[2]
-        if not context.endswith(self._assistant_turn):
+        # Not "ends with": a task's gen_prefix may follow.
+        if self._assistant_turn not in context:
             context = self.apply_chat_template([{"role": "user", "content": context}])
         marker = self.family.audio_marker(self.processor)
         if AUDIO_PLACEHOLDER in context or context.count(marker) != len(handles):
@@ -180,17 +190,54 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             )
             return
 
+    def set_cache_hook(self, cache_hook: Any) -> None:
+        """Take the response cache (`--use_cache`), unless it holds another model's answers.
+
+        Raises:
+            CacheMismatchError: lm-eval's keys do not name the model, so a cache serves one only.
+        """
+        super().set_cache_hook(cache_hook)
+        if cache_hook.dbdict is None:
+            return
+        template = str(self.chat_template() or "").encode()
+        identity = {
+            "tempo": tempo_tasks.__version__,
+            "pretrained": self._public_name(),
+            "revision": self.revision,
+            "peft": self.peft,
+            "delta": self.delta,
+            "dtype": str(self.model.dtype),
+            "long_audio": self.long_audio,
+            "chat_template": hashlib.sha256(template).hexdigest()[:16],
+        }
+        mine = json.dumps(identity, sort_keys=True)
+        held = cache_hook.dbdict.setdefault("tempo_model", mine)
+        if held != mine:
+            raise CacheMismatchError(
+                f"the response cache holds answers of {held}, and this is {mine}; name another "
+                "file with --use_cache"
+            )
+
+    def _public_name(self) -> str:
+        name = _name(self.pretrained)
+        return "embedded" if name == str(WEIGHTS_DIR) else name
+
     def get_model_info(self) -> dict[str, Any]:
         """Return what HFLM reports, with tempo's version, the family and the delivery proof."""
         info: dict[str, Any] = super().get_model_info()
         info["tempo"] = {
             "version": tempo_tasks.__version__,
             "family": self.family.name,
-            "pretrained": "embedded" if self.pretrained == str(WEIGHTS_DIR) else self.pretrained,
+            "pretrained": self._public_name(),
             "long_audio": self.long_audio,
             "first_clip_logit_change_by_silence": self._heard,
         }
         return info
+
+
+def _name(pretrained: Any) -> str:
+    """Return the name of a model given by name or loaded."""
+    return str(pretrained if isinstance(pretrained, str) else pretrained.name_or_path)
 
 
 def _best_device() -> str:

@@ -44,7 +44,7 @@ def register() -> Path:
     Raises:
         ImportError: lm_eval is not installed, or older than 0.4.13.
         RuntimeError: lm_eval's `TaskManager` is not one that this release knows.
-        DataUnavailableError: (also a FileNotFoundError) The task files are missing.
+        TaskFilesMissingError: (also a FileNotFoundError) The task files are missing.
     """
     import lm_eval.models
     import lm_eval.tasks.manager

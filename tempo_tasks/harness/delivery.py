@@ -6,13 +6,14 @@ never reached the model, because a misspelt keyword was ignored. So nothing here
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from tempo_attn.errors import AudioNotDeliveredError
+from tempo_attn.errors import AudioNotDeliveredError, NonFiniteLogitsError
 from tempo_attn.families import Family
 from tempo_attn.families.base import Wave
 
@@ -62,11 +63,17 @@ def check_silence_differs(
 
     Raises:
         AudioNotDeliveredError: They are equal: the model does not hear.
+        NonFiniteLogitsError: They are NaN or infinite.
     """
     with torch.inference_mode():
         heard = model(**with_audio).logits[:, -1]
         silent = model(**with_silence).logits[:, -1]
     difference = float((heard.float() - silent.float()).abs().max())
+    if not math.isfinite(difference):
+        raise NonFiniteLogitsError(
+            "the model's logits on the first clip are NaN or infinite; run it with dtype=bfloat16 "
+            "or dtype=float32 among the model arguments"
+        )
     if difference == 0.0:
         raise AudioNotDeliveredError(
             "the first clip's logits are the same with audio and with silence: the audio did not "

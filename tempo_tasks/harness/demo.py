@@ -51,4 +51,6 @@ def run_demo(
 
 
 def _cell(score: dict[str, Any]) -> str:
-    return f"{100 * score['acc,none']:.1f} ({100 * score['acc_stderr,none']:.1f})"
+    error = score["acc_stderr,none"]
+    shown = f"{100 * error:.1f}" if isinstance(error, float) else error
+    return f"{100 * score['acc,none']:.1f} ({shown})"

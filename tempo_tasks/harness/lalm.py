@@ -8,6 +8,7 @@ of models lies in `tempo_attn.families`.
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from lm_eval.models.utils import (
 from lm_eval.models.utils_hf import stop_sequences_criteria
 from tqdm import tqdm
 
+from tempo_attn.errors import NonFiniteLogitsError
 from tempo_tasks.audio import Handle
 from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.harness.batching import run_in_batches
@@ -62,11 +64,11 @@ class LALM(AudioHFLM):
         """Generate answers; requests without an audio argument go to HFLM."""
         with_audio, others = _split(requests)
         results: dict[int, str] = {}
+        if with_audio:  # first: a bad clip stops the run before anything is computed
+            self._prepare([requests[index] for index in with_audio])
         if others:
             plain = super().generate_until([requests[i] for i in others], disable_tqdm)
             results.update(zip(others, plain, strict=True))
-        if with_audio:
-            self._prepare([requests[index] for index in with_audio])
         by_kwargs = defaultdict(list)
         for index in with_audio:
             by_kwargs[json.dumps(requests[index].args[1], sort_keys=True)].append(index)
@@ -109,7 +111,7 @@ class LALM(AudioHFLM):
             kwargs["do_sample"] = False
         n_prompt = inputs["input_ids"].shape[1]
         stopping = stop_sequences_criteria(self.tokenizer, until, n_prompt, len(batch))
-        with torch.inference_mode():
+        with torch.inference_mode(), self._autocast():
             output = self.model.generate(
                 **inputs,
                 stopping_criteria=stopping,
@@ -117,11 +119,23 @@ class LALM(AudioHFLM):
                 use_cache=True,
                 **kwargs,
             )
-        texts = [self.tok_decode(tokens) for tokens in output[:, n_prompt:].tolist()]
+        texts = [self._after_thinking(tokens) for tokens in output[:, n_prompt:].tolist()]
+        think_end = self.think_end_token if isinstance(self.think_end_token, str) else None
         return [
-            postprocess_generated_text(generation=text, stop=until, think_end_token=None)
+            postprocess_generated_text(generation=text, stop=until, think_end_token=think_end)
             for text in texts
         ]
+
+    def _after_thinking(self, tokens: list[int]) -> str:
+        """Decode what follows the last end of thinking, as HFLM does for a token's number."""
+        if isinstance(self.think_end_token, int) and self.think_end_token in tokens:
+            last = len(tokens) - 1 - tokens[::-1].index(self.think_end_token)
+            return str(self.tok_decode(tokens[last + 1 :])).lstrip()
+        return str(self.tok_decode(tokens))
+
+    def _autocast(self) -> Any:
+        dtype = self.mixed_precision_dtype
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
 
     # ------------------------------------------------------------------ likelihood
 
@@ -129,11 +143,11 @@ class LALM(AudioHFLM):
         """Score continuations; all one-token continuations of a prompt share one forward."""
         with_audio, others = _split(requests)
         results: dict[int, Answer] = {}
+        if with_audio:
+            self._prepare([requests[index] for index in with_audio])
         if others:
             plain = super().loglikelihood([requests[i] for i in others], disable_tqdm)
             results.update(zip(others, plain, strict=True))
-        if with_audio:
-            self._prepare([requests[index] for index in with_audio])
         # One row for what the model must read; the last token of a continuation is not read.
         rows: dict[str, tuple[str, Sequence[Handle], tuple[int, ...]]] = {}
         asked: dict[str, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
@@ -185,8 +199,9 @@ class LALM(AudioHFLM):
             seen[row, : len(job[2])] = 1
         inputs["input_ids"] = torch.cat([ids, more], dim=1)
         inputs["attention_mask"] = torch.cat([mask, seen], dim=1)
-        with torch.inference_mode():
-            logits = self.model(**inputs).logits[:, n_prompt - 1 :].float().log_softmax(-1)
+        with torch.inference_mode(), self._autocast():
+            logits = self.model(**inputs).logits[:, n_prompt - 1 :]
+        logits = logits.log_softmax(-1, dtype=self.softmax_dtype or torch.float32)
         scored = []
         for row, job in enumerate(batch):
             answers = []
@@ -194,6 +209,11 @@ class LALM(AudioHFLM):
                 wanted = torch.tensor(tokens, device=logits.device)
                 steps = logits[row, : len(tokens)]
                 total = float(steps.gather(-1, wanted[:, None]).sum())
+                if not math.isfinite(total):
+                    raise NonFiniteLogitsError(
+                        f"the log-probability of {self.tok_decode(list(tokens))!r} is {total}; run "
+                        "the model with dtype=bfloat16 or dtype=float32 among its arguments"
+                    )
                 answers.append((total, bool((steps.argmax(-1) == wanted).all())))
             scored.append(answers)
         return scored

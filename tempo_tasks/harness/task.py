@@ -7,7 +7,10 @@ so into the results.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import datasets
@@ -15,7 +18,7 @@ from lm_eval.api.task import ConfigurableTask
 
 import tempo_tasks
 from tempo_tasks.conditions import PROMPT_VERSION, Condition, make_prompt
-from tempo_tasks.errors import MissingCaptionError
+from tempo_tasks.errors import MissingCaptionError, PromptError
 from tempo_tasks.questions import Kind
 from tempo_tasks.sources.base import QuestionSet
 
@@ -32,7 +35,6 @@ _FEATURES = datasets.Features(
         "n_present": datasets.Value("int32"),
         "audio": datasets.List(
             {
-                "path": datasets.Value("string"),
                 "sha256": datasets.Value("string"),
                 "silence": datasets.Value("bool"),
             }
@@ -52,10 +54,12 @@ class TempoTask(ConfigurableTask):  # type: ignore[misc]
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
         """Load the questions and lay them out as documents."""
         settings = dataset_kwargs or {}
+        self._paths: dict[str, str] = {}
         metadata = self.config.metadata or {}
         kind, condition = Kind(settings["kind"]), Condition(settings["condition"])
         questions = load_questions(settings["source"], kind, metadata)
         self.dataset = datasets.DatasetDict({"test": to_documents(questions, condition)})
+        self._paths = {handle["sha256"]: handle["path"] for handle in questions.audio.values()}
         self.config.metadata = {
             **metadata,
             "tempo_version": tempo_tasks.__version__,
@@ -63,6 +67,29 @@ class TempoTask(ConfigurableTask):  # type: ignore[misc]
             "data_fingerprint": questions.fingerprint,
             "prompt_version": PROMPT_VERSION,
         }
+
+    def doc_to_audio(self, doc: Any, doc_to_audio: Any = None) -> list[dict[str, Any]]:
+        """Return the lazy handles of a document; where the files lie is not part of it."""
+        return [{"path": self._paths[handle["sha256"]], **handle} for handle in doc["audio"]]
+
+    def build_all_requests(self, **kwargs: Any) -> None:
+        """Build the requests; see lm-eval's `Task`.
+
+        Raises:
+            PromptError: A system instruction without the chat template that would hold it.
+        """
+        if kwargs.get("system_instruction") and not kwargs.get("apply_chat_template"):
+            raise PromptError(
+                "--system_instruction needs --apply_chat_template: without it the harness puts "
+                "the instruction into the user's turn, before the audio"
+            )
+        # The harness caches requests (--cache_requests) under the names of task and tokenizer
+        # alone; other data or another prompt must not be given the old ones.
+        documents = [[doc["id"], doc["prompt"], doc["audio"]] for doc in self.dataset["test"]]
+        content = json.dumps([documents, sorted(self._paths.values())], sort_keys=True)
+        digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+        kwargs["tokenizer_name"] = f"{kwargs.get('tokenizer_name', '')}-tempo-{digest}"
+        super().build_all_requests(**kwargs)
 
 
 def load_questions(source: str, kind: Kind, metadata: Mapping[str, Any]) -> QuestionSet:
@@ -80,15 +107,19 @@ def load_questions(source: str, kind: Kind, metadata: Mapping[str, Any]) -> Ques
 
         return load_synth(kind, scenes=int(metadata.get("synth_scenes", TEST_SCENES)))
     if source == "released":
-        from tempo_tasks.sources.hub import load_released
-
-        return load_released(
-            kind,
-            data=metadata.get("data"),
-            revision=metadata.get("data_revision"),
-            split=metadata.get("data_split"),
-        )
+        names = ("data", "data_revision", "data_split")
+        return _load_released(kind, *(metadata.get(name) for name in names))
     raise ValueError(f"unknown source {source!r}; expected 'synth' or 'released'")
+
+
+# All conditions of a kind, by generation and by likelihood, read the same table.
+@lru_cache(maxsize=6)
+def _load_released(
+    kind: Kind, data: str | None, revision: str | None, split: str | None
+) -> QuestionSet:
+    from tempo_tasks.sources.hub import load_released
+
+    return load_released(kind, data=data, revision=revision, split=split)
 
 
 def to_documents(questions: QuestionSet, condition: Condition) -> datasets.Dataset:
@@ -125,7 +156,10 @@ def to_documents(questions: QuestionSet, condition: Condition) -> datasets.Datas
                 "answer": question.answer,
                 "answer_text": question.answer_text,
                 "n_present": question.n_present,
-                "audio": [dict(handle) for handle in prompt.audio],
+                "audio": [
+                    {"sha256": handle["sha256"], "silence": handle["silence"]}
+                    for handle in prompt.audio
+                ],
             }
         )
     return datasets.Dataset.from_list(rows, features=_FEATURES)

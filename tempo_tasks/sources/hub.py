@@ -64,7 +64,7 @@ def load_released(
 
 def _is_path(source: str) -> bool:
     """Whether this can only be meant as a path: a Hub id is `name` or `owner/name`."""
-    return source.startswith((".", "/", "~")) or source.count("/") > 1 or os.sep not in "/" + source
+    return source.startswith((".", "/", "~")) or source.count("/") > 1 or "\\" in source
 
 
 def _download(repo: str, revision: str | None) -> Path:

@@ -1,4 +1,4 @@
-"""The embedded audio language model: a real Qwen2-Audio checkpoint of 1.7 M parameters.
+"""The embedded audio language model: a real Qwen2-Audio checkpoint of 1.9 M parameters.
 
 `build` makes the processor and the untrained model, `data` the training scenes, `packing` the
 batches, `train` the recipe (`python -m tempo_tasks.tiny.train`). The weights in `weights/` load

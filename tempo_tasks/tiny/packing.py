@@ -82,12 +82,12 @@ class Packer:
         return Question(clip.id, clip.id, kind, (first, second, third, fourth), answer)
 
     def pack(self, scenes: list[int], rng: np.random.RandomState, *, extra: int = 2) -> Batch:
-        """Pack each scene's three audio questions and `extra` others (ACQA and CQA in turn)."""
+        """Pack each scene's three audio questions and the first `extra` of ACQA, CQA, CQA."""
         rows = []
         for index in scenes:
             plan = [(kind, Condition.AQA) for kind in Kind]
-            conditions = (Condition.ACQA, Condition.CQA)
-            plan += [(list(Kind)[rng.randint(3)], conditions[i % 2]) for i in range(extra)]
+            conditions = (Condition.ACQA, Condition.CQA, Condition.CQA)
+            plan += [(list(Kind)[rng.randint(3)], conditions[i]) for i in range(extra)]
             rows.append([self._segment(index, kind, condition, rng) for kind, condition in plan])
         return self._collate(scenes, rows)
 

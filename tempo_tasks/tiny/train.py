@@ -34,6 +34,7 @@ ACTIVITY_WEIGHT = 4.0
 OPTION_WEIGHT = 2.0
 TIME_WEIGHT = 10.0
 GRADIENT_CLIP = 1.0
+CAPTIONS_FROM = 9 / 13  # of all steps: from there on, one more caption question a scene
 CODES = [f"{kind.value}_{condition.value}" for condition in Condition for kind in Kind]
 
 
@@ -160,7 +161,11 @@ def train(
         per_epoch = scenes // rows
         order = np.random.RandomState([seed, 10**6 + step // per_epoch]).permutation(scenes)
         place = (step % per_epoch) * rows
-        batch = packer.pack([int(i) for i in order[place : place + rows]], rng)
+        batch = packer.pack(
+            [int(i) for i in order[place : place + rows]],
+            rng,
+            extra=2 if step < round(CAPTIONS_FROM * steps) else 3,
+        )
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, peak=peak, warmup=warmup, steps=steps)
         loss, logged = trainee(batch)

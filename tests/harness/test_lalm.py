@@ -6,7 +6,12 @@ import pytest
 import torch
 from lm_eval.api.instance import Instance
 
-from tempo_attn.errors import AudioNotDeliveredError, NoAudioTokenError, UnknownFamilyError
+from tempo_attn.errors import (
+    AudioNotDeliveredError,
+    NoAudioTokenError,
+    NonFiniteLogitsError,
+    UnknownFamilyError,
+)
 from tempo_tasks.errors import AudioNotFoundError, BadClipsError, LongAudioError
 from tempo_tasks.harness.lalm import LALM
 
@@ -105,6 +110,25 @@ def test_a_prompt_rendered_by_the_harness_is_not_rendered_twice(lalm, clips):
     )
 
 
+def test_a_prefix_of_the_answer_stays_outside_the_user_turn(lalm, clips):
+    user = {"role": "user", "content": "<audio>Which?"}
+    harness = lalm.apply_chat_template([user, {"role": "assistant", "content": "It is"}], False)
+    assert lalm._prompt(harness, clips[:1]) == harness
+    assert harness.endswith("<|im_start|>assistant\nIt is")
+
+
+def test_older_templates_that_look_for_the_audio_key_render_the_same(lalm, clips):
+    import copy
+
+    older = copy.copy(lalm.processor)
+    older.chat_template = lalm.processor.default_chat_template.replace(
+        " or content['type'] == 'audio'", ""
+    )
+    message = [{"role": "user", "content": "<audio>Which?"}]
+    assert older.chat_template != lalm.processor.default_chat_template
+    assert lalm.family.chat(older, message) == lalm.family.chat(lalm.processor, message)
+
+
 def test_text_only_requests_go_to_hflm(lalm, clips):
     text = Instance(request_type="generate_until", doc={}, arguments=("Once upon", GREEDY), idx=0)
     mixed = [text, *generations(clips[:1]), text]
@@ -140,6 +164,33 @@ def test_a_model_that_ignores_audio_is_caught(checkpoint, clips, monkeypatch):
         projector.weight.zero_()
     with pytest.raises(AudioNotDeliveredError, match="same with audio and with silence"):
         model.generate_until(generations(clips), disable_tqdm=True)
+
+
+def test_a_model_that_answers_nan_is_caught(checkpoint, clips):
+    model = LALM(pretrained=str(checkpoint), batch_size=2)
+    with torch.no_grad():
+        model.model.lm_head.weight.fill_(float("nan"))
+    with pytest.raises(NonFiniteLogitsError, match="dtype=bfloat16"):
+        model.loglikelihood(letters(clips), disable_tqdm=True)
+    without_audio = [request("loglikelihood", [], more="A")]
+    with pytest.raises(NonFiniteLogitsError):
+        model.loglikelihood(without_audio, disable_tqdm=True)
+
+
+def test_arguments_that_would_be_ignored_are_refused(checkpoint):
+    with pytest.raises(ValueError, match="no 'tokenizer'"):
+        LALM(pretrained=str(checkpoint), tokenizer="gpt2")
+    with pytest.raises(ValueError, match="long_audio"):
+        LALM(pretrained=str(checkpoint), long_audio="loop")
+
+
+def test_what_precedes_the_end_of_thinking_is_dropped(lalm, monkeypatch):
+    thought, answer = (lalm.tok_encode(text) for text in ("Rain first. ", "B"))
+    (end,) = lalm.tok_encode("?")
+    assert lalm._after_thinking([*thought, end, *answer]) == "Rain first. ?B"
+    monkeypatch.setattr(lalm, "think_end_token", end)
+    assert lalm._after_thinking([*thought, end, *thought, end, *answer]) == "B"
+    assert lalm._after_thinking(answer) == "B"
 
 
 def test_one_bad_clip_stops_the_run_before_inference(lalm, clips, tmp_path, monkeypatch):

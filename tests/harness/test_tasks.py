@@ -4,10 +4,13 @@ import json
 
 import lm_eval
 import pytest
+from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 
 import tempo_tasks
 from tempo_tasks.conditions import Condition
+from tempo_tasks.errors import CacheMismatchError, PromptError
+from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.paths import task_yamls_dir
 from tempo_tasks.questions import Kind
 
@@ -99,6 +102,111 @@ def test_cache_resumes_without_the_model(lalm, manager, tmp_path, monkeypatch):
     monkeypatch.setattr(lalm, "_generate", never)
     monkeypatch.setattr(lalm, "_score", never)
     assert evaluate() == first
+
+
+def test_a_killed_run_asks_only_for_the_rest(lalm, manager, tmp_path, monkeypatch):
+    asked = []
+    generate = lalm._generate
+
+    def dies_after_five(batch, kwargs):
+        if len(asked) == 5:
+            raise KeyboardInterrupt
+        asked.extend(batch)
+        return generate(batch, kwargs)
+
+    def evaluate():
+        return lm_eval.simple_evaluate(
+            model=lalm,
+            tasks=["tempo_synth_eo_aqa"],
+            task_manager=manager,
+            use_cache=str(tmp_path / "cache"),
+            bootstrap_iters=1,
+        )["results"]
+
+    monkeypatch.setattr(lalm, "_generate", dies_after_five)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate()
+    asked.clear()
+    monkeypatch.setattr(lalm, "_generate", lambda b, k: asked.extend(b) or generate(b, k))
+    evaluate()
+    assert len(asked) == SCENES - 5
+
+
+def test_a_response_cache_serves_one_model_only(lalm, checkpoint, manager, tmp_path):
+    def evaluate(model):
+        lm_eval.simple_evaluate(
+            model=model,
+            tasks=["tempo_synth_eo_aqa_ll"],
+            task_manager=manager,
+            use_cache=str(tmp_path / "cache"),
+            limit=2,
+            bootstrap_iters=1,
+        )
+
+    evaluate(lalm)
+    with pytest.raises(CacheMismatchError, match="bfloat16"):
+        evaluate(LALM(pretrained=str(checkpoint), dtype="bfloat16"))
+
+
+class Oracle(LM):
+    """Answers what the document says is right."""
+
+    MULTIMODAL = True
+
+    def generate_until(self, requests):
+        return [request.doc["answer"] for request in requests]
+
+    def loglikelihood(self, requests):
+        raise NotImplementedError
+
+    def loglikelihood_rolling(self, requests):
+        raise NotImplementedError
+
+
+def test_cached_requests_are_those_of_the_data(tmp_path, monkeypatch):
+    """lm-eval keeps requests under the task's name; other data must not meet the old ones."""
+    from lm_eval.caching import cache
+
+    monkeypatch.setattr(cache, "PATH", str(tmp_path))
+    for scenes in (5, 9):
+        manager = TaskManager(
+            include_defaults=False,
+            include_path=task_yamls_dir(),
+            metadata={"synth_scenes": scenes},
+        )
+        results = lm_eval.simple_evaluate(
+            model=Oracle(),
+            tasks=["tempo_synth_eo_aqa"],
+            task_manager=manager,
+            cache_requests=True,
+            bootstrap_iters=1,
+        )
+        assert results["results"]["tempo_synth_eo_aqa"]["acc,none"] == 1.0
+        assert results["n-samples"]["tempo_synth_eo_aqa"]["effective"] == scenes
+    assert list(tmp_path.iterdir()), "the harness cached nothing: this test tests nothing"
+
+
+def test_a_system_instruction_needs_the_chat_template(lalm, manager):
+    arguments = {"model": lalm, "tasks": ["tempo_synth_eo_aqa"], "task_manager": manager}
+    with pytest.raises(PromptError, match="--apply_chat_template"):
+        lm_eval.simple_evaluate(**arguments, system_instruction="Listen.", limit=1)
+    results = lm_eval.simple_evaluate(
+        **arguments, system_instruction="Listen.", apply_chat_template=True, limit=1
+    )
+    context = results["samples"]["tempo_synth_eo_aqa"][0]["arguments"][0][0]
+    assert context.startswith("<|im_start|>system\nListen.<|im_end|>")
+
+
+def test_results_of_one_item_are_strict_json(lalm, manager):
+    results = lm_eval.simple_evaluate(
+        model=lalm, tasks=["tempo_synth_aqa"], task_manager=manager, limit=1, bootstrap_iters=1
+    )
+    json.dumps(results["results"], allow_nan=False)
+
+
+def test_a_document_does_not_say_where_its_files_lie(results):
+    doc = results["samples"]["tempo_synth_eo_aqa"][0]["doc"]
+    assert "path" not in json.dumps(doc)
 
 
 def test_released_tasks_without_data_name_the_offline_ones(manager, monkeypatch, tmp_path):

@@ -44,7 +44,7 @@ class Difficulty:
 # The embedded model learns from clear scenes; every other split has quieter events in louder noise,
 # so that its scores leave errors to study.
 _CLEAR = Difficulty(levels=(-18.0, 0.0), background=(-38.0, -22.0))
-_NOISY = Difficulty(levels=(-24.0, 0.0), background=(-30.0, -16.0))
+_NOISY = Difficulty(levels=(-25.0, 0.0), background=(-28.0, -14.0))
 TRAIN_SPLIT = "train"
 
 

@@ -117,7 +117,7 @@ def save_atomically(state: dict[str, Any], path: Path) -> None:
 
 def train(
     out: Annotated[Path, typer.Option(help="Folder for checkpoints and the finished model.")],
-    steps: Annotated[int, typer.Option(help="Optimiser steps in all.")] = 3000,
+    steps: Annotated[int, typer.Option(help="Optimiser steps in all.")] = 2600,
     scenes: Annotated[int, typer.Option(help="Training scenes.")] = 6000,
     rows: Annotated[int, typer.Option(help="Scenes a step.")] = 16,
     peak: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,

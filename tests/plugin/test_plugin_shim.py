@@ -72,7 +72,7 @@ class Site:
         self.write("tempo_tasks/__init__.py", "")
         self.write("tempo_tasks/harness/__init__.py", "")
         self.write(
-            "tempo_tasks/errors.py", "class DataUnavailableError(FileNotFoundError):\n    pass\n"
+            "tempo_tasks/errors.py", "class TaskFilesMissingError(FileNotFoundError):\n    pass\n"
         )
         self.yamls = package / "task_yamls"
         self.write("tempo_tasks/task_yamls/tempo.yaml", "group: tempo\n")
@@ -221,7 +221,7 @@ def test_it_can_be_switched_off_before_the_harness_is_imported(site: Site) -> No
     [
         ("registry", "import lm_eval.models; print('on')", "cannot import name 'model_registry'"),
         ("manager", "import lm_eval.tasks; print('on')", "takes no include_path"),
-        ("yamls", TASK_PATHS.format("") + "; print('on')", "DataUnavailableError: the task files"),
+        ("yamls", TASK_PATHS.format("") + "; print('on')", "TaskFilesMissingError: the task files"),
         ("loader", "import lm_eval.models; print('on')", "cannot be hooked"),
     ],
 )

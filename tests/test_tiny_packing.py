@@ -11,8 +11,7 @@ from tempo_tasks.tiny.packing import Packer
 
 
 @pytest.mark.parametrize("segment", [0, 2, 3, 4], ids=["eo_aqa", "ld_aqa", "acqa", "cqa"])
-def test_packed_logits_equal_alone(segment, tmp_path, monkeypatch):
-    monkeypatch.setenv("TEMPO_CACHE", str(tmp_path))
+def test_packed_logits_equal_alone(segment):
     processor = build_processor()
     data = load_training_set(2, workers=1)
     packer = Packer(processor, data)

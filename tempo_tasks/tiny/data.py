@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,8 @@ def load_training_set(scenes: int, *, workers: int | None = None) -> TrainingSet
 def _render_all(scenes: int, path: Path, workers: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     chunks = [range(i, min(i + _CHUNK, scenes)) for i in range(0, scenes, _CHUNK)]
-    with ProcessPoolExecutor(workers) as pool:
+    # Not forked: torch's threads do not survive that.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         parts = list(
             tqdm(pool.map(_render_chunk, chunks), total=len(chunks), desc="rendering scenes")
         )

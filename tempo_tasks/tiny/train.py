@@ -53,9 +53,9 @@ class Trainee(nn.Module):
     def forward(self, batch: Batch) -> tuple[torch.Tensor, dict[str, Any]]:
         """Return the loss and what to log."""
         inner = self.model.model
-        mask = None
+        # Scenes fill the encoder's window, so there is nothing to mask.
         audio = inner.multi_modal_projector(
-            inner.audio_tower(batch.mels, attention_mask=mask).last_hidden_state
+            inner.audio_tower(batch.mels, attention_mask=None).last_hidden_state
         )
         embeds = inner.get_input_embeddings()(batch.input_ids)
         at_audio = batch.input_ids == self.model.config.audio_token_id

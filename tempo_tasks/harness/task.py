@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -54,12 +55,13 @@ class TempoTask(ConfigurableTask):  # type: ignore[misc]
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
         """Load the questions and lay them out as documents."""
         settings = dataset_kwargs or {}
-        self._paths: dict[str, str] = {}
         metadata = self.config.metadata or {}
         kind, condition = Kind(settings["kind"]), Condition(settings["condition"])
         questions = load_questions(settings["source"], kind, metadata)
         self.dataset = datasets.DatasetDict({"test": to_documents(questions, condition)})
-        self._paths = {handle["sha256"]: handle["path"] for handle in questions.audio.values()}
+        self._paths: dict[str, str] = {
+            handle["sha256"]: handle["path"] for handle in questions.audio.values()
+        }
         self.config.metadata = {
             **metadata,
             "tempo_version": tempo_tasks.__version__,
@@ -83,12 +85,13 @@ class TempoTask(ConfigurableTask):  # type: ignore[misc]
                 "--system_instruction needs --apply_chat_template: without it the harness puts "
                 "the instruction into the user's turn, before the audio"
             )
-        # The harness caches requests (--cache_requests) under the names of task and tokenizer
-        # alone; other data or another prompt must not be given the old ones.
-        documents = [[doc["id"], doc["prompt"], doc["audio"]] for doc in self.dataset["test"]]
-        content = json.dumps([documents, sorted(self._paths.values())], sort_keys=True)
-        digest = hashlib.sha256(content.encode()).hexdigest()[:16]
-        kwargs["tokenizer_name"] = f"{kwargs.get('tokenizer_name', '')}-tempo-{digest}"
+        if kwargs.get("cache_requests"):
+            # The harness keeps requests under the names of task and tokenizer alone; other data or
+            # another prompt must not be given the old ones.
+            documents = [[doc["id"], doc["prompt"], doc["audio"]] for doc in self.dataset["test"]]
+            content = json.dumps([documents, sorted(self._paths.values())], sort_keys=True)
+            digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+            kwargs["tokenizer_name"] = f"{kwargs.get('tokenizer_name', '')}-tempo-{digest}"
         super().build_all_requests(**kwargs)
 
 
@@ -107,8 +110,9 @@ def load_questions(source: str, kind: Kind, metadata: Mapping[str, Any]) -> Ques
 
         return load_synth(kind, scenes=int(metadata.get("synth_scenes", TEST_SCENES)))
     if source == "released":
-        names = ("data", "data_revision", "data_split")
-        return _load_released(kind, *(metadata.get(name) for name in names))
+        # Resolved here, so that a changed TEMPO_DATA is not answered with the old folder's table.
+        data = metadata.get("data") or os.environ.get("TEMPO_DATA")
+        return _load_released(kind, data, metadata.get("data_revision"), metadata.get("data_split"))
     raise ValueError(f"unknown source {source!r}; expected 'synth' or 'released'")
 
 

@@ -209,6 +209,13 @@ def test_a_document_does_not_say_where_its_files_lie(results):
     assert "path" not in json.dumps(doc)
 
 
+def test_a_changed_data_variable_is_followed(manager, released_folder, monkeypatch):
+    for layout in ("csv", "jsonl"):
+        monkeypatch.setenv("TEMPO_DATA", str(released_folder(layout)))
+        task = manager.load(["tempo_eo_silence"])["tasks"]["tempo_eo_silence"]
+        assert task.config.metadata["data_name"] == released_folder(layout).name
+
+
 def test_released_tasks_without_data_name_the_offline_ones(manager, monkeypatch, tmp_path):
     from tempo_tasks.errors import DataUnavailableError
 

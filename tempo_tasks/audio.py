@@ -67,6 +67,11 @@ class AudioLimits:
 DEFAULT_LIMITS = AudioLimits()
 
 
+def make_handle(path: str | Path, sha256: str) -> dict[str, Any]:
+    """Return the handle of a file whose hash is known."""
+    return {"path": str(path), "sha256": sha256, "silence": False}
+
+
 def file_handle(path: str | Path) -> dict[str, Any]:
     """Return the handle of an audio file, with the hash of its bytes.
 
@@ -74,7 +79,7 @@ def file_handle(path: str | Path) -> dict[str, Any]:
         AudioNotFoundError: There is no such file.
     """
     path = Path(path).absolute()
-    return {"path": str(path), "sha256": _sha256(_read_bytes(path)), "silence": False}
+    return make_handle(path, _sha256(_read_bytes(path)))
 
 
 def read_audio(handle: Handle, rate: int, limits: AudioLimits = DEFAULT_LIMITS) -> Wave:
@@ -195,10 +200,8 @@ def _refuse_truncated_wav(path: Path, content: bytes) -> None:
         return
     place = 12
     while place + 8 <= len(content):
-        name, size = (
-            content[place : place + 4],
-            struct.unpack("<I", content[place + 4 : place + 8])[0],
-        )
+        name = content[place : place + 4]
+        (size,) = struct.unpack("<I", content[place + 4 : place + 8])
         # Writers to a pipe leave 0 or 0xFFFFFFFF: the length is unknown, not wrong.
         if name == b"data":
             there = len(content) - place - 8

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from tempo_attn import AUDIO_PLACEHOLDER
 from tempo_tasks.errors import MissingCaptionError, QuestionError
 from tempo_tasks.questions import LETTERS, Question
 
-AUDIO_PLACEHOLDER = "<audio>"
 PROMPT_VERSION = "tempo-prompt-1"
 INSTRUCTION = "Answer with the option's letter from the given choices directly."
 

@@ -9,10 +9,10 @@ import difflib
 from typing import Any
 
 from tempo_attn.errors import UnknownFamilyError
-from tempo_attn.families.base import AUDIO_PLACEHOLDER, Family
+from tempo_attn.families.base import Family
 from tempo_attn.families.qwen2_audio import Qwen2Audio
 
-__all__ = ["AUDIO_PLACEHOLDER", "Family", "get_family", "model_types"]
+__all__ = ["Family", "get_family", "model_types"]
 
 _FAMILIES: tuple[Family, ...] = (Qwen2Audio(),)
 _BY_TYPE = {model_type: family for family in _FAMILIES for model_type in family.model_types}

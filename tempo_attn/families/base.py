@@ -17,9 +17,9 @@ import torch
 from torch import nn
 from transformers import AutoProcessor
 
+from tempo_attn import AUDIO_PLACEHOLDER
 from tempo_attn.errors import NoAudioTokenError
 
-AUDIO_PLACEHOLDER = "<audio>"
 Wave = npt.NDArray[np.float32]
 Message = Mapping[str, Any]
 

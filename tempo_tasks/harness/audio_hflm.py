@@ -12,8 +12,9 @@ import torch
 from lm_eval.models.huggingface import HFLM
 
 import tempo_tasks
+from tempo_attn import AUDIO_PLACEHOLDER
 from tempo_attn.errors import AudioNotDeliveredError
-from tempo_attn.families import AUDIO_PLACEHOLDER, Family, get_family
+from tempo_attn.families import Family, get_family
 from tempo_tasks.audio import (
     MAX_CHANNELS,
     MAX_RATE,
@@ -173,17 +174,18 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
 
     def _prepare(self, requests: Sequence[Instance]) -> None:
         """Before any inference: check every clip, and that the model hears the first one."""
-        handles = [handle for request in requests for handle in request.args[2]["audio"]]
-        check_audio(handles, self.sampling_rate, self.limits, progress=self.rank == 0)
+        every = [handle for request in requests for handle in request.args[2]["audio"]]
+        check_audio(every, self.sampling_rate, self.limits, progress=self.rank == 0)
         if self._heard is not None:
             return
         for request in requests:
-            if not any(not handle.get("silence") for handle in request.args[2]["audio"]):
+            handles = request.args[2]["audio"]
+            if all(handle.get("silence") for handle in handles):
                 continue
-            waves = self._waves(request.args[2]["audio"])
+            waves = self._waves(handles)
             if all(is_silent(wave) for wave in waves):
                 continue
-            prompt = self._prompt(request.args[0], request.args[2]["audio"])
+            prompt = self._prompt(request.args[0], handles)
             silence = [wave * 0 for wave in waves]
             self._heard = check_silence_differs(
                 self.model, self._inputs([prompt], [waves]), self._inputs([prompt], [silence])

@@ -10,6 +10,7 @@ from typing import Any
 import lm_eval
 from lm_eval.tasks import TaskManager
 
+from tempo_tasks.cache import replacing
 from tempo_tasks.conditions import Condition
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.paths import task_yamls_dir
@@ -38,9 +39,8 @@ def run_demo(
         bootstrap_iters=1,  # only switches closed-form errors on
     )
     if output is not None:
-        partial = output.with_suffix(".partial")
-        partial.write_text(json.dumps(results, indent=2, default=str))
-        partial.replace(output)
+        with replacing(output) as partial:
+            partial.write_text(json.dumps(results, indent=2, default=str))
     scores = results["results"]
     table = {}
     for condition in Condition:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from lm_eval.api.registry import register_model
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
 Answer = tuple[float, bool]
+R = TypeVar("R")
 
 
 @register_model("lalm")
@@ -58,17 +59,30 @@ class LALM(AudioHFLM):
     def _bar(self, total: int, text: str, disable: bool) -> Any:
         return tqdm(total=total, desc=text, disable=disable or self.rank != 0 or not total)
 
+    def _begin(
+        self,
+        requests: Sequence[Instance],
+        plain: Callable[[list[Instance], bool], list[R]],
+        disable_tqdm: bool,
+    ) -> tuple[list[int], dict[int, R]]:
+        """Check the clips, then let HFLM (`plain`) answer the requests without audio.
+
+        Returns:
+            Indices of the requests with an `audio` argument (even an empty one), which are left
+            to do, and the answers of the others by index.
+        """
+        with_audio = [i for i, r in enumerate(requests) if len(r.args) > 2 and "audio" in r.args[2]]
+        others = sorted(set(range(len(requests))) - set(with_audio))
+        if with_audio:  # first: a bad clip stops the run before anything is computed
+            self._prepare([requests[index] for index in with_audio])
+        answers = plain([requests[index] for index in others], disable_tqdm) if others else []
+        return with_audio, dict(zip(others, answers, strict=True))
+
     # ------------------------------------------------------------------ generation
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Generate answers; requests without an audio argument go to HFLM."""
-        with_audio, others = _split(requests)
-        results: dict[int, str] = {}
-        if with_audio:  # first: a bad clip stops the run before anything is computed
-            self._prepare([requests[index] for index in with_audio])
-        if others:
-            plain = super().generate_until([requests[i] for i in others], disable_tqdm)
-            results.update(zip(others, plain, strict=True))
+        with_audio, results = self._begin(requests, super().generate_until, disable_tqdm)
         by_kwargs = defaultdict(list)
         for index in with_audio:
             by_kwargs[json.dumps(requests[index].args[1], sort_keys=True)].append(index)
@@ -141,13 +155,7 @@ class LALM(AudioHFLM):
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[Answer]:
         """Score continuations; all one-token continuations of a prompt share one forward."""
-        with_audio, others = _split(requests)
-        results: dict[int, Answer] = {}
-        if with_audio:
-            self._prepare([requests[index] for index in with_audio])
-        if others:
-            plain = super().loglikelihood([requests[i] for i in others], disable_tqdm)
-            results.update(zip(others, plain, strict=True))
+        with_audio, results = self._begin(requests, super().loglikelihood, disable_tqdm)
         # One row for what the model must read; the last token of a continuation is not read.
         rows: dict[str, tuple[str, Sequence[Handle], tuple[int, ...]]] = {}
         asked: dict[str, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
@@ -217,10 +225,3 @@ class LALM(AudioHFLM):
                 answers.append((total, bool((steps.argmax(-1) == wanted).all())))
             scored.append(answers)
         return scored
-
-
-def _split(requests: Sequence[Instance]) -> tuple[list[int], list[int]]:
-    """Return the indices of requests with an `audio` argument (even an empty one), and others."""
-    with_audio = [i for i, r in enumerate(requests) if len(r.args) > 2 and "audio" in r.args[2]]
-    chosen = set(with_audio)
-    return with_audio, [i for i in range(len(requests)) if i not in chosen]

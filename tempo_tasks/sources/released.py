@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tempo_tasks.audio import file_handle
-from tempo_tasks.cache import cache_dir
+from tempo_tasks.audio import file_handle, make_handle
+from tempo_tasks.cache import cache_dir, replacing
 from tempo_tasks.errors import (
     AudioNotFoundError,
     BadClipsError,
@@ -260,17 +258,11 @@ def store_audio(content: bytes, suffix: str) -> dict[str, Any]:
     try:
         if not path.is_file() or path.read_bytes() != content:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial:
-                try:
-                    partial.write(content)
-                    partial.close()
-                    os.replace(partial.name, path)
-                except BaseException:
-                    os.unlink(partial.name)
-                    raise
+            with replacing(path) as partial:
+                partial.write_bytes(content)
     except OSError as error:
         raise DataUnavailableError(
             f"the clips' audio cannot be written to {path.parent} ({error}); make room, or set "
             "TEMPO_CACHE to another folder"
         ) from error
-    return {"path": str(path), "sha256": digest, "silence": False}
+    return make_handle(path, digest)

@@ -16,13 +16,14 @@ import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
-from tempo_tasks.cache import cache_dir
+from tempo_tasks.cache import cache_dir, replacing
 from tempo_tasks.events import Clip
 from tempo_tasks.sources.synth.caption import weak_caption
 from tempo_tasks.sources.synth.scene import (
     SCENE_VERSION,
     TRAIN_SPLIT,
     draw_scene,
+    pcm16,
     render,
     scene_name,
 )
@@ -81,17 +82,16 @@ def _render_all(scenes: int, path: Path, workers: int) -> None:
         parts = list(
             tqdm(pool.map(_render_chunk, chunks), total=len(chunks), desc="rendering scenes")
         )
-    partial = path.with_suffix(f".{os.getpid()}.npy")
-    np.save(partial, np.concatenate(parts))
-    partial.replace(path)
+    with replacing(path) as partial:
+        np.save(partial, np.concatenate(parts))
 
 
 def _render_chunk(numbers: range) -> Mels:
     torch.set_num_threads(1)
     extractor = build_processor().feature_extractor
-    waves = [render(draw_scene(scene_name(TRAIN_SPLIT, number))) for number in numbers]
-    # 16-bit PCM, as the test set's files are.
-    waves = [np.round(wave * 32767).astype(np.float32) / 32768 for wave in waves]
+    drawn = [draw_scene(scene_name(TRAIN_SPLIT, number)) for number in numbers]
+    # As a decoder reads the 16-bit files of the test set.
+    waves = [pcm16(render(scene)).astype(np.float32) / 32768 for scene in drawn]
     features = extractor(
         waves, sampling_rate=extractor.sampling_rate, return_tensors="np", padding="max_length"
     )

@@ -18,11 +18,11 @@ from tempo_tasks.conditions import Condition, make_prompt
 from tempo_tasks.events import Clip, Event
 from tempo_tasks.questions import LETTERS, Kind, Question, right_event
 from tempo_tasks.sources.synth.scene import MARGIN, SCENE_SECONDS
-from tempo_tasks.sources.synth.sounds import LABELS
+from tempo_tasks.sources.synth.sounds import LABELS, RATE
 from tempo_tasks.tiny.data import TrainingSet
 
-AUDIO_TOKENS = 125
 _AUDIO_END = "<|audio_eos|>"
+_FAMILY = Qwen2Audio()
 
 
 @dataclass
@@ -61,8 +61,9 @@ class Packer:
         self.tokenizer = processor.tokenizer
         self.processor = processor
         self.data = data
+        self.audio_tokens = _FAMILY.n_audio_tokens(processor, int(SCENE_SECONDS * RATE))
         head, _, _ = self._chat("<audio>?").partition(_AUDIO_END)
-        expanded = head.replace("<|AUDIO|>", "<|AUDIO|>" * AUDIO_TOKENS) + _AUDIO_END
+        expanded = head.replace("<|AUDIO|>", "<|AUDIO|>" * self.audio_tokens) + _AUDIO_END
         self.prefix: list[int] = self.tokenizer(expanded)["input_ids"]
         self.letters = [self.tokenizer.convert_tokens_to_ids(letter) for letter in LETTERS]
         self.end_id = self.tokenizer.convert_tokens_to_ids("<|im_end|>")
@@ -92,7 +93,7 @@ class Packer:
         return self._collate(scenes, rows)
 
     def _chat(self, text: str) -> str:
-        return Qwen2Audio().chat(self.processor, [{"role": "user", "content": text}])
+        return _FAMILY.chat(self.processor, [{"role": "user", "content": text}])
 
     def _segment(
         self, index: int, kind: Kind, condition: Condition, rng: np.random.RandomState
@@ -146,7 +147,7 @@ class Packer:
                         option_at.append((row, start + at))
                         option_target.append(target)
                 start += size
-        activity = [self.data.activity(i, AUDIO_TOKENS, SCENE_SECONDS) for i in scenes]
+        activity = [self.data.activity(i, self.audio_tokens, SCENE_SECONDS) for i in scenes]
         return Batch(
             mels=torch.from_numpy(np.stack([self.data.mels[i] for i in scenes])).float(),
             input_ids=torch.from_numpy(ids),

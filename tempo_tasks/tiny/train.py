@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import Qwen2AudioForConditionalGeneration
 
+from tempo_tasks.cache import replacing
 from tempo_tasks.conditions import Condition
 from tempo_tasks.questions import Kind
 from tempo_tasks.sources.synth.sounds import LABELS
@@ -110,9 +111,8 @@ def learning_rate(step: int, *, peak: float, warmup: int, steps: int) -> float:
 
 def save_atomically(state: dict[str, Any], path: Path) -> None:
     """Write a checkpoint beside its place, then rename."""
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+    with replacing(path) as partial:
+        torch.save(state, partial)
 
 
 def train(

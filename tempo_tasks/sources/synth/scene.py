@@ -2,7 +2,7 @@
 
 A scene is drawn from its name alone (`tempo-synth-<version>/<split>/<number>`), so splits are
 disjoint by seed and any scene can be rendered without the others. Placement does not look at the
-label: no label is more often first, last or longest, so knowing labels alone is worth nothing.
+label: none is first, last or longest more often than by chance.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import soundfile
 
 from tempo_tasks.events import Clip, Event, Interval
@@ -131,9 +132,13 @@ def _background(rng: np.random.RandomState) -> Wave:
     return np.asarray(noise / np.sqrt((noise**2).mean()))
 
 
+def pcm16(wave: Wave) -> npt.NDArray[np.int16]:
+    """Quantise a waveform within [-1, 1] to 16 bits."""
+    return np.round(np.clip(wave, -1, 1) * 32767).astype(np.int16)
+
+
 def wav_bytes(wave: Wave) -> bytes:
     """Encode a waveform as 16-bit PCM WAV."""
-    pcm = np.round(np.clip(wave, -1, 1) * 32767).astype(np.int16)
     buffer = io.BytesIO()
-    soundfile.write(buffer, pcm, RATE, format="WAV", subtype="PCM_16")
+    soundfile.write(buffer, pcm16(wave), RATE, format="WAV", subtype="PCM_16")
     return buffer.getvalue()

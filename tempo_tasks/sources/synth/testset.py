@@ -18,6 +18,7 @@ from typing import Any
 from filelock import FileLock
 from tqdm import tqdm
 
+from tempo_tasks.audio import make_handle
 from tempo_tasks.cache import cache_dir
 from tempo_tasks.questions import Kind, build_questions
 from tempo_tasks.sources.base import QuestionSet
@@ -81,8 +82,7 @@ def _audio(scenes: int) -> dict[str, dict[str, Any]]:
             index = _read_index(folder, drawn)
     assert index is not None, f"{folder} changed while it was being read"
     return {
-        name: {"path": str(folder / entry["file"]), "sha256": entry["sha256"], "silence": False}
-        for name, entry in index.items()
+        name: make_handle(folder / entry["file"], entry["sha256"]) for name, entry in index.items()
     }
 
 

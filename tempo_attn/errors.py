@@ -11,6 +11,14 @@ class UnknownFamilyError(TempoError, ValueError):
     """No family is registered for this checkpoint's `model_type`."""
 
 
+class UnsupportedModelError(TempoError, ValueError):
+    """Attention on audio cannot be edited in this model; the message says why."""
+
+
+class UnsupportedInputError(TempoError, ValueError):
+    """These inputs hide where the audio is, or ask for a kernel feature that cannot be edited."""
+
+
 class NoAudioTokenError(TempoError, ValueError):
     """The checkpoint has no audio placeholder token, so audio has no positions in its prompt."""
 
@@ -21,3 +29,19 @@ class NonFiniteLogitsError(TempoError, ValueError):
 
 class AudioNotDeliveredError(TempoError, ValueError):
     """The audio did not reach the model: a wrong number of placeholders, or no effect at all."""
+
+
+class ConfigError(TempoError, ValueError):
+    """An `AttnScaleConfig` is wrong: a field's value, or the file that should hold it."""
+
+
+class AdapterError(TempoError, ValueError):
+    """No adapter, or already one, of this name; or the name cannot be used."""
+
+
+class PositionError(TempoError, ValueError):
+    """Query or key positions of an edit cannot be told for a row of the batch."""
+
+
+class EditNotAppliedError(TempoError, RuntimeError):
+    """An edit is active and a forward with audio went by without it."""

@@ -6,6 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+# Read when huggingface_hub is imported, so before any other conftest is.
+if "network" not in " ".join(sys.argv).replace("not network", ""):
+    os.environ["HF_HUB_OFFLINE"] = "1"
+
 import hypothesis
 import pytest
 from make_released_layout import released_rows, write_layout
@@ -15,12 +19,6 @@ hypothesis.settings.register_profile(
     "tempo", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("tempo")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    # Read when huggingface_hub is imported, so before any test module is.
-    if "network" not in config.option.markexpr.replace("not network", ""):
-        os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)

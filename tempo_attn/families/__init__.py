@@ -8,13 +8,38 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from tempo_attn.errors import UnknownFamilyError
-from tempo_attn.families.base import Family
+from tempo_attn.errors import UnknownFamilyError, UnsupportedModelError
+from tempo_attn.families.audio_flamingo import AudioFlamingo
+from tempo_attn.families.base import Family, where
+from tempo_attn.families.desta import Desta25
+from tempo_attn.families.gemma import Gemma3n, Gemma4
+from tempo_attn.families.glmasr import GlmAsr
+from tempo_attn.families.granite_speech import GraniteSpeech
+from tempo_attn.families.kimi_audio import KimiAudio
+from tempo_attn.families.omni import Qwen3Omni, Qwen25Omni
+from tempo_attn.families.phi4_multimodal import Phi4Multimodal
 from tempo_attn.families.qwen2_audio import Qwen2Audio
+from tempo_attn.families.qwen3_asr import Qwen3Asr
+from tempo_attn.families.refused import REFUSED
+from tempo_attn.families.voxtral import Voxtral
 
 __all__ = ["Family", "get_family", "model_types"]
 
-_FAMILIES: tuple[Family, ...] = (Qwen2Audio(),)
+_FAMILIES: tuple[Family, ...] = (
+    AudioFlamingo(),
+    Desta25(),
+    Gemma3n(),
+    Gemma4(),
+    GlmAsr(),
+    GraniteSpeech(),
+    KimiAudio(),
+    Phi4Multimodal(),
+    Qwen2Audio(),
+    Qwen25Omni(),
+    Qwen3Asr(),
+    Qwen3Omni(),
+    Voxtral(),
+)
 _BY_TYPE = {model_type: family for family in _FAMILIES for model_type in family.model_types}
 
 
@@ -27,15 +52,20 @@ def get_family(config: Any) -> Family:
     """Return the family of a model's configuration.
 
     Raises:
+        UnsupportedModelError: Models of this `model_type` are known and cannot be edited.
         UnknownFamilyError: No family has this `model_type`.
     """
     model_type = str(getattr(config, "model_type", "") or "none")
     if model_type in _BY_TYPE:
         return _BY_TYPE[model_type]
+    if model_type in REFUSED:
+        raise UnsupportedModelError(
+            f"{where(config)}: cannot edit attention on audio in a {model_type!r} model: "
+            f"{REFUSED[model_type]}. Choose a model of one of {', '.join(model_types())}"
+        )
     near = difflib.get_close_matches(model_type, _BY_TYPE, n=1)
-    where = getattr(config, "_name_or_path", "") or type(config).__name__
     raise UnknownFamilyError(
-        f"{where}: no audio model family for model_type {model_type!r}."
+        f"{where(config)}: no audio model family for model_type {model_type!r}."
         + (f" Did you mean {near[0]!r}?" if near else "")
         + f" Available: {', '.join(model_types())}. A new family is one file in "
         "tempo_attn/families and one line in its registry"

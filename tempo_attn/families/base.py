@@ -1,67 +1,179 @@
 """What differs between families of audio language models.
 
-A family is one small class: how to load it, how its chat prompt holds audio, how its processor is
-called, where its decoder is, and which prompt positions are audio. The harness and the laboratory
-use only this interface.
+A family is one small class with two parts. The model part says where audio, text and attention are
+inside the model; it is all that the attention wrapper needs. The processor part says how audio gets
+into a prompt; the harness needs it too. The defaults are the common layout of transformers: an
+audio token that the processor repeats, `get_decoder()`, `layers[i].self_attn`. A family overrides
+what is different.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from transformers import AutoProcessor
+from transformers import AutoModelForMultimodalLM, AutoProcessor
 
 from tempo_attn import AUDIO_PLACEHOLDER
-from tempo_attn.errors import NoAudioTokenError
+from tempo_attn.errors import NoAudioTokenError, UnsupportedInputError, UnsupportedModelError
+from tempo_attn.redirect import redirect_by_config
 
 Wave = npt.NDArray[np.float32]
 Message = Mapping[str, Any]
+Undo = Callable[[], None]
 
 
-class Family(ABC):
+class Family:
     """One family of models; stateless, so one instance serves every model of it.
 
     Attributes:
         name: The family's name, as users write it.
         model_types: The `model_type` values of its configurations.
         auto_class: The transformers Auto class that loads its models.
+        key_spans: The sets of key positions that its prompts have.
+        no_processor: Why the harness cannot use its models; empty where it can.
     """
 
     name: ClassVar[str]
     model_types: ClassVar[tuple[str, ...]]
-    auto_class: ClassVar[Any]
+    auto_class: ClassVar[Any] = AutoModelForMultimodalLM
+    key_spans: ClassVar[tuple[str, ...]] = ("audio",)
+    no_processor: ClassVar[str] = ""
+
+    # ------------------------------------------------------------------ the model
+
+    def check_model(self, model: nn.Module) -> None:
+        """Check that attention on audio can be edited in this model.
+
+        Raises:
+            UnsupportedModelError: It cannot, with the reason.
+        """
+
+    def audio_token_id(self, config: Any) -> int:
+        """Return the id that fills audio positions.
+
+        Raises:
+            NoAudioTokenError: The configuration names none.
+        """
+        token_id = getattr(config, "audio_token_id", None)
+        if token_id is None:
+            raise NoAudioTokenError(
+                f"{where(config)}: the configuration of a {self.name} model needs `audio_token_id`;"
+                " it has none, so no position of a prompt is known to be audio"
+            )
+        return int(token_id)
+
+    def audio_mask(self, config: Any, inputs: Mapping[str, Any]) -> torch.Tensor:
+        """Return which positions are audio, (batch, tokens) bool."""
+        ids: torch.Tensor = inputs["input_ids"]
+        return torch.eq(ids, self.audio_token_id(config))
+
+    def spans(self, config: Any, inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """Return each set of `key_spans` as a (batch, tokens) bool mask.
+
+        Args:
+            config: The model's configuration.
+            inputs: The arguments of a forward call, by name.
+        """
+        return {"audio": self.audio_mask(config, inputs)}
+
+    def token_ids(self, inputs: Mapping[str, Any]) -> torch.Tensor | None:
+        """Return the (batch, tokens) ids that decode to the prompt's text, if there are any."""
+        return inputs.get("input_ids")
+
+    def check_inputs(self, config: Any, inputs: Mapping[str, Any]) -> None:
+        """Check that positions in `inputs` are the positions that the decoder will see.
+
+        Raises:
+            UnsupportedInputError: They are not: the model itself expands the audio.
+        """
+
+    def decoder(self, model: nn.Module) -> nn.Module:
+        """Return the text decoder, whose `layers` hold the attention modules."""
+        decoder = model.get_decoder()  # type: ignore[operator]
+        assert isinstance(decoder, nn.Module)
+        # Some families keep a causal LM, not its bare decoder, as their language model.
+        inner = getattr(decoder, "model", None)
+        return inner if isinstance(inner, nn.Module) and hasattr(inner, "layers") else decoder
+
+    def attentions(self, model: nn.Module) -> list[nn.Module | None]:
+        """Return the attention module of every decoder layer; None where a layer has none.
+
+        Raises:
+            UnsupportedModelError: The decoder has no list of layers.
+        """
+        layers = getattr(self.decoder(model), "layers", None)
+        if not isinstance(layers, nn.ModuleList):
+            raise UnsupportedModelError(
+                f"the decoder {type(self.decoder(model)).__name__} has no list `layers`, so its "
+                "attention modules cannot be found"
+            )
+        return [getattr(layer, "self_attn", None) for layer in layers]
+
+    def redirect(self, attention: nn.Module) -> Undo:
+        """Send a module's attention through `tempo_attn.attention.attend`; return the way back."""
+        return redirect_by_config(attention)
+
+    def watch(self, model: nn.Module, tell: Callable[[Mapping[str, Any]], None]) -> Undo | None:
+        """Where the decoder is called with embeddings only: tell what the prompt was.
+
+        Args:
+            model: The model.
+            tell: To be called before each prefill with the mapping that `spans` and `token_ids`
+                understand (and `attention_mask`).
+
+        Returns:
+            What undoes it, or None where forward calls carry token ids (the default).
+        """
+        return None
+
+    # ------------------------------------------------------------------ the processor
 
     def load_processor(self, pretrained: str, **kwargs: Any) -> Any:
-        """Load the processor; keywords go to `AutoProcessor.from_pretrained`."""
+        """Load the processor; keywords go to `AutoProcessor.from_pretrained`.
+
+        Raises:
+            UnsupportedModelError: The harness cannot use models of this family.
+        """
+        self._require_processor(pretrained)
         return AutoProcessor.from_pretrained(pretrained, **kwargs)
 
-    @abstractmethod
     def check(self, config: Any, processor: Any) -> None:
         """Check that configuration and processor can take audio.
 
         Raises:
             NoAudioTokenError: The checkpoint has no audio token, or two different ones.
+            UnsupportedModelError: The harness cannot use models of this family.
         """
+        self._require_processor(where(config))
+        require_audio_token(
+            config, processor, self.audio_token_id(config), self.audio_marker(processor), self.name
+        )
 
-    @abstractmethod
+    def _require_processor(self, model: str) -> None:
+        if self.no_processor:
+            raise UnsupportedModelError(
+                f"{model}: the harness cannot use a {self.name} model: {self.no_processor}. The "
+                "attention wrapper can; prepare its inputs as the model's own documentation says"
+            )
+
     def sampling_rate(self, processor: Any) -> int:
         """Return the sampling rate that the processor expects, in Hz."""
+        return int(processor.feature_extractor.sampling_rate)
 
-    @abstractmethod
     def max_seconds(self, processor: Any) -> float:
         """Return the longest audio that the model hears in one go, in seconds."""
+        extractor = processor.feature_extractor
+        return float(extractor.n_samples / extractor.sampling_rate)
 
-    @abstractmethod
     def min_seconds(self, processor: Any) -> float:
         """Return the shortest audio whose positions can be told, in seconds."""
+        return 0.1
 
-    @abstractmethod
     def chat(
         self,
         processor: Any,
@@ -78,12 +190,20 @@ class Family(ABC):
             add_generation_prompt: End where the assistant's answer begins.
             template_args: Further variables of the template, such as `enable_thinking`.
         """
+        structured = [{**m, "content": message_parts(str(m["content"]))} for m in messages]
+        rendered = processor.apply_chat_template(
+            structured,
+            add_generation_prompt=add_generation_prompt,
+            continue_final_message=not add_generation_prompt,
+            tokenize=False,
+            **template_args,
+        )
+        return str(rendered)
 
-    @abstractmethod
     def audio_marker(self, processor: Any) -> str:
         """Return the token that stands for audio in a rendered prompt."""
+        return str(getattr(processor, "audio_token", None))
 
-    @abstractmethod
     def process(self, processor: Any, prompts: Sequence[str], waves: Sequence[Wave]) -> Any:
         """Turn rendered prompts and their waveforms into model inputs, padded on the left.
 
@@ -95,18 +215,23 @@ class Family(ABC):
         Returns:
             A BatchFeature with `input_ids` and `attention_mask`, (batch, tokens), and features.
         """
+        # The tokenizer's side, not the processor's: that one would flip the audio padding too.
+        processor.tokenizer.padding_side = "left"
+        # The keyword is `audio`; a misspelt one is silently ignored.
+        return processor(
+            text=list(prompts),
+            audio=list(waves) or None,
+            sampling_rate=self.sampling_rate(processor),
+            return_tensors="pt",
+            padding=True,
+        )
 
-    @abstractmethod
     def n_audio_tokens(self, processor: Any, n_samples: int) -> int:
         """Return how many decoder positions a waveform of `n_samples` fills."""
-
-    @abstractmethod
-    def audio_mask(self, config: Any, inputs: Mapping[str, Any]) -> torch.Tensor:
-        """Return which positions are audio, (batch, tokens) bool."""
-
-    @abstractmethod
-    def decoder(self, model: nn.Module) -> nn.Module:
-        """Return the text decoder, whose `layers` hold the attention modules."""
+        raise NotImplementedError(
+            f"{self.name}: the number of audio positions of a waveform is not known to tempo, so "
+            "the harness cannot check that audio arrives; the attention wrapper works without it"
+        )
 
 
 def message_parts(content: str) -> list[dict[str, str]]:
@@ -121,15 +246,76 @@ def message_parts(content: str) -> list[dict[str, str]]:
     return parts
 
 
-def require_audio_token(config: Any, processor: Any, token: str | None, family: str) -> None:
+def process_one_audio_each(
+    family: Family, processor: Any, prompts: Sequence[str], waves: Sequence[Wave], **audio: Any
+) -> Any:
+    """`Family.process` for processors that pair texts and waveforms one to one.
+
+    Args:
+        family: The model's family.
+        processor: As in `Family.process`, like `prompts` and `waves`.
+        prompts: One rendered chat a row.
+        waves: One waveform a row, or none at all.
+        audio: Further keywords of the feature extractor.
+
+    Raises:
+        UnsupportedInputError: A prompt has no audio, or several, and the batch has some.
+    """
+    marker = family.audio_marker(processor)
+    counts = [prompt.count(marker) for prompt in prompts]
+    if waves and counts != [1] * len(prompts):
+        row = next(row for row, count in enumerate(counts) if count != 1)
+        raise UnsupportedInputError(
+            f"row {row} of the batch has {counts[row]} audio markers {marker!r}; the processor of "
+            f"a {family.name} model takes exactly one waveform a prompt. Ask about one clip at a "
+            "time"
+        )
+    # Not `padding=True`: at the top level it also reaches the feature extractor, which then pads
+    # to the longest waveform instead of whole windows, and the encoder's lengths break.
+    return processor(
+        text=list(prompts),
+        audio=list(waves) or None,
+        text_kwargs={"padding": True, "padding_side": "left"},
+        audio_kwargs={"sampling_rate": family.sampling_rate(processor), **audio},
+        return_tensors="pt",
+    )
+
+
+def where(config: Any) -> str:
+    """Return how errors call a model: its path, else the class of its configuration."""
+    return getattr(config, "_name_or_path", "") or type(config).__name__
+
+
+def require_audio_token(
+    config: Any, processor: Any, wanted: int, token: str | None, family: str
+) -> None:
     """Raise unless configuration and tokenizer agree on the audio token's id."""
-    where = getattr(config, "_name_or_path", "") or type(config).__name__
-    wanted = getattr(config, "audio_token_id", None)
     tokenizer = getattr(processor, "tokenizer", None)
     found = tokenizer.get_vocab().get(token) if tokenizer is not None and token else None
-    if found is None or wanted is None or found != wanted:
+    if found is None or found != wanted:
         raise NoAudioTokenError(
-            f"{where}: a {family} checkpoint needs an audio token; found token {token!r} with id "
-            f"{found} in the tokenizer and audio_token_id {wanted} in the configuration. Use a "
-            "checkpoint whose processor and configuration belong together"
+            f"{where(config)}: a {family} checkpoint needs an audio token; found token {token!r} "
+            f"with id {found} in the tokenizer and audio_token_id {wanted} in the configuration. "
+            "Use a checkpoint whose processor and configuration belong together"
         )
+
+
+def windowed_frames(processor: Any, n_samples: int) -> int:
+    """Mel frames of a waveform that is cut into windows, up to the processor's longest audio."""
+    extractor = processor.feature_extractor
+    window = int(extractor.sampling_rate * extractor.chunk_length)
+    longest = int(processor.max_audio_len // extractor.chunk_length) * window
+    full, rest = divmod(min(n_samples, longest), window)
+    hop = int(extractor.hop_length)
+    return full * -(-window // hop) + -(-rest // hop)
+
+
+def encoder_tokens(mel_frames: int) -> int:
+    """Positions after a Whisper encoder's strided convolution and an average pooling of two."""
+    return ((mel_frames - 1) // 2 + 1 - 2) // 2 + 1
+
+
+def qwen3_encoder_tokens(mel_frames: int) -> int:
+    """Positions after Qwen3's audio encoder: three strided convolutions, chunks of 100 frames."""
+    chunks, rest = divmod(mel_frames, 100)
+    return 13 * chunks + -(-rest // 8)

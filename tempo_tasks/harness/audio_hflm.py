@@ -25,6 +25,7 @@ from tempo_tasks.audio import (
     read_audio,
 )
 from tempo_tasks.errors import CacheMismatchError
+from tempo_tasks.harness import editing
 from tempo_tasks.harness.delivery import check_placeholders, check_silence_differs, is_silent
 from tempo_tasks.tiny import WEIGHTS_DIR
 
@@ -43,6 +44,10 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         long_audio: "error", or "truncate" to cut clips to the model's window.
         max_channels: Audio with more channels is refused; 0 for no bound.
         max_rate: Audio with a higher sampling rate (Hz) is refused; 0 for no bound.
+        attn_scale: Edit attention on audio: folder, Hub repository or `AttnScaleConfig`.
+        attn_scale_revision: Revision of that repository.
+        attn_scale_missing: A prompt that the edit does not fit (no audio, no keyword): "raise", or
+            "warn" once and run it unedited.
         device: As for `hf`; default: CUDA, else MPS, else the CPU.
         kwargs: Everything that `hf` takes.
 
@@ -61,6 +66,9 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         long_audio: str = "error",
         max_channels: int = MAX_CHANNELS,
         max_rate: int = MAX_RATE,
+        attn_scale: Any = None,
+        attn_scale_revision: str | None = None,
+        attn_scale_missing: str = "raise",
         device: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -91,6 +99,14 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         )
         self._window = int(window * self.sampling_rate)
         self._heard: float | None = None
+        if attn_scale is not None:
+            self._model = editing.wrap(
+                self.model,
+                attn_scale,
+                revision=attn_scale_revision,
+                missing=attn_scale_missing,
+                processor=self.processor,
+            )
 
     # ------------------------------------------------------------------ loading
 
@@ -187,9 +203,10 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
                 continue
             prompt = self._prompt(request.args[0], handles)
             silence = [wave * 0 for wave in waves]
-            self._heard = check_silence_differs(
-                self.model, self._inputs([prompt], [waves]), self._inputs([prompt], [silence])
-            )
+            with editing.plain(self.model):  # a knockout is deaf by intent
+                self._heard = check_silence_differs(
+                    self.model, self._inputs([prompt], [waves]), self._inputs([prompt], [silence])
+                )
             return
 
     def set_cache_hook(self, cache_hook: Any) -> None:
@@ -210,6 +227,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             "delta": self.delta,
             "dtype": str(self.model.dtype),
             "long_audio": self.long_audio,
+            "attn_scale": (editing.describe(self.model) or {}).get("sha256"),
             "chat_template": hashlib.sha256(template).hexdigest()[:16],
         }
         mine = json.dumps(identity, sort_keys=True)
@@ -232,6 +250,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             "family": self.family.name,
             "pretrained": self._public_name(),
             "long_audio": self.long_audio,
+            "attn_scale": editing.describe(self.model),
             "first_clip_logit_change_by_silence": self._heard,
         }
         return info

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from tempo_attn.errors import NonFiniteLogitsError
 from tempo_tasks.audio import Handle
+from tempo_tasks.harness import editing
 from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.harness.batching import run_in_batches
 
@@ -73,6 +74,9 @@ class LALM(AudioHFLM):
         """
         with_audio = [i for i, r in enumerate(requests) if len(r.args) > 2 and "audio" in r.args[2]]
         others = sorted(set(range(len(requests))) - set(with_audio))
+        editing.check_requests(
+            self.model, sum(not (len(r.args) > 2 and r.args[2].get("audio")) for r in requests)
+        )
         if with_audio:  # first: a bad clip stops the run before anything is computed
             self._prepare([requests[index] for index in with_audio])
         answers = plain([requests[index] for index in others], disable_tqdm) if others else []
@@ -207,7 +211,7 @@ class LALM(AudioHFLM):
             seen[row, : len(job[2])] = 1
         inputs["input_ids"] = torch.cat([ids, more], dim=1)
         inputs["attention_mask"] = torch.cat([mask, seen], dim=1)
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), self._autocast(), editing.prompt_of(self.model, n_prompt):
             logits = self.model(**inputs).logits[:, n_prompt - 1 :]
         logits = logits.log_softmax(-1, dtype=self.softmax_dtype or torch.float32)
         scored = []

@@ -1,0 +1,91 @@
+"""Reading a forward call: its arguments by name, its shape, its key/value cache."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from tempo_attn.errors import UnsupportedModelError
+
+_ON_CACHE = "_tempo_track"
+
+
+def modules_around(model: nn.Module, decoder: nn.Module) -> list[nn.Module]:
+    """Return the decoder and every module around it, outermost first."""
+    for name, module in model.named_modules():
+        if module is decoder:
+            parts = name.split(".") if name else []
+            paths = [".".join(parts[:n]) for n in range(len(parts) + 1)]
+            return [model.get_submodule(path) for path in paths]
+    raise UnsupportedModelError(
+        f"the decoder {type(decoder).__name__} is not a submodule of {type(model).__name__}"
+    )
+
+
+def arguments(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a call's arguments by name."""
+    if not args:
+        return dict(kwargs)
+    try:
+        bound = inspect.signature(module.forward).bind_partial(*args, **kwargs).arguments
+    except (TypeError, ValueError):
+        bound = {"args": args, **kwargs}
+    named = {k: v for k, v in bound.items() if k not in ("args", "kwargs")}
+    named.update(bound.get("kwargs", {}))
+    rest = bound.get("args", ())
+    if rest and "input_ids" not in named:  # a wrapper that only passes its arguments on
+        named["input_ids"] = rest[0]
+    return named
+
+
+def shape_of(inputs: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return (batch, positions) of a call."""
+    for name in ("inputs_embeds", "input_ids"):
+        value = inputs.get(name)
+        if isinstance(value, Tensor) and value.dim() >= 2:
+            return value.shape[0], value.shape[1]
+    return None
+
+
+def with_told(
+    inputs: Mapping[str, Any], told: Mapping[str, Any] | None, shape: tuple[int, int]
+) -> Mapping[str, Any]:
+    """Add what the family's watch told, if it is about this very call."""
+    if told is None:
+        return inputs
+    ids = told.get("input_ids")
+    if isinstance(ids, Tensor) and tuple(ids.shape[:2]) == shape:
+        return {**told, **{k: v for k, v in inputs.items() if v is not None}}
+    return inputs
+
+
+def cached_positions(cache: Any) -> int:
+    """Return how many positions a cache holds; old models keep tuples instead of a cache."""
+    if cache is None:
+        return 0
+    if hasattr(cache, "get_seq_length"):
+        return int(cache.get_seq_length())
+    return int(cache[0][0].shape[-2]) if len(cache) and cache[0] is not None else 0
+
+
+def cache_of(output: Any) -> Any:
+    """Return the cache in a model's output, if there is one."""
+    cache = getattr(output, "past_key_values", None)
+    if cache is not None or not isinstance(output, tuple):
+        return cache
+    return next((part for part in output if hasattr(part, "get_seq_length")), None)
+
+
+def put_on_cache(cache: Any, note: Any) -> None:
+    """Leave a note on a cache (on its first tensor, where it is a tuple); copies carry it along."""
+    target = cache if hasattr(cache, "get_seq_length") else cache[0][0]
+    setattr(target, _ON_CACHE, note)
+
+
+def from_cache(cache: Any) -> Any:
+    """Return what `put_on_cache` left, or None."""
+    target = cache if hasattr(cache, "get_seq_length") else cache[0][0]
+    return getattr(target, _ON_CACHE, None)

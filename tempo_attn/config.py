@@ -1,0 +1,295 @@
+"""What to edit in a model's attention on audio, as a small shareable configuration.
+
+L is the pre-softmax attention logits, (batch, heads, queries, keys). An edit changes L at some
+layers, heads, query rows and key positions; `AttnScaleConfig` says which, and how. It holds a few
+hundred bytes of JSON and no weights. Reading it runs no code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, get_args
+
+from tempo_attn import config_checks as check
+from tempo_attn.config_io import ConfigFile
+from tempo_attn.errors import ConfigError
+
+Mode = Literal["scale", "scale_preserving", "upweight", "upweight_relative", "knockout"]
+Phase = Literal["prefill", "all"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+PHASES: tuple[Phase, ...] = get_args(Phase)
+QUERIES = ("last", "keyword", "option", "all_text")
+KEYS = ("audio", "transcript")
+
+_NEUTRAL = {"scale": 1.0, "scale_preserving": 1.0, "upweight": 0.0, "upweight_relative": 0.0}
+# Where a configuration comes from; everything else decides the edit.
+_ORIGIN = ("base_model_name_or_path", "revision", "tempo_version", "provenance")
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """Two strengths, chosen by the model's confidence without an edit (AdaptVis).
+
+    The confidence is the probability of the first generated token in a plain run.
+    """
+
+    threshold: float = field(metadata={"help": "Confidence that separates the two, in (0, 1)."})
+    low: float = field(metadata={"help": "The strength where the confidence is below it."})
+    high: float = field(metadata={"help": "The strength where the confidence is not below it."})
+
+
+@dataclass(kw_only=True)
+class AttnScaleConfig(ConfigFile):
+    """Which attention logits on audio are edited, and how (arXiv 2606.17417).
+
+    Fields may be set after construction; `validate` then checks them again.
+
+    Example:
+        >>> config = AttnScaleConfig(strength=2.0, layers=[20], queries="keyword+last")
+        >>> config.queries
+        ['last', 'keyword']
+        >>> config.resolve_layers(28)
+        [20]
+        >>> AttnScaleConfig.from_json(config.to_json()) == config
+        True
+
+    Raises:
+        ConfigError: A field is wrong.
+    """
+
+    nested_types: ClassVar[Mapping[str, type[Any]]] = {"adaptive": Adaptive}
+    integer_keyed: ClassVar[tuple[str, ...]] = ("heads",)
+
+    mode: Mode = field(
+        default="scale",
+        metadata={
+            "help": "scale: L <- alpha L. scale_preserving: the same, the audio mass of each row "
+            "kept. upweight: L <- L + b. upweight_relative: L <- L + alpha |L|. "
+            "knockout: L <- -inf."
+        },
+    )
+    strength: float | None = field(
+        default=None, metadata={"help": "alpha or b; None for knockout and with `adaptive`."}
+    )
+    layers: Sequence[int] | Literal["all"] = field(
+        default="all",
+        metadata={"help": "Decoder layers, from 0; negative ones count from the end. Or 'all'."},
+    )
+    heads: Sequence[int] | Mapping[int, Sequence[int]] | None = field(
+        default=None,
+        metadata={
+            "help": "Query heads: None for all, a list for every layer, or {layer: heads}, where a "
+            "layer without an entry is edited in all its heads."
+        },
+    )
+    queries: Sequence[str] = field(
+        default="last",
+        metadata={
+            "help": "Query rows, a list or 'a+b': last (final prompt token), keyword, option (the "
+            "options' texts), all_text."
+        },
+    )
+    keywords: Sequence[str] = field(
+        default=("earliest", "latest", "longest"),
+        metadata={"help": "The words whose tokens are the keyword rows."},
+    )
+    keys: Sequence[str] = field(
+        default="audio", metadata={"help": "Key positions, a list or 'a+b': audio, transcript."}
+    )
+    phase: Phase = field(
+        default="prefill",
+        metadata={"help": "prefill: the prompt only. all: every decoding step as well."},
+    )
+    adaptive: Adaptive | None = field(
+        default=None,
+        metadata={"help": "Two strengths instead of one, chosen after a plain run per prompt."},
+    )
+    base_model_name_or_path: str | None = field(
+        default=None, metadata={"help": "The model that this was chosen for."}
+    )
+    revision: str | None = field(default=None, metadata={"help": "The base model's revision."})
+    tempo_version: str | None = field(
+        default=None, metadata={"help": "The version of tempo-lalm that saved it."}
+    )
+    provenance: dict[str, Any] = field(
+        default_factory=dict,
+        metadata={
+            "help": "How it was chosen, as free-form JSON: data fingerprint, split, metric, "
+            "interval. The model card also reads license, datasets and metrics from here."
+        },
+    )
+
+    def __post_init__(self) -> None:
+        self.validate()
+
+    def validate(self) -> None:
+        """Check every field and bring it into its stored form: lists, floats, ascending order.
+
+        Raises:
+            ConfigError: A field is wrong, alone or together with another one.
+        """
+        self.mode = check.one_of("mode", self.mode, MODES)
+        self.phase = check.one_of("phase", self.phase, PHASES)
+        self._check_strengths()
+        if not isinstance(self.layers, str):
+            self.layers = check.integers("layers", self.layers)
+        elif self.layers != "all":
+            raise check.wrong("layers", self.layers, "'all' or a list of layers such as [20]")
+        self.heads = check.head_map("heads", self.heads)
+        if isinstance(self.heads, dict) and self.layers != "all":
+            unedited = set(self.heads) - set(self.layers)
+            if unedited:
+                layers = check.shown(self.layers)
+                raise check.wrong("heads", self.heads, f"only layers of {layers} as keys")
+        self.queries = check.some_of("queries", self.queries, QUERIES)
+        self.keys = check.some_of("keys", self.keys, KEYS)
+        self.keywords = check.texts("keywords", self.keywords)
+        if "keyword" in self.queries and not self.keywords:
+            raise check.wrong("keywords", self.keywords, "at least one: queries has 'keyword'")
+        if self.phase == "all" and not {"last", "all_text"} & set(self.queries):
+            raise ConfigError(
+                f"phase is 'all' with queries {self.queries}; expected 'last' or 'all_text' among "
+                "them, as no other row exists in a decoding step. Or set phase='prefill'"
+            )
+        for name in ("base_model_name_or_path", "revision", "tempo_version"):
+            if getattr(self, name) is not None:
+                setattr(self, name, check.text(name, getattr(self, name)))
+        self.provenance = check.json_object("provenance", self.provenance)
+
+    def _check_strengths(self) -> None:
+        if self.adaptive is not None:
+            if not isinstance(self.adaptive, Adaptive):
+                raise check.wrong(
+                    "adaptive", self.adaptive, "None or Adaptive(threshold, low, high)"
+                )
+            if self.mode == "knockout" or self.strength is not None:
+                raise ConfigError(
+                    f"adaptive is set with mode {self.mode!r} and strength "
+                    f"{check.shown(self.strength)}; it brings its own strengths: expected strength "
+                    "None, and a mode other than 'knockout'"
+                )
+            threshold = check.number("adaptive.threshold", self.adaptive.threshold)
+            if not 0 < threshold < 1:
+                raise check.wrong("adaptive.threshold", threshold, "a probability in (0, 1)")
+            low = check.strength("adaptive.low", self.adaptive.low, self.mode)
+            high = check.strength("adaptive.high", self.adaptive.high, self.mode)
+            self.adaptive = Adaptive(threshold=threshold, low=low, high=high)
+        elif self.mode != "knockout":
+            self.strength = check.strength("strength", self.strength, self.mode)
+        elif self.strength is not None:
+            raise check.wrong("strength", self.strength, "None: knockout has no strength")
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether the edit changes nothing: alpha = 1 or b = 0."""
+        neutral = _NEUTRAL.get(self.mode)
+        if self.adaptive is not None:
+            return self.adaptive.low == neutral == self.adaptive.high
+        return neutral is not None and self.strength == neutral
+
+    def resolve_layers(self, n_layers: int) -> list[int]:
+        """Return the edited layers of a decoder with `n_layers` layers, ascending, from 0.
+
+        Raises:
+            ConfigError: A layer is out of range, or named twice (as 27 and as -1).
+        """
+        if isinstance(self.layers, str):
+            return list(range(n_layers))
+        resolved = [self._layer(layer, n_layers) for layer in self.layers]
+        if len(set(resolved)) < len(resolved):
+            raise check.wrong("layers", self.layers, f"every layer of {n_layers} once")
+        return sorted(resolved)
+
+    def resolve_heads(self, n_layers: int, n_heads: int) -> dict[int, list[int] | None]:
+        """Return the edited query heads of every edited layer; None for all of them.
+
+        Raises:
+            ConfigError: A layer or head is out of range, or a layer has two entries.
+        """
+        by_layer: dict[int, list[int] | None] = dict.fromkeys(self.resolve_layers(n_layers))
+        if isinstance(self.heads, Mapping):
+            named = {self._layer(layer, n_layers): list(h) for layer, h in self.heads.items()}
+            if len(named) < len(self.heads):
+                raise check.wrong("heads", self.heads, f"every layer of {n_layers} once")
+            by_layer |= named
+        elif self.heads is not None:
+            by_layer = {layer: list(self.heads) for layer in by_layer}
+        for layer, heads in by_layer.items():
+            for head in heads or ():
+                if head >= n_heads:
+                    raise ConfigError(
+                        f"heads: head {head} of layer {layer} is out of range: {self._base()} has "
+                        f"{n_heads} query heads a layer; expected 0 to {n_heads - 1}"
+                    )
+        return by_layer
+
+    def _layer(self, layer: int, n_layers: int) -> int:
+        if not -n_layers <= layer < n_layers:
+            raise ConfigError(
+                f"layers: layer {layer} is out of range: {self._base()} has {n_layers} layers; "
+                f"expected 0 to {n_layers - 1}, or -{n_layers} to -1 from the end"
+            )
+        return layer % n_layers
+
+    def _base(self) -> str:
+        name = self.base_model_name_or_path
+        return "this model" if name is None else f"this model (the edit is for {name})"
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of what decides the edit: no base model, version or provenance."""
+        values = {name: value for name, value in self.to_dict().items() if name not in _ORIGIN}
+        # Words that no row asks for change nothing, nor does their order.
+        values["keywords"] = sorted(self.keywords) if "keyword" in self.queries else []
+        canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write the configuration and its model card into `folder`: see `share.save_adapters`."""
+        from tempo_attn import share  # it builds on this module
+
+        share.save_adapters(folder, {"default": self})
+
+    @classmethod
+    def paper(cls, model_name: str, *, queries: Sequence[str] = "keyword+last") -> AttnScaleConfig:
+        """Return the paper's setting for a model: see `tempo_attn.presets.paper`."""
+        from tempo_attn import presets  # the presets are configurations: they import this module
+
+        return presets.paper(model_name, queries=queries)
+
+    @classmethod
+    def mata(
+        cls,
+        formula: Literal["multiply", "add"] = "multiply",
+        alpha: float = 0.1,
+        layers: Sequence[int] | Literal["all"] = range(10, 21),
+    ) -> AttnScaleConfig:
+        """Return MATA in one of its two published readings: see `tempo_attn.presets.mata`."""
+        from tempo_attn import presets
+
+        return presets.mata(formula, alpha, layers)
+
+    @classmethod
+    def pai(
+        cls, alpha: float = 0.2, layers: Sequence[int] | Literal["all"] = range(2, 32)
+    ) -> AttnScaleConfig:
+        """Return PAI's relative upweighting: see `tempo_attn.presets.pai`."""
+        from tempo_attn import presets
+
+        return presets.pai(alpha, layers)
+
+    @classmethod
+    def adaptvis(
+        cls,
+        low: float = 0.5,
+        high: float = 1.5,
+        threshold: float = 0.3,
+        layers: Sequence[int] | Literal["all"] = "all",
+    ) -> AttnScaleConfig:
+        """Return AdaptVis' scaling by confidence: see `tempo_attn.presets.adaptvis`."""
+        from tempo_attn import presets
+
+        return presets.adaptvis(low, high, threshold, layers)

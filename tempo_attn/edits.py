@@ -1,0 +1,51 @@
+"""The maths of each mode on a block of attention logits; pure functions.
+
+Logits are pre-softmax and already multiplied by the layer's scaling, (batch, heads, rows, keys).
+Sources: arXiv 2606.17417 (scaling, upweighting), PAI (relative upweighting), attention knockout.
+The mass-preserving form is tempo's: it leaves each row's probability on the chosen keys as it was
+and only redistributes it among them, which plain scaling does not.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def edit_logits(logits: Tensor, keys: Tensor, mode: str, strength: float | Tensor | None) -> Tensor:
+    """Return the logits with the chosen keys edited.
+
+    Args:
+        logits: (batch, heads, rows, keys), floating point.
+        keys: Which keys are edited in each row: bool, broadcastable to `logits`. Only keys that
+            the row may see; the mass-preserving mode sums over them.
+        mode: A mode of `AttnScaleConfig`.
+        strength: alpha or b; a (batch,) tensor gives each batch row its own. None for knockout.
+
+    Raises:
+        ValueError: Unknown mode.
+    """
+    if isinstance(strength, Tensor):
+        strength = strength.to(logits).view(-1, 1, 1, 1)
+    if mode == "knockout":
+        return logits.masked_fill(keys, -torch.inf)
+    if strength is None:
+        raise ValueError(f"mode {mode!r} needs a strength")
+    if mode == "scale":
+        return torch.where(keys, logits * strength, logits)
+    if mode == "upweight":
+        return torch.where(keys, logits + strength, logits)
+    if mode == "upweight_relative":
+        return torch.where(keys, logits + strength * logits.abs(), logits)
+    if mode == "scale_preserving":
+        scaled = logits * strength
+        # The same total of exp() over the chosen keys as before, so the same mass after softmax.
+        shift = _log_sum_exp(logits, keys) - _log_sum_exp(scaled, keys)
+        return torch.where(keys, scaled + shift, logits)
+    raise ValueError(f"unknown mode {mode!r}")
+
+
+def _log_sum_exp(logits: Tensor, keys: Tensor) -> Tensor:
+    """Return logsumexp over the chosen keys; 0 for a row that has none: nothing is edited."""
+    total = logits.masked_fill(~keys, -torch.inf).logsumexp(-1, keepdim=True)
+    return total.masked_fill(~keys.any(-1, keepdim=True), 0.0)

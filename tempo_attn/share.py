@@ -1,0 +1,249 @@
+"""Saving adapters into a folder and pushing them to the Hub, each with a model card.
+
+A folder is what a repository holds: the adapter "default" as `attn_scale_config.json`, every other
+one as the same file in a subfolder of its name, and the card. Nothing else is written or uploaded.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import huggingface_hub
+from huggingface_hub import errors
+
+from tempo_attn.card import is_ours, model_card
+from tempo_attn.config import AttnScaleConfig
+from tempo_attn.config_io import library_version
+from tempo_attn.errors import AdapterError, ConfigError
+from tempo_attn.hub import (
+    CARD_NAME,
+    CONFIG_NAME,
+    DEFAULT_ADAPTER,
+    adapter_files,
+    check_adapter_name,
+    find_config,
+    hub_errors,
+)
+from tempo_attn.strict_json import parse_json_object, read_bounded
+
+Configs = Mapping[str, AttnScaleConfig]
+
+
+def save_adapters(
+    folder: str | os.PathLike[str],
+    configs: Configs,
+    *,
+    base_model: str | None = None,
+    revision: str | None = None,
+) -> list[Path]:
+    """Write adapters and their model card into `folder`; other adapters in it stay.
+
+    Every file is complete or as it was before. A model card that was not written here, or whose
+    mark was deleted, is left alone.
+
+    Args:
+        folder: Created if need be.
+        configs: The adapters by name.
+        base_model: The model they were made for, where a configuration does not say.
+        revision: That model's revision.
+
+    Returns:
+        The files written.
+
+    Raises:
+        AdapterError: There is no adapter, or a name cannot be used.
+        ConfigError: A configuration is wrong, or something else is where a folder belongs.
+    """
+    target = Path(folder).expanduser()
+    ready = _checked(configs, base_model, revision)
+    files = {_file(target, name): _json_bytes(name, config) for name, config in ready.items()}
+    card = target / CARD_NAME
+    if _own_card(card) is None:
+        everything = _loaded(target) | ready
+        first = {name: everything[name] for name in (DEFAULT_ADAPTER,) if name in everything}
+        files[card] = str(model_card(first | everything)).encode()
+    _write_together(files)
+    return list(files)
+
+
+def push(
+    folder_or_configs: str | os.PathLike[str] | AttnScaleConfig | Configs,
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    token: str | bool | None = None,
+    commit_message: str | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+) -> str:
+    """Upload adapters and their model card to a repository on the Hub, in one commit.
+
+    The repository is created if need be. Its model card is replaced only if it was written here.
+
+    Args:
+        folder_or_configs: A folder of `save_adapters`, one configuration, or several by name.
+        repo_id: The repository, "owner/name".
+        private: Whether a new repository is private; None for the owner's default.
+        token: A Hub token; None for the one saved by logging in.
+        commit_message: The commit's first line.
+        revision: The branch, created if need be; None for main.
+        create_pr: Propose the commit as a pull request instead.
+
+    Returns:
+        The address of the commit, or of the pull request.
+
+    Raises:
+        AdapterError: There is no adapter, or a name cannot be used.
+        ConfigError: A configuration is wrong, or the Hub refuses.
+    """
+    with tempfile.TemporaryDirectory() as stage:
+        files = {Path(stage) / name: data for name, data in _files(folder_or_configs, repo_id)}
+        _write_together(files)
+        with hub_errors(repo_id):
+            api = huggingface_hub.HfApi(token=token)
+            repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+            if revision is not None and not revision.startswith("refs/"):
+                api.create_branch(repo_id, branch=revision, exist_ok=True)
+            staged_card = Path(stage) / CARD_NAME
+            if _own_card(staged_card) is None and _claimed_on_hub(repo_id, revision, token):
+                staged_card.unlink()
+            commit = api.upload_folder(
+                repo_id=repo_id,
+                folder_path=stage,
+                commit_message=commit_message or "Upload attention scaling with tempo-lalm",
+                revision=revision,
+                create_pr=create_pr,
+            )
+    return str(commit.pr_url or commit.commit_url)
+
+
+def _files(
+    source: str | os.PathLike[str] | AttnScaleConfig | Configs, repo_id: str
+) -> list[tuple[str, bytes]]:
+    """Return what a repository shall hold: path within it and content."""
+    if isinstance(source, AttnScaleConfig):
+        source = {DEFAULT_ADAPTER: source}
+    if isinstance(source, Mapping):
+        configs = _checked(source, None, None)
+        files = [
+            (str(_file(Path(), name)), _json_bytes(name, config))
+            for name, config in configs.items()
+        ]
+        return [*files, (CARD_NAME, str(model_card(configs, repo_id=repo_id)).encode())]
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder; save the adapters there first")
+    configs, files = {}, []
+    for name, path in adapter_files(folder).items():
+        # The bytes go up as they are: a newer version's fields, unknown here, are not lost.
+        data = read_bounded(path)
+        configs[name] = AttnScaleConfig.from_json(data, where=str(path))
+        files.append((str(_file(Path(), name)), data))
+    if not configs:
+        find_config(folder)  # says what the folder has instead
+    card = _own_card(folder / CARD_NAME)
+    return [*files, (CARD_NAME, card or str(model_card(configs, repo_id=repo_id)).encode())]
+
+
+def _checked(
+    configs: Configs, base_model: str | None, revision: str | None
+) -> dict[str, AttnScaleConfig]:
+    """Return complete copies of the configurations, ready to be written."""
+    if not configs:
+        raise AdapterError("there is no adapter to save; expected at least one configuration")
+    spelled: dict[str, str] = {}
+    ready = {}
+    for name, config in configs.items():
+        check_adapter_name(name)
+        if not isinstance(config, AttnScaleConfig):
+            raise ConfigError(
+                f"adapter {name!r} is a {type(config).__name__}; expected an AttnScaleConfig"
+            )
+        other = spelled.setdefault(name.lower(), name)
+        if other != name:
+            raise AdapterError(
+                f"adapter names {other!r} and {name!r} differ in case only, which some file "
+                "systems cannot tell apart; rename one"
+            )
+        base = config.base_model_name_or_path or base_model
+        same = base == base_model
+        ready[name] = replace(
+            config,
+            base_model_name_or_path=base,
+            revision=config.revision or (revision if same else None),
+            tempo_version=library_version(),
+        )
+    return ready
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / CONFIG_NAME if name == DEFAULT_ADAPTER else folder / name / CONFIG_NAME
+
+
+def _json_bytes(name: str, config: AttnScaleConfig) -> bytes:
+    data = config.to_json().encode()
+    parse_json_object(data, f"adapter {name!r}")  # what is saved can be read again
+    return data
+
+
+def _loaded(folder: Path) -> dict[str, AttnScaleConfig]:
+    """Return the adapters in `folder`, if it exists; broken ones are left out of the card."""
+    found = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the user asked to save, not to load these
+        for name, path in adapter_files(folder).items() if folder.is_dir() else ():
+            try:
+                found[name] = AttnScaleConfig.from_pretrained(path)
+            except ConfigError:
+                continue
+    return found
+
+
+def _own_card(path: Path) -> bytes | None:
+    """Return the model card at `path` if it is the user's own; None for none or one of ours."""
+    if not path.exists():
+        return None
+    data = path.read_bytes()
+    return None if is_ours(data.decode("utf-8", "replace")) else data
+
+
+def _claimed_on_hub(repo_id: str, revision: str | None, token: str | bool | None) -> bool:
+    """Return whether the repository has a model card that was not written here."""
+    try:
+        path = huggingface_hub.hf_hub_download(repo_id, CARD_NAME, revision=revision, token=token)
+    except errors.LocalEntryNotFoundError:
+        raise  # out of reach is not absent
+    except errors.EntryNotFoundError:
+        return False
+    return _own_card(Path(path)) is not None
+
+
+def _write_together(files: Mapping[Path, bytes]) -> None:
+    """Write all files beside their places first, then rename them; a failure leaves no parts.
+
+    Raises:
+        ConfigError: A file is where a folder belongs.
+    """
+    partials: dict[Path, Path] = {}
+    try:
+        for path, data in files.items():
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise ConfigError(
+                    f"{path.parent}: a file is in the way; expected a folder, or nothing"
+                ) from error
+            partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+            partials[partial] = path
+            partial.write_bytes(data)
+        for partial, path in partials.items():
+            os.replace(partial, path)
+    finally:
+        for partial in partials:
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,406 @@
+"""`apply_attn_scale` and the wrapper that it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tempo_attn.attention import LayerEdit
+from tempo_attn.config import AttnScaleConfig
+from tempo_attn.errors import AdapterError, ConfigError
+from tempo_attn.families import get_family
+from tempo_attn.fit import Edit, find_tokenizer, fit
+from tempo_attn.hub import check_adapter_name
+from tempo_attn.positions import TextReader
+from tempo_attn.prompt import Given
+from tempo_attn.share import push, save_adapters
+from tempo_attn.tracker import Tracker
+
+
+@dataclass(frozen=True)
+class AttnScaleStatus:
+    """What a wrapped model is doing.
+
+    Attributes:
+        enabled: Whether an edit is active now.
+        active_adapter: Its name (also while disabled).
+        adapters: The configurations by name.
+        layers: Edited layers of the active adapter.
+        rows: Edited query rows of each prompt in the last prefill.
+        audio_tokens: Edited key positions of each prompt in the last prefill.
+        prefills: How often each layer was edited in a prefill, since wrapping.
+        steps: How often in a decoding step.
+    """
+
+    enabled: bool
+    active_adapter: str
+    adapters: Mapping[str, AttnScaleConfig]
+    layers: tuple[int, ...]
+    rows: tuple[int, ...]
+    audio_tokens: tuple[int, ...]
+    prefills: Mapping[int, int]
+    steps: Mapping[int, int]
+
+
+class AttnScaleModel(nn.Module):
+    """An audio language model with edited attention; made by `apply_attn_scale`.
+
+    Attributes of the model (`config`, `device`, `dtype`, `generation_config` ...) are those of the
+    wrapped one, which is changed in place: `unload()` gives it back untouched. Use one thread.
+
+    Attributes:
+        base_model: The wrapped model.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        config: AttnScaleConfig,
+        adapter_name: str = "default",
+        *,
+        tokenizer: Any = None,
+        on_missing: str = "raise",
+        recompute_identity: bool = False,
+    ) -> None:
+        super().__init__()
+        if on_missing not in ("raise", "warn"):
+            raise ConfigError(f"on_missing must be 'raise' or 'warn', not {on_missing!r}")
+        if isinstance(model, AttnScaleModel):
+            raise AdapterError(
+                "the model is wrapped already: use its add_adapter(name, config), or unload() it"
+            )
+        family = get_family(getattr(model, "config", None))
+        family.check_model(model)
+        self._attentions = family.attentions(model)
+        if any(hasattr(module, "_tempo_edit") for module in self._attentions):
+            raise AdapterError("another wrapper is on this model: unload() that one first")
+        self.base_model = model
+        self._family = family
+        self._tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
+        self._edits: dict[str, Edit] = {}
+        self._undo: list[Callable[[], None]] = []
+        self._tracker = Tracker(model, family, on_missing)
+        self._tracker.recompute_identity = recompute_identity
+        self._active = adapter_name
+        try:
+            self.add_adapter(adapter_name, config)
+            self.set_adapter(adapter_name)
+        except BaseException:
+            self.unload()
+            raise
+
+    # ------------------------------------------------------------------ running
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the model; see its own forward."""
+        if self._adaptive() is None or kwargs.get("past_key_values") is not None:
+            return self.base_model(*args, **kwargs)
+        with self._tracker.disabled(), torch.no_grad():
+            plain = self.base_model(*args, **{**kwargs, "use_cache": False})
+        with self._adapting(_last_logits(plain.logits, kwargs.get("attention_mask"))):
+            return self.base_model(*args, **kwargs)
+
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        """Generate; see the model's own `generate`. An adaptive edit first runs one plain step."""
+        generate: Any = self.base_model.generate
+        inputs = dict(kwargs)
+        if args and isinstance(args[0], Tensor):
+            inputs["input_ids"] = args[0]
+        elif inputs.get("inputs") is not None:
+            inputs["input_ids"] = inputs["inputs"]
+        if self._tracker.edit is not None and kwargs.get("cache_implementation"):
+            # Positions differ from call to call; a compiled decoding step would keep the first.
+            kwargs.setdefault("disable_compile", True)
+        if self._adaptive() is None:
+            with self._tracker.generating(inputs):
+                return generate(*args, **kwargs)
+        once = {
+            **{k: v for k, v in kwargs.items() if k not in ("streamer", "stopping_criteria")},
+            "max_new_tokens": 1,
+            "do_sample": False,
+            "num_beams": 1,
+            "num_return_sequences": 1,
+            "return_dict_in_generate": True,
+            "output_logits": True,
+        }
+        with self._tracker.disabled():
+            plain = generate(*args, **once)
+        with self._adapting(plain.logits[0]), self._tracker.generating(inputs):
+            return generate(*args, **kwargs)
+
+    def positions(
+        self,
+        *,
+        audio_mask: Any = None,
+        transcript_mask: Any = None,
+        query_mask: Any = None,
+        prompt_length: int | None = None,
+        questions: Sequence[str] | None = None,
+        options: Sequence[Sequence[str]] | None = None,
+    ) -> AbstractContextManager[None]:
+        """State positions for the calls inside the context, instead of finding them.
+
+        Args:
+            audio_mask: (batch, tokens) bool: audio positions; needed with `inputs_embeds` only.
+            transcript_mask: (batch, tokens) bool.
+            query_mask: (batch, tokens) bool: the edited rows.
+            prompt_length: Number of prompt tokens (padding included) where an answer follows in
+                the same call.
+            questions: Exact text of each prompt's question, where it cannot be told from options.
+            options: Exact option names of each prompt.
+        """
+        given = Given(audio_mask, transcript_mask, query_mask, prompt_length, questions, options)
+        return self._tracker.stating(given)
+
+    # ------------------------------------------------------------------ adapters
+
+    @property
+    def active_adapter(self) -> str:
+        """Name of the adapter in use."""
+        return self._active
+
+    @property
+    def on_missing(self) -> str:
+        """What is done about a prompt that the edit does not fit: "raise" or "warn"."""
+        return self._tracker.on_missing
+
+    @property
+    def attn_scale_config(self) -> dict[str, AttnScaleConfig]:
+        """Configurations by adapter name (as PEFT's `peft_config`); copies."""
+        return {name: replace(edit.config) for name, edit in self._edits.items()}
+
+    def add_adapter(self, adapter_name: str, config: AttnScaleConfig) -> None:
+        """Add an edit under a name; `set_adapter` makes it active.
+
+        Raises:
+            AdapterError: The name is taken or cannot be used.
+            ConfigError: The configuration is wrong or does not fit the model.
+        """
+        check_adapter_name(adapter_name)
+        if adapter_name in self._edits:
+            raise AdapterError(f"there is an adapter {adapter_name!r} already; choose another name")
+        if not isinstance(config, AttnScaleConfig):
+            raise ConfigError(f"expected an AttnScaleConfig, found {type(config).__name__}")
+        config = replace(config)  # validates again, and later changes of the caller's do not reach
+        edit = fit(config, self.base_model, self._family, self._attentions)
+        if {"keyword", "option"} & set(config.queries) and self._tracker.reader is None:
+            tokenizer = find_tokenizer(self.base_model, self._tokenizer)
+            self._tracker.reader = TextReader(tokenizer)
+        self._edits[adapter_name] = edit
+
+    def load_adapter(
+        self, path_or_repo: str | Path, adapter_name: str = "default", **kwargs: Any
+    ) -> None:
+        """Add an adapter from a folder or a Hub repository.
+
+        Args:
+            path_or_repo: As for `AttnScaleConfig.from_pretrained`.
+            adapter_name: Its name here.
+            kwargs: `revision`, `token`, `cache_dir`, `local_files_only`, `subfolder`.
+        """
+        self.add_adapter(adapter_name, AttnScaleConfig.from_pretrained(path_or_repo, **kwargs))
+
+    def set_adapter(self, adapter_name: str) -> None:
+        """Make an adapter the active one."""
+        edit = self._edit_of(adapter_name)
+        self._restore()
+        for layer in edit.heads:
+            attention = self._attentions[layer]
+            assert attention is not None
+            attention._tempo_edit = LayerEdit(layer, self._tracker)  # type: ignore[assignment]
+            self._undo.append(self._family.redirect(attention))
+        self._tracker.edit = edit
+        self._active = adapter_name
+
+    def delete_adapter(self, adapter_name: str) -> None:
+        """Remove an adapter that is not active."""
+        self._edit_of(adapter_name)
+        if adapter_name == self._active:
+            raise AdapterError(f"{adapter_name!r} is active: set another adapter, or unload()")
+        del self._edits[adapter_name]
+
+    @contextmanager
+    def disable_adapter(self) -> Iterator[None]:
+        """Run the plain model inside the context."""
+        with self._tracker.disabled():
+            yield
+
+    def unload(self) -> nn.Module:
+        """Take the edit off and return the model as it was."""
+        self._restore()
+        self._tracker.edit = None
+        self._tracker.remove()
+        return self.base_model
+
+    def status(self) -> AttnScaleStatus:
+        """Return which layers, rows and audio tokens are edited, and how often they were."""
+        tracker = self._tracker
+        return AttnScaleStatus(
+            enabled=tracker.edit is not None,
+            active_adapter=self._active,
+            adapters=self.attn_scale_config,
+            layers=tuple(self._edits[self._active].heads),
+            rows=tuple(tracker.last_rows),
+            audio_tokens=tuple(tracker.last_keys),
+            prefills=dict(tracker.prefills),
+            steps=dict(tracker.steps),
+        )
+
+    # ------------------------------------------------------------------ sharing
+
+    def save_pretrained(
+        self, save_directory: str | Path, selected_adapters: Sequence[str] | None = None
+    ) -> None:
+        """Write the configurations and a model card; the model itself is not written.
+
+        Args:
+            save_directory: Made if missing. "default" lies in it, others in folders of their name.
+            selected_adapters: Names; default: all.
+        """
+        save_adapters(Path(save_directory), self._to_share(selected_adapters))
+
+    def push_to_hub(
+        self, repo_id: str, selected_adapters: Sequence[str] | None = None, **kwargs: Any
+    ) -> str:
+        """Upload what `save_pretrained` writes; returns the address.
+
+        Args:
+            repo_id: `owner/name` on the Hub; made if missing.
+            selected_adapters: Names; default: all.
+            kwargs: `private`, `token`, `commit_message`, `revision`, `create_pr`.
+        """
+        return push(self._to_share(selected_adapters), repo_id, **kwargs)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: nn.Module,
+        path_or_repo: str | Path,
+        adapter_name: str = "default",
+        *,
+        tokenizer: Any = None,
+        on_missing: str = "raise",
+        **kwargs: Any,
+    ) -> AttnScaleModel:
+        """Wrap a loaded model with a saved or shared configuration.
+
+        Args:
+            model: The loaded base model.
+            path_or_repo: Folder, file or Hub repository.
+            adapter_name: The adapter's name here.
+            tokenizer: As for `apply_attn_scale`.
+            on_missing: As for `apply_attn_scale`.
+            kwargs: `revision`, `token`, `cache_dir`, `local_files_only`, `subfolder`.
+        """
+        config = AttnScaleConfig.from_pretrained(path_or_repo, **kwargs)
+        return cls(model, config, adapter_name, tokenizer=tokenizer, on_missing=on_missing)
+
+    # ------------------------------------------------------------------ inside
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "base_model":  # not set yet
+                raise
+            return getattr(self.base_model, name)
+
+    def _restore(self) -> None:
+        for undo in self._undo:
+            undo()
+        self._undo = []
+        for attention in self._attentions:
+            if attention is not None and hasattr(attention, "_tempo_edit"):
+                del attention._tempo_edit
+
+    def _edit_of(self, adapter_name: str) -> Edit:
+        if adapter_name not in self._edits:
+            raise AdapterError(f"no adapter {adapter_name!r}; there are {sorted(self._edits)}")
+        return self._edits[adapter_name]
+
+    def _adaptive(self) -> Any:
+        return None if self._tracker.edit is None else self._tracker.edit.config.adaptive
+
+    @contextmanager
+    def _adapting(self, logits: Tensor) -> Iterator[None]:
+        """Choose each row's strength by the confidence of its first token (AdaptVis)."""
+        rule = self._adaptive()
+        confidence = logits.float().softmax(-1).amax(-1)
+        low = torch.full_like(confidence, rule.low)
+        self._tracker.strength = torch.where(confidence < rule.threshold, low, rule.high).cpu()
+        try:
+            yield
+        finally:
+            self._tracker.strength = None
+
+    def _to_share(self, names: Sequence[str] | None) -> dict[str, AttnScaleConfig]:
+        base = str(getattr(self.base_model.config, "_name_or_path", "") or "")
+        if Path(base).is_absolute():  # says something about this machine, and nothing elsewhere
+            base = Path(base).name
+        chosen = {name: self._edit_of(name).config for name in (names or self._edits)}
+        return {
+            name: replace(
+                config, base_model_name_or_path=config.base_model_name_or_path or base or None
+            )
+            for name, config in chosen.items()
+        }
+
+
+def _last_logits(logits: Tensor, attention_mask: Any) -> Tensor:
+    """Return (batch, vocabulary) logits of each prompt's last token, whatever side is padded."""
+    if isinstance(attention_mask, Tensor) and attention_mask.shape[:2] == logits.shape[:2]:
+        places = torch.arange(1, logits.shape[1] + 1, device=attention_mask.device)
+        last = (attention_mask * places).argmax(1).to(logits.device)
+        return logits[torch.arange(len(logits), device=logits.device), last]
+    return logits[:, -1]
+
+
+def apply_attn_scale(
+    model: nn.Module,
+    config: AttnScaleConfig,
+    adapter_name: str = "default",
+    *,
+    tokenizer: Any = None,
+    on_missing: str = "raise",
+    recompute_identity: bool = False,
+) -> AttnScaleModel:
+    """Wrap an audio language model so that its attention on audio is edited.
+
+    Args:
+        model: A loaded model of a family that tempo knows, also inside a PEFT model.
+        config: What is edited.
+        adapter_name: The edit's name.
+        tokenizer: Tokenizer or processor, for keyword and option rows; default: by the model's
+            name.
+        on_missing: A prompt without audio, or without a keyword where keyword rows are edited:
+            "raise", or "warn" once and leave its row alone.
+        recompute_identity: Recompute the rows also where the edit changes nothing (alpha = 1): the
+            control that a 16-bit comparison needs.
+
+    Returns:
+        The wrapper; `model` itself is changed in place until `unload()`.
+
+    Raises:
+        UnknownFamilyError: No family is registered for the model's type.
+        UnsupportedModelError: Its attention on audio cannot be edited; the message says why.
+        ConfigError: The configuration does not fit the model.
+
+    Example:
+        >>> config = AttnScaleConfig(mode="scale", strength=2.0, layers=[20])
+        >>> model = apply_attn_scale(model, config)  # doctest: +SKIP
+        >>> model.generate(**inputs)  # doctest: +SKIP
+    """
+    return AttnScaleModel(
+        model,
+        config,
+        adapter_name,
+        tokenizer=tokenizer,
+        on_missing=on_missing,
+        recompute_identity=recompute_identity,
+    )

@@ -1,0 +1,101 @@
+"""An independent reference: eager attention over the full matrix, edited entry by entry.
+
+It replaces `eager_attention_forward` in a model's own file and shares nothing with tempo_attn. The
+mass-preserving mode is written from its definition on probabilities, not on logits.
+"""
+
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+
+
+@dataclass
+class FullMatrix:
+    """What is edited: `rows` and `keys` are (batch, positions) bool by absolute position."""
+
+    mode: str
+    strength: object  # a number, or one for each batch row
+    layers: list
+    rows: torch.Tensor
+    keys: torch.Tensor
+    heads: dict | None = None
+    decode_rows: bool = False  # rows behind `rows` are edited too
+    first: int = 0
+    calls: list = field(default_factory=list)
+
+    def __call__(self, module, query, key, value, attention_mask, scaling, dropout=0.0, **kwargs):
+        groups = query.shape[1] // key.shape[1]
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        logits = torch.einsum("bhqd,bhkd->bhqk", query.float(), key.float()) * scaling
+        if kwargs.get("softcap") is not None:
+            logits = torch.tanh(logits / kwargs["softcap"]) * kwargs["softcap"]
+        mask = torch.zeros_like(logits[:, :1]) if attention_mask is None else attention_mask
+        visible = (mask == 0).expand(-1, logits.shape[1], -1, -1)
+        probs = (logits + mask).softmax(-1)
+        if module.layer_idx in self.layers:
+            self.calls.append(module.layer_idx)
+            for b, h, q in self._chosen(module.layer_idx, logits):
+                probs[b, h, q] = self._row(b, logits[b, h, q], visible[b, h, q])
+        out = torch.einsum("bhqk,bhkd->bqhd", probs.to(value.dtype), value)
+        return out.contiguous(), probs
+
+    def _chosen(self, layer, logits):
+        n_batch, n_heads, n_queries, _ = logits.shape
+        heads = range(n_heads) if not self.heads or layer not in self.heads else self.heads[layer]
+        for b in range(n_batch):
+            for q in range(n_queries):
+                at = self.first + q
+                known = at < self.rows.shape[1]
+                if self.rows[b, at] if known else self.decode_rows:
+                    for h in heads:
+                        yield b, h, q
+
+    def _row(self, b, logits, visible):
+        n_keys = len(logits)
+        audio = torch.zeros(n_keys, dtype=torch.bool)
+        width = min(n_keys, self.keys.shape[1])
+        audio[:width] = self.keys[b, :width]
+        audio &= visible
+        strength = self.strength[b] if hasattr(self.strength, "__len__") else self.strength
+        plain = logits.masked_fill(~visible, -torch.inf).softmax(-1)
+        if not audio.any():
+            return plain
+        if self.mode == "scale_preserving":
+            inside = (strength * logits).masked_fill(~audio, -torch.inf).softmax(-1)
+            return torch.where(audio, plain[audio].sum() * inside, plain)
+        changed = {
+            "scale": lambda: logits * strength,
+            "upweight": lambda: logits + strength,
+            "upweight_relative": lambda: logits + strength * logits.abs(),
+            "knockout": lambda: torch.full_like(logits, -torch.inf),
+        }[self.mode]()
+        return torch.where(audio, changed, logits).masked_fill(~visible, -torch.inf).softmax(-1)
+
+
+@contextmanager
+def full_matrix(model, decoder, reference):
+    """Run `model` by the reference inside the context: eager attention, every entry by hand."""
+    attention = type(decoder.layers[0].self_attn)
+    file = sys.modules[attention.__module__]
+    eager, before = file.eager_attention_forward, decoder.config._attn_implementation
+
+    def note(module, args, kwargs):
+        cache = kwargs.get("past_key_values")
+        reference.first = int(cache.get_seq_length()) if cache is not None else 0
+
+    hook = decoder.register_forward_pre_hook(note, with_kwargs=True)
+    file.eager_attention_forward = reference
+    decoder.config._attn_implementation = "eager"
+    try:
+        yield reference
+    finally:
+        file.eager_attention_forward = eager
+        decoder.config._attn_implementation = before
+        hook.remove()
+
+
+def difference(found, expected):
+    """Largest absolute difference, relative where values are beyond 1 in size."""
+    return float(((found - expected).abs() / expected.abs().clamp(min=1.0)).max())

@@ -1,0 +1,156 @@
+"""Pushing adapters: exactly our files, one commit, and nobody's model card is lost."""
+
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+from huggingface_hub import CommitInfo, RepoUrl, errors
+
+from tempo_attn.config import AttnScaleConfig
+from tempo_attn.errors import AdapterError, ConfigError
+from tempo_attn.hub import CARD_NAME, CONFIG_NAME
+from tempo_attn.share import push, save_adapters
+
+
+class FakeHub:
+    """The four calls that `push` makes; `files` is what the repository then holds."""
+
+    def __init__(self, monkeypatch, folder):
+        self.calls, self.files, self.folder = [], {}, folder
+        hub = self
+
+        class Api:
+            def __init__(self, token=None):
+                hub.calls.append(("token", token))
+
+            def create_repo(self, repo_id, *, private, exist_ok):
+                hub.calls.append(("create_repo", repo_id, private, exist_ok))
+                owned = repo_id if "/" in repo_id else f"me/{repo_id}"
+                return RepoUrl(f"https://huggingface.co/{owned}")
+
+            def create_branch(self, repo_id, *, branch, exist_ok):
+                hub.calls.append(("create_branch", repo_id, branch, exist_ok))
+
+            def upload_folder(self, *, repo_id, folder_path, commit_message, revision, create_pr):
+                hub.calls.append(("upload", repo_id, commit_message, revision, create_pr))
+                root = Path(folder_path)
+                sent = {
+                    path.relative_to(root).as_posix(): path.read_bytes()
+                    for path in root.rglob("*")
+                    if path.is_file()
+                }
+                hub.sent = sent
+                hub.files |= sent
+                url = f"https://huggingface.co/{repo_id}"
+                return CommitInfo(
+                    commit_url=f"{url}/commit/abc",
+                    commit_message=commit_message,
+                    commit_description="",
+                    oid="abc",
+                    pr_url=f"{url}/discussions/1" if create_pr else None,
+                )
+
+        monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+        monkeypatch.setattr(huggingface_hub, "hf_hub_download", self.download)
+
+    def download(self, repo_id, filename, *, revision, token):
+        if filename not in self.files:
+            raise errors.EntryNotFoundError("no such file")
+        path = self.folder / filename
+        path.write_bytes(self.files[filename])
+        return str(path)
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path_factory):
+    return FakeHub(monkeypatch, tmp_path_factory.mktemp("hub"))
+
+
+@pytest.fixture
+def config():
+    return AttnScaleConfig(strength=2.0, layers=[20])
+
+
+def test_a_folder_sends_exactly_our_files(config, hub, tmp_path):
+    save_adapters(tmp_path, {"default": config, "mata": AttnScaleConfig.mata()})
+    (tmp_path / "secrets.txt").write_text("mine")
+    (tmp_path / "mata" / "results.json").write_text("{}")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "clip.wav").write_text("x")
+    url = push(tmp_path, "me/adapter", private=True, token="t", commit_message="First")
+    assert url == "https://huggingface.co/me/adapter/commit/abc"
+    assert hub.calls == [
+        ("token", "t"),
+        ("create_repo", "me/adapter", True, True),
+        ("upload", "me/adapter", "First", None, False),
+    ]
+    assert sorted(hub.sent) == [CARD_NAME, CONFIG_NAME, f"mata/{CONFIG_NAME}"]
+    assert hub.sent[CONFIG_NAME] == (tmp_path / CONFIG_NAME).read_bytes()
+    assert b'from_pretrained(base, "me/adapter")' in hub.sent[CARD_NAME]
+
+
+def test_configurations_without_a_folder(config, hub, tmp_path):
+    url = push({"default": config, "b": config}, "adapter", revision="dev", create_pr=True)
+    assert url == "https://huggingface.co/me/adapter/discussions/1"
+    assert ("create_branch", "me/adapter", "dev", True) in hub.calls
+    assert set(hub.sent) == {CARD_NAME, CONFIG_NAME, f"b/{CONFIG_NAME}"}
+    push(config, "me/adapter", revision="refs/pr/1")
+    assert [call[0] for call in hub.calls].count("create_branch") == 1
+    # What was sent can be loaded.
+    path = tmp_path / CONFIG_NAME
+    path.write_bytes(hub.sent[CONFIG_NAME])
+    assert AttnScaleConfig.from_pretrained(path).fingerprint() == config.fingerprint()
+
+
+def test_fields_of_a_newer_version_are_not_lost(hub, tmp_path):
+    newer = b'{"strength": 2.0, "sink": "kept", "tempo_version": "9.9"}'
+    (tmp_path / CONFIG_NAME).write_bytes(newer)
+    with pytest.warns(UserWarning, match="sink"):
+        push(tmp_path, "me/adapter")
+    assert hub.sent[CONFIG_NAME] == newer
+
+
+def test_model_cards_of_others_are_kept(config, hub, tmp_path):
+    push(config, "me/adapter")
+    push(AttnScaleConfig(strength=3.0), "me/adapter")
+    assert b"| 3.0 |" in hub.files[CARD_NAME]  # ours is renewed
+    hub.files[CARD_NAME] = b"# By hand"
+    push(config, "me/adapter")
+    assert sorted(hub.sent) == [CONFIG_NAME]
+    # A card by hand in the folder is meant to go up.
+    config.save_pretrained(tmp_path)
+    (tmp_path / CARD_NAME).write_text("# By hand, newer")
+    push(tmp_path, "me/adapter")
+    assert hub.files[CARD_NAME] == b"# By hand, newer"
+
+
+def test_a_card_that_cannot_be_looked_at_is_not_overwritten(config, hub, monkeypatch):
+    def unreachable(*args, **kwargs):
+        raise errors.LocalEntryNotFoundError("no network")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", unreachable)
+    with pytest.raises(ConfigError, match="out of reach"):
+        push(config, "me/adapter")
+    assert "upload" not in [call[0] for call in hub.calls]
+
+
+def test_nothing_wrong_reaches_the_hub(config, hub, tmp_path):
+    with pytest.raises(ConfigError, match="no such folder; save the adapters there first"):
+        push(tmp_path / "none", "me/adapter")
+    with pytest.raises(ConfigError, match=r"no such file; the folder .* has no files"):
+        push(tmp_path, "me/adapter")
+    (tmp_path / CONFIG_NAME).write_text('{"strength": -2}')
+    with pytest.raises(ConfigError, match=r"attn_scale_config\.json: strength is -2\.0"):
+        push(tmp_path, "me/adapter")
+    with pytest.raises(AdapterError, match="adapter name"):
+        push({"../up": config}, "me/adapter")
+    assert hub.calls == []
+
+
+def test_offline(config, monkeypatch):
+    """With the Hub's real client."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ConfigError, match="me/adapter: the Hub is out of reach"):
+        push(config, "me/adapter")
+    with pytest.raises(ConfigError, match="expected 'owner/name'"):
+        push(config, "me/adapter/deeper")

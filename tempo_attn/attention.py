@@ -32,6 +32,7 @@ class RowPlan:
         where: Batch index, column of `rows` and query index of every chosen row: three (n,).
         keys: (batch, positions) bool: the edited keys by absolute position.
         first: Absolute position of the call's first query.
+        n_queries: Queries of the call.
         mode: A mode of `AttnScaleConfig`.
         strength: alpha or b, or one for each batch row, (batch,).
         heads: Edited query heads by layer; None for all.
@@ -42,11 +43,13 @@ class RowPlan:
     where: tuple[Tensor, Tensor, Tensor]
     keys: Tensor
     first: int
+    n_queries: int
     mode: str
     strength: float | Tensor | None
     heads: dict[int, list[int] | None]
     whole: bool
     _moved: dict[torch.device, RowPlan] = field(default_factory=dict, repr=False)
+    _tails: dict[int, RowPlan] = field(default_factory=dict, repr=False)
     _visible: dict[Any, _Visible] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -64,8 +67,30 @@ class RowPlan:
         columns = (chosen.cumsum(1) - 1)[batch, queries]
         rows = torch.zeros(len(chosen), int(chosen.sum(1).max()), dtype=torch.long)
         rows[batch, columns] = queries
-        whole = bool(chosen.all())
-        return cls(rows, (batch, columns, queries), keys, first, mode, strength, heads, whole)
+        where, n_queries, whole = (batch, columns, queries), chosen.shape[1], bool(chosen.all())
+        return cls(rows, where, keys, first, n_queries, mode, strength, heads, whole)
+
+    def tail(self, n_queries: int) -> RowPlan:
+        """Return the plan for the call's last queries.
+
+        Layers that reuse the keys of earlier ones (Gemma 4) may run for those only that are asked
+        for: the others would reach nothing.
+        """
+        if n_queries == self.n_queries:
+            return self
+        if n_queries not in self._tails:
+            batch, _, queries = (index.cpu() for index in self.where)
+            chosen = torch.zeros(len(self.rows), self.n_queries, dtype=torch.bool)
+            chosen[batch, queries] = True
+            self._tails[n_queries] = RowPlan.of(
+                chosen[:, -n_queries:],
+                self.keys.cpu(),
+                self.first + self.n_queries - n_queries,
+                self.mode,
+                self.strength,
+                self.heads,
+            )
+        return self._tails[n_queries]
 
     def advance(self, first: int) -> None:
         """Use the plan again, at a later absolute position."""
@@ -79,7 +104,7 @@ class RowPlan:
             return self
         if device not in self._moved:
             strength = self.strength
-            moved = replace(self, _moved={}, _visible={})
+            moved = replace(self, _moved={}, _tails={}, _visible={})
             moved.rows, moved.keys = self.rows.to(device), self.keys.to(device)
             moved.where = tuple(t.to(device) for t in self.where)  # type: ignore[assignment]
             moved.strength = strength.to(device) if isinstance(strength, Tensor) else strength
@@ -186,7 +211,10 @@ def attend(
     plan = edit.session.plan_for(edit.layer)
     if plan is None:
         return base()
-    plan = plan.on(query.device)
+    plan = plan.tail(query.shape[2]).on(query.device)
+    if not plan.rows.shape[1]:  # the layer computes none of the chosen rows
+        edit.session.applied(edit.layer, torch.zeros(len(query), dtype=torch.bool))
+        return base()
     heads = plan.heads[edit.layer]
     how = (query.shape[2], key.shape[2], sliding_window, is_causal)
     n_rows = plan.rows.shape[1]

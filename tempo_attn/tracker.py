@@ -318,7 +318,8 @@ class Tracker:
                 self._complain(
                     f"layer {layer}: in batch row(s) {blind} no edited query sees an edited key, "
                     "so the edit does nothing there. The audio comes after these queries, or lies "
-                    "outside the layer's sliding window"
+                    "outside the layer's sliding window, or nothing of these queries leaves the "
+                    "layer"
                 )
 
     def _complain_not_applied(self, layers: list[int]) -> None:

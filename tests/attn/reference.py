@@ -23,6 +23,7 @@ class FullMatrix:
     heads: dict | None = None
     decode_rows: bool = False  # rows behind `rows` are edited too
     first: int = 0
+    length: int = 0
     calls: list = field(default_factory=list)
 
     def __call__(self, module, query, key, value, attention_mask, scaling, dropout=0.0, **kwargs):
@@ -37,7 +38,9 @@ class FullMatrix:
         if module.layer_idx in self.layers:
             self.calls.append(module.layer_idx)
             for b, h, q in self._chosen(module.layer_idx, logits):
-                probs[b, h, q] = self._row(b, logits[b, h, q], visible[b, h, q])
+                # A sliding cache has dropped the first keys.
+                gone = max(0, self.first + self.length - logits.shape[-1])
+                probs[b, h, q] = self._row(b, logits[b, h, q], visible[b, h, q], gone)
         out = torch.einsum("bhqk,bhkd->bqhd", probs.to(value.dtype), value)
         return out.contiguous(), probs
 
@@ -46,17 +49,17 @@ class FullMatrix:
         heads = range(n_heads) if not self.heads or layer not in self.heads else self.heads[layer]
         for b in range(n_batch):
             for q in range(n_queries):
-                at = self.first + q
+                at = self.first + self.length - n_queries + q  # some layers run the last ones only
                 known = at < self.rows.shape[1]
                 if self.rows[b, at] if known else self.decode_rows:
                     for h in heads:
                         yield b, h, q
 
-    def _row(self, b, logits, visible):
+    def _row(self, b, logits, visible, gone):
         n_keys = len(logits)
         audio = torch.zeros(n_keys, dtype=torch.bool)
-        width = min(n_keys, self.keys.shape[1])
-        audio[:width] = self.keys[b, :width]
+        kept = self.keys[b, gone : gone + n_keys]
+        audio[: len(kept)] = kept
         audio &= visible
         strength = self.strength[b] if hasattr(self.strength, "__len__") else self.strength
         plain = logits.masked_fill(~visible, -torch.inf).softmax(-1)
@@ -84,6 +87,8 @@ def full_matrix(model, decoder, reference):
     def note(module, args, kwargs):
         cache = kwargs.get("past_key_values")
         reference.first = int(cache.get_seq_length()) if cache is not None else 0
+        tokens = (kwargs.get(name) for name in ("inputs_embeds", "input_ids"))
+        reference.length = next(given.shape[1] for given in (*tokens, *args) if given is not None)
 
     hook = decoder.register_forward_pre_hook(note, with_kwargs=True)
     file.eager_attention_forward = reference

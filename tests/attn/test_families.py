@@ -68,18 +68,9 @@ class OneEdit:
 
 def last_row_plan(keys, layer):
     """Scale the last query row's logits on `keys`, in every batch row."""
-    n_batch, length = keys.shape
-    batch = torch.arange(n_batch)
-    return RowPlan(
-        rows=torch.full((n_batch, 1), length - 1),
-        where=(batch, torch.zeros_like(batch), torch.full_like(batch, length - 1)),
-        keys=keys,
-        first=0,
-        mode="scale",
-        strength=ALPHA,
-        heads={layer: None},
-        whole=False,
-    )
+    chosen = torch.zeros_like(keys)
+    chosen[:, -1] = True
+    return RowPlan.of(chosen, keys, 0, "scale", ALPHA, {layer: None})
 
 
 class Redirected:

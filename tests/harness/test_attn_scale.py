@@ -1,10 +1,12 @@
 """`attn_scale` among the model arguments."""
 
 import json
+from functools import cache
 
 import lm_eval
 import pytest
 import torch
+from lm_eval.tasks import TaskManager
 
 from tempo_attn import AttnScaleConfig, AttnScaleModel
 from tempo_attn.errors import ConfigError
@@ -13,14 +15,21 @@ from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.tiny import WEIGHTS_DIR
 
 
-def evaluate(tasks, limit=8, **model_args):
+@cache
+def manager():
+    """The index of all tasks takes seconds to build: once."""
+    return TaskManager()
+
+
+def evaluate(tasks, limit=8, model="lalm", **model_args):
     return lm_eval.simple_evaluate(
-        model="lalm",
+        model=model,
         model_args=model_args,
         tasks=tasks,
         limit=limit,
         batch_size=4,
         bootstrap_iters=0,
+        task_manager=manager(),
     )
 
 
@@ -67,7 +76,7 @@ def test_rows_of_every_task_are_found(kind, condition):
     """Keyword and option rows of our own prompts, in every task that has audio."""
     config = AttnScaleConfig(strength=1.5, layers=[0], queries=["keyword", "option", "last"])
     model = LALM(attn_scale=config, batch_size=4)
-    lm_eval.simple_evaluate(model=model, tasks=[f"tempo_synth_{kind}_{condition}"], limit=4)
+    evaluate([f"tempo_synth_{kind}_{condition}"], limit=4, model=model)
     status = model.model.status()
     assert status.prefills[0] == 1
     assert min(status.rows) >= 6  # the keyword, four options, the last token

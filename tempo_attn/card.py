@@ -182,10 +182,8 @@ def _chosen(name: str, config: AttnScaleConfig, many: bool) -> str:
     heading = f"**{plain(name)}**: " if many else ""
     fingerprint = f"Fingerprint of the edit: {config.fingerprint()}."
     if not config.provenance:
-        return f"{heading}not stated. {fingerprint}"
-    return (
-        f"{heading}as its author states. {fingerprint}\n\n```json\n{_json(config.provenance)}\n```"
-    )
+        return f"{heading}Not stated. {fingerprint}"
+    return f"{heading}As its author states. {fingerprint}\n\n```json\n{_json(config.provenance)}\n```"
 
 
 def _json(value: object) -> str:
@@ -215,9 +213,7 @@ def _snippet(configs: Mapping[str, AttnScaleConfig], base: str | None, repo_id: 
     here = _python(repo_id or "owner/name")
     where = "" if repo_id else "  # this repository, or a folder"
     revision = next((c.revision for c in configs.values() if c.revision is not None), None)
-    loaded = _python(base or "owner/model") + (
-        f", revision={_python(revision)}" if revision else ""
-    )
+    loaded = "name" + (f", revision={_python(revision)}" if revision else "")
     if DEFAULT_ADAPTER in configs:
         names = "AttnScaleModel"
         rest = [f"model = AttnScaleModel.from_pretrained(base, {here}){where}"]
@@ -229,11 +225,14 @@ def _snippet(configs: Mapping[str, AttnScaleConfig], base: str | None, repo_id: 
             "model = apply_attn_scale(base, config)",
         ]
     lines = [
-        "from transformers import AutoModelForMultimodalLM",
+        "from transformers import AutoConfig",
         "",
         f"from tempo_attn import {names}",
+        "from tempo_attn.families import get_family",
         "",
-        f"base = AutoModelForMultimodalLM.from_pretrained({loaded})",
+        f"name = {_python(base or 'owner/model')}",
+        f"family = get_family(AutoConfig.from_pretrained({loaded}))",
+        f"base = family.auto_class.from_pretrained({loaded})",
         *rest,
     ]
     return "\n".join(lines)

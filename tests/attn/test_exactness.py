@@ -5,7 +5,6 @@ import copy
 import pytest
 import torch
 from reference import FullMatrix, difference, full_matrix
-from transformers import DynamicCache, StaticCache
 
 from tempo_attn import AttnScaleConfig, apply_attn_scale
 
@@ -45,15 +44,15 @@ def test_prefill_equals_the_full_matrix(model, processor, batch, mode, queries, 
     with torch.no_grad():
         found = wrapped(**batch.inputs).logits
         plain = wrapped.unload()(**batch.inputs).logits
-    model.set_attn_implementation({"text_config": "sdpa"})
     assert difference(found[batch.real], expected[batch.real]) < 1e-5
     assert difference(found[batch.real], plain[batch.real]) > 1e-3  # the edit does something
 
 
-@pytest.mark.parametrize("cache", [DynamicCache, StaticCache])
+@pytest.mark.parametrize("base", ["sdpa", "eager"])
+@pytest.mark.parametrize("cache", ["dynamic", "static"])
 @pytest.mark.parametrize("phase", ["prefill", "all"])
 @pytest.mark.parametrize("mode", MODES)
-def test_generation_equals_the_full_matrix(model, processor, batch, mode, phase, cache):
+def test_generation_equals_the_full_matrix(model, processor, batch, mode, phase, cache, base):
     config = AttnScaleConfig(
         mode=mode, strength=MODES[mode], layers="all", queries=["last", "keyword"], phase=phase
     )
@@ -65,16 +64,14 @@ def test_generation_equals_the_full_matrix(model, processor, batch, mode, phase,
         "return_dict_in_generate": True,
     }
 
-    def fresh():
-        if cache is DynamicCache:
-            return {}
-        return {"cache_implementation": "static"}
-
+    if cache == "static":
+        kwargs["cache_implementation"] = "static"
     edit = reference_of(batch, config, range(6), decode_rows=phase == "all")
     with full_matrix(model, decoder(model), edit):
-        expected = model.generate(**batch.inputs, **kwargs, **fresh())
+        expected = model.generate(**batch.inputs, **kwargs)
+    model.set_attn_implementation({"text_config": base})
     wrapped = apply_attn_scale(model, config, tokenizer=processor)
-    found = wrapped.generate(**batch.inputs, **kwargs, **fresh())
+    found = wrapped.generate(**batch.inputs, **kwargs)
     status = wrapped.status()
     wrapped.unload()
     assert found.sequences.equal(expected.sequences)
@@ -183,7 +180,6 @@ def test_mass_is_preserved_and_redistributed(model, one):
         wrapped = apply_attn_scale(model, config)
         edited = wrapped(**one.inputs, output_attentions=True).attentions[2][0, :, -1]
     wrapped.unload()
-    model.set_attn_implementation({"text_config": "sdpa"})
     audio = one.audio[0]
     torch.testing.assert_close(edited[:, audio].sum(-1), plain[:, audio].sum(-1))
     torch.testing.assert_close(edited[:, ~audio], plain[:, ~audio])
@@ -200,7 +196,6 @@ def test_upweighting_moves_mass_as_the_formula_says(model, one):
         )
         edited = wrapped(**one.inputs, output_attentions=True).attentions[2][0, :, -1]
     wrapped.unload()
-    model.set_attn_implementation({"text_config": "sdpa"})
     mass = plain[:, one.audio[0]].sum(-1)
     gain = torch.tensor(1.3).exp()
     expected = mass * gain / (1 - mass + mass * gain)

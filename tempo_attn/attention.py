@@ -8,6 +8,7 @@ kernel's. Every other row is bit-identical and nothing of size (queries, keys) i
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ MAX_BLOCK = 2**25
 """Logits that are held at once, in elements; more rows than fit are done in blocks."""
 
 Attention = tuple[Tensor, Tensor | None]
+_AS_IS: AbstractContextManager[Any] = nullcontext()
 
 
 @dataclass
@@ -134,7 +136,7 @@ class RowPlan:
             hits = torch.zeros(len(rows), dtype=torch.int32, device=rows.device)
             hits.index_add_(0, batch, keys.any(-1).any(1)[batch, columns].int())
             where = (batch, columns, queries)
-            self._visible[key] = _Visible(mask, rows, where, allowed, bias, keys, hits > 0)
+            self._visible[key] = _Visible(mask, rows, where, ~allowed, bias, keys, hits > 0)
         return self._visible[key]
 
 
@@ -148,7 +150,7 @@ class _Visible:
     mask: Any
     rows: Tensor
     where: tuple[Tensor, Tensor, Tensor]
-    allowed: Tensor
+    hidden: Tensor
     bias: Tensor | None
     keys: Tensor  # edited keys that each row sees
     seen: Tensor  # (batch,): some chosen row sees some edited key
@@ -275,17 +277,20 @@ def _recompute(
     n_kv, n_keys = key.shape[1], key.shape[2]
     n_rows = rows.rows.shape[1]
     dtype = torch.promote_types(query.dtype, torch.float32)
-    with torch.autocast(query.device.type, enabled=False):
-        index = rows.rows[:, None, :, None].expand(-1, n_heads, -1, dim)
+    device = query.device.type
+    lifted = torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else _AS_IS
+    with lifted:
+        if not plan.whole or n_rows < query.shape[2]:
+            index = rows.rows[:, None, :, None].expand(-1, n_heads, -1, dim)
+            query = query.gather(2, index)
         # Query heads of one key/value head side by side: no copy of keys or values.
-        grouped = query.gather(2, index).to(dtype).reshape(n_batch, n_kv, -1, dim)
-        logits = grouped @ key.to(dtype).transpose(-1, -2)
-        logits = logits.view(n_batch, n_heads, n_rows, n_keys) * scaling
+        grouped = (query.to(dtype) * scaling).reshape(n_batch, n_kv, -1, dim)
+        logits = (grouped @ key.to(dtype).transpose(-1, -2)).view(n_batch, n_heads, n_rows, n_keys)
         if softcap is not None:
             logits = softcap * torch.tanh(logits / softcap)
         logits = edit_logits(logits, rows.keys, plan.mode, plan.strength)
         if rows.bias is None:
-            logits = logits.masked_fill(~rows.allowed, -torch.inf)
+            logits = logits.masked_fill(rows.hidden, -torch.inf)
         else:
             logits = logits + rows.bias
         probabilities = logits.softmax(-1)

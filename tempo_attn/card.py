@@ -183,7 +183,9 @@ def _chosen(name: str, config: AttnScaleConfig, many: bool) -> str:
     fingerprint = f"Fingerprint of the edit: {config.fingerprint()}."
     if not config.provenance:
         return f"{heading}Not stated. {fingerprint}"
-    return f"{heading}As its author states. {fingerprint}\n\n```json\n{_json(config.provenance)}\n```"
+    return (
+        f"{heading}As its author states. {fingerprint}\n\n```json\n{_json(config.provenance)}\n```"
+    )
 
 
 def _json(value: object) -> str:

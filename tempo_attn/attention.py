@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tempo_attn.edits import edit_logits
+from tempo_attn.errors import AdapterError
 from tempo_attn.visibility import fit_width, key_offset, visible_keys
 
 MAX_BLOCK = 2**25
@@ -173,6 +174,12 @@ class LayerEdit:
     layer: int
     session: Session
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise AdapterError(
+            "a model with edited attention can be neither copied nor pickled, as the copy would "
+            "stay edited for ever: copy the wrapper (copy.deepcopy), or unload() it first"
+        )
+
 
 def attend(
     module: nn.Module,
@@ -227,7 +234,8 @@ def attend(
         context, _ = _recompute(query, key, value, plan, rows, scaling, softcap, dropout)
         edit.session.applied(edit.layer, rows.seen)
         return context.transpose(1, 2).to(query.dtype).contiguous(), None
-    out, weights = base()
+    out, extra = base()
+    weights = extra if base_gives_weights else None  # flex attention gives something else
     if out.requires_grad:  # the kernel keeps its output for the backward pass
         out = out.clone()
         weights = weights.clone() if weights is not None else None
@@ -242,7 +250,7 @@ def attend(
             _write(weights.transpose(1, 2), probabilities, rows.where, heads)
         seen |= rows.seen
     edit.session.applied(edit.layer, seen)
-    return out, weights
+    return out, extra if weights is None else weights
 
 
 def _write(

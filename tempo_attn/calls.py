@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tempo_attn.errors import UnsupportedModelError
@@ -89,3 +90,21 @@ def from_cache(cache: Any) -> Any:
     """Return what `put_on_cache` left, or None."""
     target = cache if hasattr(cache, "get_seq_length") else cache[0][0]
     return getattr(target, _ON_CACHE, None)
+
+
+def last_of_prompts(attention_mask: Any, logits: Tensor, prompt_length: int | None) -> Tensor:
+    """Return the (batch, vocabulary) logits behind each prompt.
+
+    Args:
+        attention_mask: (batch, cached and new positions), or anything else where there is no
+            padding on the right.
+        logits: (batch, positions, vocabulary) of the new positions.
+        prompt_length: Where the prompts end in the call, or None for its end.
+    """
+    n_batch, n_new = logits.shape[:2]
+    end = n_new if prompt_length is None else prompt_length
+    if not isinstance(attention_mask, Tensor) or attention_mask.dim() != 2:
+        return logits[:, end - 1]
+    real = attention_mask[:, -n_new:][:, :end].bool()
+    last = (real * torch.arange(1, end + 1, device=real.device)).argmax(1).to(logits.device)
+    return logits[torch.arange(n_batch, device=logits.device), last]

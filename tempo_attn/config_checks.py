@@ -22,6 +22,7 @@ Name = TypeVar("Name", bound=str)
 
 MAX_TEXT = 512
 MAX_INDEX = 10**6
+MAX_STRENGTH = 1e4
 _DIRECTION_OVERRIDES = {chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
 _short = reprlib.Repr()
@@ -85,6 +86,8 @@ def strength(field: str, value: object, mode: str) -> float:
             "To weaken attention use a factor below 1, or mode 'upweight' with b < 0"
         )
         raise wrong(field, result, expected)
+    if abs(result) > MAX_STRENGTH:
+        raise wrong(field, result, f"at most {MAX_STRENGTH:g} in size: beyond it logits overflow")
     return result
 
 

@@ -62,8 +62,14 @@ def fit(
             f"layers {without} have no attention that can be edited (they are of another kind, "
             f"such as a state-space layer); those that have: {with_attention}"
         )
-    n_heads = _n_heads(model, family)
-    heads = config.resolve_heads(len(attentions), n_heads)
+    heads = config.resolve_heads(len(attentions), _n_heads(model, family))
+    if isinstance(config.heads, dict) and set(heads) - set(layers):
+        named = sorted(layer for layer in set(heads) - set(layers) if heads[layer] is not None)
+        if named:
+            raise UnsupportedModelError(
+                f"heads are named for layers {named}, which have no attention that can be edited; "
+                f"those that have: {with_attention}"
+            )
     return Edit(config, {layer: heads.get(layer) for layer in layers})
 
 

@@ -83,7 +83,7 @@ class Prompt:
             reader: Decodes the prompt; only for keyword and option rows.
             complain: Called with what cannot be found in a batch row; raises, or goes on.
         """
-        if id(config) not in self._rows:
+        if self._rows.get(id(config), (None,))[0] is not config:
             self._rows[id(config)] = (config, self._find_rows(config, reader, complain))
         return self._rows[id(config)][1]
 
@@ -92,7 +92,13 @@ class Prompt:
     ) -> Tensor:
         n_batch, n_tokens = self.real.shape
         if self.given.query_mask is not None:
-            return _mask(self.given.query_mask, self.real.shape, "query_mask")
+            stated = _mask(self.given.query_mask, self.real.shape, "query_mask")
+            if config.mode == "knockout" and (stated & self.keys(config)[:, self.start :]).any():
+                raise PositionError(
+                    "query_mask holds edited keys: knocked out, such a row might see nothing at "
+                    "all. Leave audio positions out of it"
+                )
+            return stated
         real = self.real & (torch.arange(n_tokens) < self.length - self.start)
         special = torch.stack(list(self.spans.values())).any(0)[:, self.start :]
         rows = torch.zeros_like(real)
@@ -209,6 +215,12 @@ def read_prompt(
             "the model was called with embeddings only, so no position is known to be audio: state "
             "them: with model.positions(audio_mask=...)"
         )
+    for name, texts in (("questions", given.questions), ("options", given.options)):
+        if texts is not None and (isinstance(texts, str) or len(texts) != shape[0]):
+            raise PositionError(
+                f"{name} must be a list with one entry for each of the {shape[0]} batch rows; "
+                f"found {texts!r}"
+            )
     attention_mask = inputs.get("attention_mask")
     real = torch.ones(shape, dtype=torch.bool)
     if isinstance(attention_mask, Tensor) and attention_mask.dim() == 2:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -31,16 +31,26 @@ from tempo_attn.calls import (
 from tempo_attn.errors import EditNotAppliedError, PositionError, UnsupportedInputError
 from tempo_attn.families import Family
 from tempo_attn.fit import Edit
+from tempo_attn.generation import generate_stand_in
 from tempo_attn.positions import TextReader
 from tempo_attn.prompt import Given, Prompt, read_prompt
 
 
 @dataclass
-class _Track:
-    """What a cache's positions are."""
+class Track:
+    """What the positions of a cache are; lies on the cache itself.
+
+    Attributes:
+        prompt: Its prompts.
+        strength: Each batch row's strength, where it was chosen for the row.
+        covered: Positions that calls with the edit have filled.
+        decode: The plan of the last decoding step, used again by the next one.
+        decode_edit: The edit it was made for.
+    """
 
     prompt: Prompt
-    strength: Tensor | None
+    strength: Tensor | None = None
+    covered: int = 0
     decode: RowPlan | None = None
     decode_edit: Edit | None = None
 
@@ -52,43 +62,61 @@ class Tracker:
         model: The model.
         family: Its family.
         on_missing: "raise", or "warn" (once for each kind of message) and leave the row unedited.
+        recompute_identity: Recompute rows also where the edit changes nothing.
     """
 
-    def __init__(self, model: nn.Module, family: Family, on_missing: str) -> None:
+    def __init__(
+        self, model: nn.Module, family: Family, on_missing: str, recompute_identity: bool
+    ) -> None:
         self.model = model
         self.family = family
         self.on_missing = on_missing
+        self.recompute_identity = recompute_identity
         self.reader: TextReader | None = None
-        self.edit: Edit | None = None
-        self.recompute_identity = False
+        self.chosen: Edit | None = None
         self.given = Given()
         self.strength: Tensor | None = None
         self.prefills: Counter[int] = Counter()
         self.steps: Counter[int] = Counter()
         self.last_rows: list[int] = []
         self.last_keys: list[int] = []
-        self._pinned: dict[int, _Track] = {}
+        self._off = 0
+        self._pinned: dict[int, Track] = {}
         self._told: Mapping[str, Any] | None = None
         self._warned: set[str] = set()
         self._stack: list[nn.Module] = []
         self._plan: RowPlan | None = None
-        self._track: _Track | None = None
+        self._track: Track | None = None
         self._shape: tuple[int, int] = (0, 0)
+        self._end = 0
         self._prefill = False
         self._seen: dict[int, Tensor] = {}
         self._chain = modules_around(model, family.decoder(model))
-        self._handles: list[Any] = []
+        self._undo: list[Callable[[], None]] = []
+
+    def install(self) -> None:
+        """Put hooks on the model, and stand in for its `generate`."""
         for module in self._chain:
-            self._handles.append(module.register_forward_pre_hook(self._enter, with_kwargs=True))
-            self._handles.append(module.register_forward_hook(self._exit, always_call=True))
-        self._unwatch = family.watch(model, self._tell)
+            enter = module.register_forward_pre_hook(self._enter, with_kwargs=True)
+            leave = module.register_forward_hook(self._exit, always_call=True)
+            self._undo += [enter.remove, leave.remove]
+            stand_in = generate_stand_in(module, self)
+            if stand_in is not None:
+                self._undo.append(stand_in)
+        unwatch = self.family.watch(self.model, self._tell)
+        if unwatch is not None:
+            self._undo.append(unwatch)
 
     def remove(self) -> None:
-        """Take all hooks off the model."""
-        for handle in self._handles:
-            handle.remove()
-        if self._unwatch is not None:
-            self._unwatch()
+        """Take everything off the model."""
+        for undo in self._undo:
+            undo()
+        self._undo = []
+
+    @property
+    def edit(self) -> Edit | None:
+        """The edit that is in force now."""
+        return None if self._off else self.chosen
 
     # ------------------------------------------------------------------ asked by the layers
 
@@ -114,11 +142,11 @@ class Tracker:
     @contextmanager
     def disabled(self) -> Iterator[None]:
         """Run without the edit."""
-        edit, self.edit = self.edit, None
+        self._off += 1
         try:
             yield
         finally:
-            self.edit = edit
+            self._off -= 1
 
     @contextmanager
     def stating(self, given: Given) -> Iterator[None]:
@@ -130,32 +158,57 @@ class Tracker:
             self.given = before
 
     @contextmanager
-    def generating(self, inputs: Mapping[str, Any]) -> Iterator[None]:
-        """Fix the prompts' positions for all forward calls of one generation.
+    def adapting(self, logits: Tensor) -> Iterator[None]:
+        """Choose each row's strength by the confidence of its first token (AdaptVis).
 
-        Without this, prompts could not be told from answers when no cache is used, or when a
-        prompt is prefilled in pieces.
+        Args:
+            logits: (batch, vocabulary) of a run without the edit, behind the prompts.
         """
-        if self.edit is None:
-            yield
-            return
-        self._stack.clear()  # an interrupted call may have left it
-        edit, before = self.edit, sum(self.prefills.values())
-        prompt = None
-        if self.family.token_ids(inputs) is not None or inputs.get("inputs_embeds") is not None:
-            prompt = read_prompt(self.family, self._config(), inputs, self.given)
-            self._pinned = {len(prompt.real): _Track(prompt, None)}
+        assert self.edit is not None
+        assert self.edit.config.adaptive is not None
+        rule = self.edit.config.adaptive
+        confidence = logits.float().softmax(-1).amax(-1)
+        low = torch.full_like(confidence, rule.low)
+        self.strength = torch.where(confidence < rule.threshold, low, rule.high).cpu()
         try:
             yield
         finally:
-            self._pinned = {}
-        if self._does_nothing(edit) or sum(self.prefills.values()) > before:
+            self.strength = None
+
+    @contextmanager
+    def generating(self, inputs: Mapping[str, Any]) -> Iterator[None]:
+        """Fix the prompts' positions for all forward calls of one generation.
+
+        Without this, prompts could not be told from answers when no cache is used, when a prompt is
+        prefilled in pieces, or when several drafted tokens are verified at once.
+        """
+        edit = self.edit
+        assert edit is not None
+        prefills = sum(self.prefills.values())
+        shape = self._shape_of(inputs)
+        prompt = read_prompt(
+            self.family, self._config(), with_told(inputs, self._told, shape), self.given
+        )
+        track = Track(prompt, self.strength)
+        cache = inputs.get("past_key_values")
+        first = cached_positions(cache)
+        if first and self._filled(cache, first):
+            put_on_cache(cache, replace(track, covered=first))
+            track = from_cache(cache)
+        before, self._pinned = self._pinned, {len(prompt.real): track}
+        try:
+            yield
+        finally:
+            self._pinned = before
+        if self._does_nothing(edit) or sum(self.prefills.values()) > prefills:
             return
-        if prompt is not None:
-            rows = prompt.rows(edit.config, self.reader, self._complain)
-            if not bool((rows & prompt.keys(edit.config).any(1, keepdim=True)).any()):
-                return  # nothing to edit, and that has been complained about
-        self._complain_not_applied(sorted(edit.heads))
+        rows = prompt.rows(edit.config, self.reader, self._complain)
+        if bool((rows & prompt.keys(edit.config).any(1, keepdim=True)).any()):
+            self._complain_not_applied(sorted(edit.heads))
+
+    def is_pinned(self, inputs: Mapping[str, Any]) -> bool:
+        """Return whether a generation on these very inputs is under way."""
+        return self._pinned_for(inputs, 0, self._shape_of(inputs), None) is not None
 
     # ------------------------------------------------------------------ hooks
 
@@ -196,6 +249,7 @@ class Tracker:
             self._check_applied(self.edit, plan)
         cache = cache_of(output)
         if cache is not None and self._track is not None:
+            self._track.covered = self._end
             put_on_cache(cache, self._track)
 
     def _begin(self, inputs: Mapping[str, Any]) -> None:
@@ -205,59 +259,90 @@ class Tracker:
         told, self._told = self._told, None
         cache = inputs.get("past_key_values")
         first = cached_positions(cache)
-        shape = shape_of(inputs)
-        if shape is None:
-            ids = self.family.token_ids(inputs)
-            if ids is None:
-                raise PositionError(
-                    "the model was called without input_ids and without inputs_embeds; the edit "
-                    "needs one of them to know its positions"
+        self._shape = shape = self._shape_of(inputs)
+        self._end = first + shape[1]
+        note = from_cache(cache) if first else None
+        track = self._pinned_for(inputs, first, shape, note)
+        if track is None:
+            if first and not self._filled(cache, first):
+                return
+            track = note
+            if track is None or shape[1] > 1:
+                inputs = with_told(inputs, told, shape)
+                before = track.prompt if track is not None else None
+                track = Track(
+                    read_prompt(
+                        self.family, self._config(), inputs, self.given, start=first, before=before
+                    )
                 )
-            shape = (ids.shape[0], ids.shape[1])
-        self._shape = shape
-        track = from_cache(cache) if first else None
-        if self._pinned:
-            if shape[0] not in self._pinned:  # beams, or several sequences for each prompt
-                one = next(iter(self._pinned.values()))
-                self._pinned[shape[0]] = _Track(one.prompt.expand(shape[0]), None)
-            track = self._pinned[shape[0]]
-        elif first and track is None:
-            self._complain(
-                f"the key/value cache holds {first} positions that were filled without the edit, "
-                "so it is unknown which are audio. Prefill with the wrapped model, or decode with "
-                "model.disable_adapter()"
-            )
-            return
-        elif track is None or shape[1] > 1:
-            before = track.prompt if track is not None else None
-            prompt = read_prompt(
-                self.family,
-                self._config(),
-                with_told(inputs, told, shape),
-                self.given,
-                start=first,
-                before=before,
-            )
-            track = _Track(prompt, None)
-        track = self._expanded(track, shape[0])
+            elif len(track.prompt.real) != shape[0]:
+                track = self._expanded(track, shape[0])
         if self.strength is not None:
-            times = max(1, shape[0] // len(self.strength))
-            track.strength = self.strength.repeat_interleave(times)
+            track.strength = self.strength.repeat_interleave(shape[0] // len(self.strength))
         self._track = track
         if self._does_nothing(edit):
             return
         self._plan = self._make_plan(edit, track, first, shape)
 
-    def _expanded(self, track: _Track, n_batch: int) -> _Track:
-        if len(track.prompt.real) == n_batch:
-            return track
-        strength = track.strength
+    def _shape_of(self, inputs: Mapping[str, Any]) -> tuple[int, int]:
+        """Return (batch, positions) of a call."""
+        shape = shape_of(inputs)
+        if shape is not None:
+            return shape
+        ids = self.family.token_ids(inputs)
+        if ids is None:
+            raise PositionError(
+                "the model was called without input_ids and without inputs_embeds; the edit needs "
+                "one of them to know its positions"
+            )
+        return ids.shape[0], ids.shape[1]
+
+    def _pinned_for(
+        self, inputs: Mapping[str, Any], first: int, shape: tuple[int, int], note: Track | None
+    ) -> Track | None:
+        """Return the track of the generation under way, if this call belongs to it.
+
+        Others may be made meanwhile: a logits processor may call the model on another prompt.
+        """
+        if not self._pinned:
+            return None
+        one = next(iter(self._pinned.values()))
+        if shape[0] not in self._pinned:  # beams, or several sequences for each prompt
+            if shape[0] % len(one.prompt.real):
+                return None
+            self._pinned[shape[0]] = self._expanded(one, shape[0])
+        track = self._pinned[shape[0]]
+        if first:
+            return track if note is track else None
+        ids, pinned_ids = self.family.token_ids(inputs), track.prompt.ids
+        if ids is None or pinned_ids is None:
+            return track if shape[1] == track.prompt.real.shape[1] else None
+        n_same = min(shape[1], pinned_ids.shape[1])
+        same = ids[:, :n_same].cpu().equal(pinned_ids[:, :n_same])
+        return track if same else None
+
+    def _filled(self, cache: Any, first: int) -> bool:
+        """Return whether a cache's positions are known; complain if not."""
+        note = from_cache(cache)
+        if note is not None and first <= note.covered:
+            return True
+        unknown = first if note is None else first - note.covered
+        self._complain(
+            f"{unknown} of the {first} positions in the key/value cache were filled without the "
+            "edit, so it is unknown which are audio. Fill it with the wrapped model, or go on with "
+            "model.disable_adapter()"
+        )
+        return False
+
+    def _expanded(self, track: Track, n_batch: int) -> Track:
+        """Return the track for prompts that are each repeated in the batch."""
+        prompt, strength = track.prompt.expand(n_batch), track.strength
         if strength is not None:
             strength = strength.repeat_interleave(n_batch // len(strength))
-        return _Track(track.prompt.expand(n_batch), strength)
+        return Track(prompt, strength, track.covered)
 
     def _make_plan(
-        self, edit: Edit, track: _Track, first: int, shape: tuple[int, int]
+        self, edit: Edit, track: Track, first: int, shape: tuple[int, int]
     ) -> RowPlan | None:
         prompt, config = track.prompt, edit.config
         end = first + shape[1]
@@ -267,8 +352,8 @@ class Tracker:
         strength = track.strength if config.adaptive is not None else config.strength
         if config.adaptive is not None and strength is None:
             raise EditNotAppliedError(
-                "an adaptive edit needs a plain run first: call the wrapper (or its generate), not "
-                "the base model"
+                "an adaptive edit needs a plain run first: call the wrapper, or generate, not the "
+                "forward of the base model"
             )
         if not self._prefill and shape[1] == 1 and track.decode_edit is edit:
             assert track.decode is not None
@@ -276,23 +361,17 @@ class Tracker:
             return track.decode
         keys = prompt.keys(config)
         heard = keys.any(1)
-        rows = prompt.rows(config, self.reader, self._complain)
+        in_prompt = prompt.rows(config, self.reader, self._complain)
         # Behind the prompt, each position was once the last one.
         later = config.phase == "all" and bool({"last", "all_text"} & set(config.queries))
         after = torch.full((shape[0], max(0, end - prompt.length)), later)
-        rows = torch.cat([rows[:, : prompt.length - prompt.start], after], 1)
-        chosen = rows[:, first - prompt.start : end - prompt.start]
+        rows = torch.cat([in_prompt[:, : prompt.length - prompt.start], after], 1)
+        chosen = rows[:, first - prompt.start : end - prompt.start] & heard[:, None]
         if self._prefill:
-            if not bool(heard.all()):
-                deaf = (~heard).nonzero().flatten().tolist()
-                self._complain(
-                    f"batch row(s) {deaf} have no {' or '.join(config.keys)} positions, and the "
-                    "edit acts on those. Run text-only prompts with model.disable_adapter(), or "
-                    "wrap with on_missing='warn'"
-                )
+            self._complain_of(~heard, f"no {' or '.join(config.keys)} positions to act on")
+            self._complain_of(heard & ~in_prompt.any(1), "no query rows to edit")
             self.last_rows = rows.sum(1).tolist()
             self.last_keys = keys.sum(1).tolist()
-        chosen = chosen & heard[:, None]
         if not bool(chosen.any()):
             return None
         plan = RowPlan.of(chosen, keys, first, config.mode, strength, edit.heads)
@@ -322,6 +401,13 @@ class Tracker:
                     "layer"
                 )
 
+    def _complain_of(self, rows: Tensor, what: str) -> None:
+        if bool(rows.any()):
+            self._complain(
+                f"{what} in the prompt of batch row(s) {rows.nonzero().flatten().tolist()}. Run "
+                "text-only prompts with model.disable_adapter(), or wrap with on_missing='warn'"
+            )
+
     def _complain_not_applied(self, layers: list[int]) -> None:
         raise EditNotAppliedError(
             f"the edit is active and layer(s) {layers} ran without it. The model may have been "
@@ -332,7 +418,7 @@ class Tracker:
     def _complain(self, message: str) -> None:
         if self.on_missing == "raise":
             raise PositionError(message)
-        kind = message.split(":")[0].rstrip("0123456789[], ")
+        kind = "".join(c for c in message if not c.isdigit())[:60]
         if kind not in self._warned:
             self._warned.add(kind)
             warnings.warn(f"{message} (further ones are not reported)", stacklevel=2)

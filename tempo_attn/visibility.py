@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from tempo_attn.errors import UnsupportedInputError
 
+HIDDEN = -1e4
+"""Additive masks hide a key by this or less; the lowest number and -1e9 are both in use."""
+
 
 def visible_keys(
     mask: Any,
@@ -44,7 +47,7 @@ def visible_keys(
         chosen = mask.expand(len(rows), -1, n_queries, n_keys).gather(2, index)
         if chosen.dtype == torch.bool:
             return chosen, None
-        return chosen > torch.finfo(chosen.dtype).min / 2, chosen
+        return chosen > HIDDEN, chosen
     at = (rows + first)[:, None, :, None]
     if mask is None or (isinstance(mask, Tensor) and mask.dim() == 2):
         keys = torch.arange(n_keys, device=rows.device) + key_offset(first, n_queries, n_keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tempo_attn.attention import LayerEdit
+from tempo_attn.calls import arguments, cached_positions, last_of_prompts, shape_of
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import AdapterError, ConfigError
 from tempo_attn.families import get_family
@@ -21,6 +23,9 @@ from tempo_attn.positions import TextReader
 from tempo_attn.prompt import Given
 from tempo_attn.share import push, save_adapters
 from tempo_attn.tracker import Tracker
+
+# A plain run leaves the caller's cache alone and gives the logits of all positions.
+_NOT_IN_A_PLAIN_RUN = ("past_key_values", "labels", "logits_to_keep", "return_dict")
 
 
 @dataclass(frozen=True)
@@ -85,9 +90,10 @@ class AttnScaleModel(nn.Module):
         self._tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
         self._edits: dict[str, Edit] = {}
         self._undo: list[Callable[[], None]] = []
-        self._tracker = Tracker(model, family, on_missing)
-        self._tracker.recompute_identity = recompute_identity
+        self._tracker = Tracker(model, family, on_missing, recompute_identity)
         self._active = adapter_name
+        self._unloaded = False
+        self._tracker.install()
         try:
             self.add_adapter(adapter_name, config)
             self.set_adapter(adapter_name)
@@ -98,41 +104,28 @@ class AttnScaleModel(nn.Module):
     # ------------------------------------------------------------------ running
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the model; see its own forward."""
-        if self._adaptive() is None or kwargs.get("past_key_values") is not None:
+        """Call the model; see its own forward. An adaptive edit first runs it plainly."""
+        tracker = self._tracker
+        if tracker.edit is None or tracker.edit.config.adaptive is None:
             return self.base_model(*args, **kwargs)
-        with self._tracker.disabled(), torch.no_grad():
-            plain = self.base_model(*args, **{**kwargs, "use_cache": False})
-        with self._adapting(_last_logits(plain.logits, kwargs.get("attention_mask"))):
+        inputs = arguments(self.base_model, args, kwargs)
+        cache = inputs.get("past_key_values")
+        first, shape = cached_positions(cache), shape_of(inputs)
+        if first and shape is not None and shape[1] == 1:  # decoding: the prompt's strength holds
+            return self.base_model(*args, **kwargs)
+        plain_inputs = {k: v for k, v in inputs.items() if k not in _NOT_IN_A_PLAIN_RUN}
+        if first:
+            plain_inputs["past_key_values"] = copy.deepcopy(cache)
+        with tracker.disabled(), torch.no_grad():
+            logits = self.base_model(**plain_inputs).logits
+        last = last_of_prompts(inputs.get("attention_mask"), logits, tracker.given.prompt_length)
+        with tracker.adapting(last):
             return self.base_model(*args, **kwargs)
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
-        """Generate; see the model's own `generate`. An adaptive edit first runs one plain step."""
+        """Generate; see the model's own `generate`."""
         generate: Any = self.base_model.generate
-        inputs = dict(kwargs)
-        if args and isinstance(args[0], Tensor):
-            inputs["input_ids"] = args[0]
-        elif inputs.get("inputs") is not None:
-            inputs["input_ids"] = inputs["inputs"]
-        if self._tracker.edit is not None and kwargs.get("cache_implementation"):
-            # Positions differ from call to call; a compiled decoding step would keep the first.
-            kwargs.setdefault("disable_compile", True)
-        if self._adaptive() is None:
-            with self._tracker.generating(inputs):
-                return generate(*args, **kwargs)
-        once = {
-            **{k: v for k, v in kwargs.items() if k not in ("streamer", "stopping_criteria")},
-            "max_new_tokens": 1,
-            "do_sample": False,
-            "num_beams": 1,
-            "num_return_sequences": 1,
-            "return_dict_in_generate": True,
-            "output_logits": True,
-        }
-        with self._tracker.disabled():
-            plain = generate(*args, **once)
-        with self._adapting(plain.logits[0]), self._tracker.generating(inputs):
-            return generate(*args, **kwargs)
+        return generate(*args, **kwargs)
 
     def positions(
         self,
@@ -208,6 +201,8 @@ class AttnScaleModel(nn.Module):
 
     def set_adapter(self, adapter_name: str) -> None:
         """Make an adapter the active one."""
+        if self._unloaded:
+            raise AdapterError("this wrapper was unloaded: wrap the model again")
         edit = self._edit_of(adapter_name)
         self._restore()
         for layer in edit.heads:
@@ -215,7 +210,7 @@ class AttnScaleModel(nn.Module):
             assert attention is not None
             attention._tempo_edit = LayerEdit(layer, self._tracker)  # type: ignore[assignment]
             self._undo.append(self._family.redirect(attention))
-        self._tracker.edit = edit
+        self._tracker.chosen = edit
         self._active = adapter_name
 
     def delete_adapter(self, adapter_name: str) -> None:
@@ -234,8 +229,9 @@ class AttnScaleModel(nn.Module):
     def unload(self) -> nn.Module:
         """Take the edit off and return the model as it was."""
         self._restore()
-        self._tracker.edit = None
+        self._tracker.chosen = None
         self._tracker.remove()
+        self._unloaded = True
         return self.base_model
 
     def status(self) -> AttnScaleStatus:
@@ -311,6 +307,41 @@ class AttnScaleModel(nn.Module):
                 raise
             return getattr(self.base_model, name)
 
+    @property
+    def generation_config(self) -> Any:
+        """The model's own; set here, it is set there."""
+        return self.base_model.generation_config
+
+    @generation_config.setter
+    def generation_config(self, value: Any) -> None:
+        self.base_model.generation_config = value
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> AttnScaleModel:
+        """Copy the model and wrap the copy; the two share nothing."""
+        active, off = self._active, self._unloaded
+        self._restore()
+        self._tracker.remove()
+        try:
+            base = copy.deepcopy(self.base_model, memo)
+        finally:
+            if not off:
+                self._tracker.install()
+                self.set_adapter(active)
+        names = [active, *(name for name in self._edits if name != active)]
+        twin = AttnScaleModel(
+            base,
+            self._edits[active].config,
+            active,
+            tokenizer=self._tokenizer,
+            on_missing=self.on_missing,
+            recompute_identity=self._tracker.recompute_identity,
+        )
+        for name in names[1:]:
+            twin.add_adapter(name, self._edits[name].config)
+        if off:
+            twin.unload()
+        return twin
+
     def _restore(self) -> None:
         for undo in self._undo:
             undo()
@@ -324,21 +355,6 @@ class AttnScaleModel(nn.Module):
             raise AdapterError(f"no adapter {adapter_name!r}; there are {sorted(self._edits)}")
         return self._edits[adapter_name]
 
-    def _adaptive(self) -> Any:
-        return None if self._tracker.edit is None else self._tracker.edit.config.adaptive
-
-    @contextmanager
-    def _adapting(self, logits: Tensor) -> Iterator[None]:
-        """Choose each row's strength by the confidence of its first token (AdaptVis)."""
-        rule = self._adaptive()
-        confidence = logits.float().softmax(-1).amax(-1)
-        low = torch.full_like(confidence, rule.low)
-        self._tracker.strength = torch.where(confidence < rule.threshold, low, rule.high).cpu()
-        try:
-            yield
-        finally:
-            self._tracker.strength = None
-
     def _to_share(self, names: Sequence[str] | None) -> dict[str, AttnScaleConfig]:
         base = str(getattr(self.base_model.config, "_name_or_path", "") or "")
         if Path(base).is_absolute():  # says something about this machine, and nothing elsewhere
@@ -350,15 +366,6 @@ class AttnScaleModel(nn.Module):
             )
             for name, config in chosen.items()
         }
-
-
-def _last_logits(logits: Tensor, attention_mask: Any) -> Tensor:
-    """Return (batch, vocabulary) logits of each prompt's last token, whatever side is padded."""
-    if isinstance(attention_mask, Tensor) and attention_mask.shape[:2] == logits.shape[:2]:
-        places = torch.arange(1, logits.shape[1] + 1, device=attention_mask.device)
-        last = (attention_mask * places).argmax(1).to(logits.device)
-        return logits[torch.arange(len(logits), device=logits.device), last]
-    return logits[:, -1]
 
 
 def apply_attn_scale(

@@ -162,7 +162,7 @@ def test_a_text_model_is_refused():
 
 def test_text_only_prompts_raise_unless_disabled(wrapped, processor):
     inputs = without_audio(processor)
-    with pytest.raises(PositionError, match=r"batch row\(s\) \[0\] have no audio"):
+    with pytest.raises(PositionError, match=r"no audio positions.*batch row\(s\) \[0\]"):
         wrapped(**inputs)
     with pytest.raises(PositionError, match="disable_adapter"):
         wrapped.generate(**inputs, max_new_tokens=1)
@@ -187,7 +187,7 @@ def test_a_row_without_audio_in_a_batch(model, wrapped, processor, one):
     lenient = apply_attn_scale(model, CONFIG, on_missing="warn")
     with lenient.disable_adapter():
         plain = lenient(**batch).logits
-    with pytest.warns(UserWarning, match="have no audio"):
+    with pytest.warns(UserWarning, match="no audio positions"):
         edited = lenient(**batch).logits
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # once is enough

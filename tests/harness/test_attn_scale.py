@@ -87,7 +87,7 @@ def test_rows_of_every_task_are_found(kind, condition):
 def test_tasks_without_audio_are_refused_or_run_unedited(shared):
     with pytest.raises(ValueError, match=r"2 requests have no audio.*_cqa"):
         evaluate(["tempo_synth_eo_cqa"], limit=2, attn_scale=str(shared))
-    with pytest.warns(UserWarning, match="have no audio"):
+    with pytest.warns(UserWarning, match="no audio positions"):
         lenient = evaluate(
             ["tempo_synth_eo_cqa"], limit=2, attn_scale=str(shared), attn_scale_missing="warn"
         )

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tempo_attn.attention import RowPlan
 from tempo_attn.errors import UnsupportedInputError
 from tempo_attn.visibility import visible_keys
 
@@ -81,3 +82,14 @@ def test_block_masks():
 def test_an_unknown_mask_is_refused():
     with pytest.raises(UnsupportedInputError, match="str"):
         visible_keys("causal", torch.zeros(1, 1, dtype=torch.long), 0, 1, 1, None, True)
+
+
+def test_a_plan_used_again_looks_anew():
+    """A sliding cache on a flash base: same mask (none), same number of keys, later positions."""
+    keys = torch.tensor([[False, True, True, False, False, False]])
+    plan = RowPlan.of(torch.ones(1, 1, dtype=torch.bool), keys, 3, "scale", 2.0, {0: None})
+    seen = []
+    for first in (3, 4, 5):
+        plan.advance(first)
+        seen.append(plan.visible(0, 1, None, 1, 3, 3, True).keys[0, 0, 0].tolist())
+    assert seen == [[True, True, False], [True, False, False], [False, False, False]]

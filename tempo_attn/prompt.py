@@ -7,7 +7,7 @@ included. Everything here lies on the CPU; an edit moves what it needs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -40,6 +40,18 @@ class Given:
     prompt_length: int | None = None
     questions: Sequence[str] | None = None
     options: Sequence[Sequence[str]] | None = None
+
+    def repeated(self, times: int) -> Given:
+        """Return what is stated for prompts that are each repeated."""
+
+        def each(entries: Sequence[Any] | None) -> list[Any] | None:
+            return None if entries is None else [e for e in entries for _ in range(times)]
+
+        rows = self.query_mask
+        if rows is not None:
+            rows = torch.as_tensor(rows).repeat_interleave(times, 0)
+        questions, options = each(self.questions), each(self.options)
+        return replace(self, query_mask=rows, questions=questions, options=options)
 
 
 @dataclass
@@ -161,19 +173,14 @@ class Prompt:
                 "prompt must be repeated equally often"
             )
         times = n_batch // have
-        expanded = Prompt(
+        return Prompt(
             {name: span.repeat_interleave(times, 0) for name, span in self.spans.items()},
             None if self.ids is None else self.ids.repeat_interleave(times, 0),
             self.real.repeat_interleave(times, 0),
             self.start,
             self.length,
-            self.given,
+            self.given.repeated(times),
         )
-        expanded._rows = {
-            k: (config, rows.repeat_interleave(times, 0))
-            for k, (config, rows) in self._rows.items()
-        }
-        return expanded
 
 
 def read_prompt(

@@ -13,6 +13,7 @@ from tempo_attn import Adaptive, AttnScaleConfig, apply_attn_scale
 from tempo_attn.errors import AdapterError, ConfigError, EditNotAppliedError, PositionError
 
 CONFIG = AttnScaleConfig(strength=4.0, layers=[2])
+WORDS = ("earliest onset", "latest offset")
 GREEDY = {
     "max_new_tokens": 4,
     "min_new_tokens": 4,
@@ -218,7 +219,7 @@ def test_keyword_rows_of_a_later_turn(model, processor, one):
     keyword = AttnScaleConfig(strength=4.0, layers=[2], queries=["keyword"])
     for cfg in (config, keyword):
         wrapped = apply_attn_scale(model, cfg, tokenizer=processor)
-        text = "\nWhich event has the earliest onset?\nA. Bell\nB. Horn"
+        text = "\nListen again. " * 8 + "\nWhich event has the earliest onset?\nA. Bell\nB. Horn"
         turn = processor.tokenizer(text, return_tensors="pt").input_ids
         cache = wrapped(**one.inputs, use_cache=True).past_key_values
         n_before = cache.get_seq_length()
@@ -279,6 +280,42 @@ def test_keyword_rows_and_strengths_follow_their_beams(model, processor, batch, 
         expected = model.generate(**batch.inputs, **kwargs)
     wrapped = apply_attn_scale(model, config, tokenizer=processor)
     assert wrapped.generate(**batch.inputs, **kwargs).equal(expected)
+
+
+@pytest.mark.parametrize("stated", ["questions", "query_mask"])
+def test_what_is_stated_follows_the_beams(model, processor, batch, stated):
+    config = AttnScaleConfig(strength=4.0, layers=[1, 3], queries=["keyword"])
+    wrapped = apply_attn_scale(model, config, tokenizer=processor)
+    kwargs = {"max_new_tokens": 3, "num_beams": 2, "num_return_sequences": 2, "do_sample": False}
+    expected = wrapped.generate(**batch.inputs, **kwargs)
+    if stated == "questions":
+        given = {"questions": [f"Which event has the {w}?" for w in WORDS]}
+    else:
+        given = {"query_mask": batch.rows["keyword"]}
+    with wrapped.positions(**given):
+        assert wrapped.generate(**batch.inputs, **kwargs).equal(expected)
+
+
+def test_a_cache_repeated_by_hand(model, batch):
+    """Several continuations of each prompt: rows and chosen strengths are repeated with them."""
+    confidence = model(**batch.inputs).logits[:, -1].softmax(-1).amax(-1)
+    rule = Adaptive(float(confidence.mean()), 0.2, 4.0)
+    wrapped = apply_attn_scale(model, AttnScaleConfig(adaptive=rule, layers=[2, 4], phase="all"))
+    cache = wrapped(**batch.inputs, use_cache=True).past_key_values
+    tokens = torch.tensor([[5], [6]])
+    mask = torch.nn.functional.pad(batch.inputs["attention_mask"], (0, 1), value=1)
+    repeated = copy.deepcopy(cache)
+    repeated.batch_repeat_interleave(3)
+    one = wrapped(input_ids=tokens, attention_mask=mask, past_key_values=cache).logits
+    three = wrapped(
+        input_ids=tokens.repeat_interleave(3, 0),
+        attention_mask=mask.repeat_interleave(3, 0),
+        past_key_values=repeated,
+    ).logits
+    assert difference(three, one.repeat_interleave(3, 0)) < 1e-5
+    assert cache._tempo_track.strength.tolist() == pytest.approx(
+        [0.2 if value < confidence.mean() else 4.0 for value in confidence]
+    )
 
 
 def adaptive_config(model, case, **kwargs):

@@ -93,3 +93,11 @@ def test_a_plan_used_again_looks_anew():
         plan.advance(first)
         seen.append(plan.visible(0, 1, None, 1, 3, 3, True).keys[0, 0, 0].tolist())
     assert seen == [[True, True, False], [True, False, False], [False, False, False]]
+
+
+def test_layers_with_different_masks_do_not_share():
+    keys = torch.ones(1, 4, dtype=torch.bool)
+    plan = RowPlan.of(torch.tensor([[True]]), keys, 3, "scale", 2.0, {0: None})
+    masks = [torch.ones(1, 1, 1, 4, dtype=torch.bool), torch.zeros(1, 1, 1, 4, dtype=torch.bool)]
+    seen = [plan.visible(0, 1, mask, 1, 4, None, True).keys.any().item() for mask in masks]
+    assert seen == [True, False]

@@ -136,6 +136,22 @@ def test_calls_on_other_prompts_during_a_generation(wrapped, processor, one):
         )
 
 
+def test_another_cache_during_a_generation(model, processor, one):
+    """Decoding another prompt meanwhile: its own audio, not that of the generation's prompt."""
+    other = build_case(processor, [("Which event has the earliest onset?", list("abcd"), 0.3)])
+    wrapped = apply_attn_scale(model, AttnScaleConfig(strength=4.0, layers=[2], phase="all"))
+    token = torch.tensor([[5]])
+
+    def decode():
+        cache = wrapped(**other.inputs, use_cache=True).past_key_values
+        return wrapped(input_ids=token, past_key_values=cache).logits
+
+    alone = decode()
+    meanwhile = Meanwhile(decode)
+    wrapped.generate(**one.inputs, **GREEDY, logits_processor=[meanwhile])
+    assert all(logits.equal(alone) for logits in meanwhile.results)
+
+
 @pytest.mark.parametrize("use_cache", [True, False])
 def test_a_generation_within_a_generation(wrapped, processor, one, use_cache):
     other = build_case(processor, [("Which event has the earliest onset?", list("abcd"), 0.8)])

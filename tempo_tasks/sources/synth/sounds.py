@@ -104,7 +104,8 @@ def _bird(n: int, rng: np.random.RandomState) -> Wave:
 
     def chirp(size: int) -> Wave:
         t = np.linspace(0, 1, size)
-        return _tone(base + 1500 * t, size) * np.sin(np.pi * t)
+        swept: Wave = _tone(base + 1500 * t, size) * np.sin(np.pi * t)
+        return swept
 
     return _strokes(n, chirp, 0.09, rng.uniform(0.15, 0.2))
 
@@ -125,7 +126,8 @@ def _bell(n: int, rng: np.random.RandomState) -> Wave:
 def _phone(n: int, rng: np.random.RandomState) -> Wave:
     pitch = rng.uniform(1350, 1500)
     gate = 0.5 + 0.5 * np.sign(np.sin(2 * np.pi * 12 * _time(n)))
-    return (_tone(pitch, n) * gate + _tone(pitch * 1.26, n) * (1 - gate)) * 0.8
+    ringing: Wave = (_tone(pitch, n) * gate + _tone(pitch * 1.26, n) * (1 - gate)) * 0.8
+    return ringing
 
 
 @_sound("Engine Idling")

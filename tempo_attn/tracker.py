@@ -169,11 +169,12 @@ class Tracker:
         rule = self.edit.config.adaptive
         confidence = logits.float().softmax(-1).amax(-1)
         low = torch.full_like(confidence, rule.low)
+        before = self.strength
         self.strength = torch.where(confidence < rule.threshold, low, rule.high).cpu()
         try:
             yield
         finally:
-            self.strength = None
+            self.strength = before
 
     @contextmanager
     def generating(self, inputs: Mapping[str, Any]) -> Iterator[None]:
@@ -202,7 +203,9 @@ class Tracker:
             self._pinned = before
         if self._does_nothing(edit) or sum(self.prefills.values()) > prefills:
             return
-        rows = prompt.rows(edit.config, self.reader, self._complain)
+        # Rows in a cached prefix were edited when it was filled.
+        rows = prompt.rows(edit.config, self.reader, self._complain).clone()
+        rows[:, :first] = False
         if bool((rows & prompt.keys(edit.config).any(1, keepdim=True)).any()):
             self._complain_not_applied(sorted(edit.heads))
 

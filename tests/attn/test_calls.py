@@ -229,6 +229,19 @@ def test_generating_on_from_an_earlier_turn(model, processor, one):
     assert difference(found.logits[0], expected) < 1e-5
 
 
+def test_a_prefix_whose_keyword_was_edited(model, processor, one):
+    """The prompt lies in the cache but for its last token: nothing is left to edit."""
+    config = AttnScaleConfig(strength=4.0, layers=[2], queries=["keyword"])
+    wrapped = apply_attn_scale(model, config, tokenizer=processor)
+    expected = wrapped.generate(**one.inputs, **GREEDY)
+    cache = wrapped(**one.inputs, use_cache=True).past_key_values
+    cache.crop(-1)
+    text = {k: one.inputs[k] for k in ("input_ids", "attention_mask")}
+    found = wrapped.generate(**text, **GREEDY, past_key_values=cache)
+    for ours, theirs in zip(found.logits, expected.logits, strict=True):
+        assert difference(ours, theirs) < 1e-5
+
+
 def test_keyword_rows_of_a_later_turn(model, processor, one):
     """A question on a cache: its own keyword, found behind the cached positions."""
     config = AttnScaleConfig(strength=4.0, layers=[2], queries=["keyword", "all_text"])

@@ -77,17 +77,17 @@ class RowPlan:
         """Return the plan for the call's last queries.
 
         Layers that reuse the keys of earlier ones (Gemma 4) may run for those only that are asked
-        for: the others would reach nothing.
+        for: the others would reach nothing. Asked before `on`.
         """
         if n_queries == self.n_queries:
             return self
         if n_queries not in self._tails:
-            batch, _, queries = (index.cpu() for index in self.where)
+            batch, _, queries = self.where
             chosen = torch.zeros(len(self.rows), self.n_queries, dtype=torch.bool)
             chosen[batch, queries] = True
             self._tails[n_queries] = RowPlan.of(
                 chosen[:, -n_queries:],
-                self.keys.cpu(),
+                self.keys,
                 self.first + self.n_queries - n_queries,
                 self.mode,
                 self.strength,

@@ -105,6 +105,10 @@ def last_of_prompts(attention_mask: Any, logits: Tensor, prompt_length: int | No
     end = n_new if prompt_length is None else prompt_length
     if not isinstance(attention_mask, Tensor) or attention_mask.dim() != 2:
         return logits[:, end - 1]
-    real = attention_mask[:, -n_new:][:, :end].bool()
-    last = (real * torch.arange(1, end + 1, device=real.device)).argmax(1).to(logits.device)
+    last = last_real(attention_mask[:, -n_new:][:, :end].bool()).to(logits.device)
     return logits[torch.arange(n_batch, device=logits.device), last]
+
+
+def last_real(real: Tensor) -> Tensor:
+    """Return the last position of each row that is not padding, (batch,); padding may follow it."""
+    return (real * torch.arange(1, real.shape[1] + 1, device=real.device)).argmax(1)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tempo_attn.calls import last_real
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import PositionError
 from tempo_attn.families import Family
@@ -115,9 +116,7 @@ class Prompt:
         special = torch.stack(list(self.spans.values())).any(0)[:, self.start :]
         rows = torch.zeros_like(real)
         if "last" in config.queries:
-            # The last position that counts: right padding may follow.
-            last = (real * torch.arange(1, n_tokens + 1)).argmax(1)
-            rows[torch.arange(n_batch), last] = real.any(1)
+            rows[torch.arange(n_batch), last_real(real)] = real.any(1)
         if "all_text" in config.queries:
             rows |= real & ~special
         wanted = [name for name in ("keyword", "option") if name in config.queries]

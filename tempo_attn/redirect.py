@@ -20,6 +20,7 @@ from tempo_attn.attention import Attention, attend
 from tempo_attn.errors import UnsupportedInputError
 
 ATTENTION_NAME = "tempo_attn_scale"
+_NOT_REPRODUCED = ("position_bias", "s_aux", "cache")
 
 
 def redirect_by_config(module: nn.Module) -> Callable[[], None]:
@@ -54,15 +55,13 @@ def _registered_attention(
         return function(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
 
     edit: Any = module._tempo_edit
-    if edit.session.plan_for(edit.layer) is None:
-        return base()
-    for extra in ("position_bias", "s_aux", "cache"):
-        if kwargs.get(extra) is not None:
-            raise UnsupportedInputError(
-                f"{type(module).__name__} calls its attention with {extra!r}, which the edited "
-                "rows cannot reproduce; attention of this model, or in this way of generating, "
-                "cannot be edited"
-            )
+    refused = [name for name in _NOT_REPRODUCED if kwargs.get(name) is not None]
+    if refused and edit.session.plan_for(edit.layer) is not None:
+        raise UnsupportedInputError(
+            f"{type(module).__name__} calls its attention with {refused[0]!r}, which the edited "
+            "rows cannot reproduce; attention of this model, or in this way of generating, "
+            "cannot be edited"
+        )
     scaling = kwargs.get("scaling")
     causal = kwargs.get("is_causal")
     return attend(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-import uuid
 import warnings
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from tempo_attn.card import is_ours, model_card
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.config_io import library_version
 from tempo_attn.errors import AdapterError, ConfigError
+from tempo_attn.files import replacing
 from tempo_attn.hub import (
     CARD_NAME,
     CONFIG_NAME,
@@ -224,26 +225,19 @@ def _claimed_on_hub(repo_id: str, revision: str | None, token: str | bool | None
     return _own_card(Path(path)) is not None
 
 
-def _write_together(files: Mapping[Path, bytes]) -> None:
+def _write_together(files: dict[Path, bytes]) -> None:
     """Write all files beside their places first, then rename them; a failure leaves no parts.
 
     Raises:
         ConfigError: A file is where a folder belongs.
     """
-    partials: dict[Path, Path] = {}
-    try:
-        for path, data in files.items():
+    with ExitStack() as stack:
+        # Entered last to first: a stack is left in reverse, so the files are renamed in order.
+        for path, data in reversed(files.items()):
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError) as error:
                 raise ConfigError(
                     f"{path.parent}: a file is in the way; expected a folder, or nothing"
                 ) from error
-            partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-            partials[partial] = path
-            partial.write_bytes(data)
-        for partial, path in partials.items():
-            os.replace(partial, path)
-    finally:
-        for partial in partials:
-            partial.unlink(missing_ok=True)
+            stack.enter_context(replacing(path)).write_bytes(data)

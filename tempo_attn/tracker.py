@@ -225,13 +225,12 @@ class Tracker:
         self._stack.append(module)
         if self.edit is None:
             return
-        inputs = arguments(module, args, kwargs)
         if len(self._stack) == 1:
             self._plan, self._track, self._seen = None, None, {}
-            self._begin(inputs)
-        elif rank == len(self._chain) - 1:
-            shape = shape_of(inputs)
-            if shape is not None and shape != self._shape and self._plan is not None:
+            self._begin(arguments(module, args, kwargs))
+        elif self._plan is not None and rank == len(self._chain) - 1:
+            shape = shape_of(arguments(module, args, kwargs))
+            if shape is not None and shape != self._shape:
                 raise UnsupportedInputError(
                     f"the decoder is called with {shape} (batch, positions), the model was called "
                     f"with {self._shape}: it changes positions inside its forward, where they "

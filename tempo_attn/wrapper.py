@@ -327,7 +327,6 @@ class AttnScaleModel(nn.Module):
             if not off:
                 self._tracker.install()
                 self.set_adapter(active)
-        names = [active, *(name for name in self._edits if name != active)]
         twin = AttnScaleModel(
             base,
             self._edits[active].config,
@@ -336,8 +335,9 @@ class AttnScaleModel(nn.Module):
             on_missing=self.on_missing,
             recompute_identity=self._tracker.recompute_identity,
         )
-        for name in names[1:]:
-            twin.add_adapter(name, self._edits[name].config)
+        for name, edit in self._edits.items():
+            if name != active:
+                twin.add_adapter(name, edit.config)
         if off:
             twin.unload()
         return twin

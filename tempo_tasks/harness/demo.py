@@ -10,7 +10,7 @@ from typing import Any
 import lm_eval
 from lm_eval.tasks import TaskManager
 
-from tempo_tasks.cache import replacing
+from tempo_attn.files import replacing
 from tempo_tasks.conditions import Condition
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.paths import task_yamls_dir

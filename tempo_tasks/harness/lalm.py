@@ -74,9 +74,8 @@ class LALM(AudioHFLM):
         """
         with_audio = [i for i, r in enumerate(requests) if len(r.args) > 2 and "audio" in r.args[2]]
         others = sorted(set(range(len(requests))) - set(with_audio))
-        editing.check_requests(
-            self.model, sum(not (len(r.args) > 2 and r.args[2].get("audio")) for r in requests)
-        )
+        without_clip = [index for index in with_audio if not requests[index].args[2]["audio"]]
+        editing.check_requests(self.model, len(others) + len(without_clip))
         if with_audio:  # first: a bad clip stops the run before anything is computed
             self._prepare([requests[index] for index in with_audio])
         answers = plain([requests[index] for index in others], disable_tqdm) if others else []

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tempo_attn.files import replacing
 from tempo_tasks.audio import file_handle, make_handle
-from tempo_tasks.cache import cache_dir, replacing
+from tempo_tasks.cache import cache_dir
 from tempo_tasks.errors import (
     AudioNotFoundError,
     BadClipsError,

@@ -16,7 +16,8 @@ import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
-from tempo_tasks.cache import cache_dir, replacing
+from tempo_attn.files import replacing
+from tempo_tasks.cache import cache_dir
 from tempo_tasks.events import Clip
 from tempo_tasks.sources.synth.caption import weak_caption
 from tempo_tasks.sources.synth.scene import (

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import Qwen2AudioForConditionalGeneration
 
-from tempo_tasks.cache import replacing
+from tempo_attn.files import replacing
 from tempo_tasks.conditions import Condition
 from tempo_tasks.questions import Kind
 from tempo_tasks.sources.synth.sounds import LABELS

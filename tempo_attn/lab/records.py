@@ -1,0 +1,156 @@
+"""What a sweep finds out about one item, and all of it as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tempo_attn.errors import ConfigError
+from tempo_attn.lab.grid import Variant
+
+Array = npt.NDArray[Any]
+AUDIO_STATISTICS = ("mass_before", "mass_after", "entropy_before", "entropy_after")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepRecord:
+    """One item under all variants of a sweep.
+
+    Attributes:
+        key: SHA-256 of what the model is given and of the right answer.
+        index: Place among the run's items.
+        id: The item's name.
+        clip: Its clip, the cluster of all statistics.
+        kind: What is asked (eo, lo, ld, or anything else that groups items).
+        condition: What is given (aqa, acqa, silence ...).
+        answer: Index of the right candidate.
+        plain: The candidates' logits without any edit.
+        logits: Those of every variant, in the grid's order.
+        audio: `AUDIO_STATISTICS` of every variant: mass (0 to 1) and entropy (nats) of attention
+            on audio before and after the edit, in the edited rows, heads and layers; None where
+            undefined (no mass is left).
+        generated: Index of the candidate that free generation names, without any edit; -1 for
+            none; None where it was not generated.
+    """
+
+    key: str
+    index: int
+    id: str
+    clip: str
+    kind: str
+    condition: str
+    answer: int
+    plain: Sequence[float]
+    logits: Sequence[Sequence[float]]
+    audio: Sequence[Sequence[float | None]]
+    generated: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> SweepRecord:
+        """Read what `to_dict` wrote."""
+        return cls(**data)
+
+
+class SweepResults:
+    """All records of a sweep as arrays, in the order of the items.
+
+    Args:
+        variants: The grid's variants.
+        records: One for each item; any order.
+
+    Raises:
+        ConfigError: There is no record, or one does not fit the variants.
+    """
+
+    def __init__(self, variants: Sequence[Variant], records: Sequence[SweepRecord]) -> None:
+        if not records:
+            raise ConfigError("a sweep without items has no results: run it on at least one")
+        self.variants = list(variants)
+        self.records = sorted(records, key=lambda record: record.index)
+        for record in self.records:
+            if len(record.logits) != len(self.variants) or len(record.audio) != len(self.variants):
+                raise ConfigError(
+                    f"item {record.id!r} has {len(record.logits)} variants and the sweep has "
+                    f"{len(self.variants)}: these are records of another sweep"
+                )
+        self.number = {variant: at for at, variant in enumerate(self.variants)}
+
+    @cached_property
+    def answers(self) -> Array:
+        """Index of the right candidate, (items,)."""
+        return np.array([record.answer for record in self.records])
+
+    @cached_property
+    def clips(self) -> Array:
+        """Number of each item's clip, (items,)."""
+        names = [record.clip for record in self.records]
+        return np.unique(names, return_inverse=True)[1]
+
+    @cached_property
+    def plain(self) -> Array:
+        """Candidate logits without an edit, (items, candidates)."""
+        return np.array([record.plain for record in self.records], dtype=float)
+
+    @cached_property
+    def logits(self) -> Array:
+        """Candidate logits, (items, variants, candidates)."""
+        return np.array([record.logits for record in self.records], dtype=float)
+
+    @cached_property
+    def audio(self) -> Array:
+        """`AUDIO_STATISTICS`, (items, variants, 4); NaN where undefined."""
+        return np.array([record.audio for record in self.records], dtype=float)
+
+    @cached_property
+    def right(self) -> Array:
+        """Whether the right candidate has the highest logit, (items, variants) bool."""
+        return is_right(self.logits, self.answers[:, None])
+
+    @cached_property
+    def plain_right(self) -> Array:
+        """The same without an edit, (items,) bool."""
+        return is_right(self.plain, self.answers)
+
+    @cached_property
+    def margins(self) -> Array:
+        """The right candidate's logit above the best other one, (items, variants)."""
+        return margins(self.logits, self.answers[:, None])
+
+    def where(self, kind: str | None = None, condition: str | None = None) -> Array:
+        """Return which items are of a kind and a condition, (items,) bool; None for any."""
+        return np.array(
+            [
+                kind in (None, record.kind) and condition in (None, record.condition)
+                for record in self.records
+            ]
+        )
+
+
+def margins(logits: Array, answers: Array) -> Array:
+    """Return the right candidate's logit minus the highest other one.
+
+    Args:
+        logits: (..., candidates).
+        answers: Index of the right candidate, broadcastable to the leading dimensions.
+    """
+    answers = np.broadcast_to(answers, logits.shape[:-1])[..., None]
+    right = np.take_along_axis(logits, answers, -1)[..., 0]
+    others = logits.copy()
+    np.put_along_axis(others, answers, -np.inf, -1)
+    difference: Array = right - others.max(-1)
+    return difference
+
+
+def is_right(logits: Array, answers: Array) -> Array:
+    """Return whether the right candidate wins; a tie is no answer, so it is wrong."""
+    right: Array = margins(logits, answers) > 0
+    return right

@@ -181,6 +181,32 @@ class LayerEdit:
         )
 
 
+@dataclass(frozen=True)
+class AttentionCall:
+    """One call of an attention module: the arguments of `attend`, which see."""
+
+    base: Callable[[], Attention]
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    mask: Any
+    scaling: float
+    sliding_window: int | None
+    softcap: float | None
+    is_causal: bool
+
+
+@dataclass
+class LayerTakeover:
+    """Set as `_tempo_edit` on a redirected module whose attention is worked out by `run`.
+
+    The laboratory runs single layers this way; see `tempo_attn.lab.capture`.
+    """
+
+    layer: int
+    run: Callable[[int, AttentionCall], Attention]
+
+
 def attend(
     module: nn.Module,
     base: Callable[[], Attention],
@@ -216,7 +242,11 @@ def attend(
     Returns:
         Output (batch, queries, heads, dim) and the base's weights, if any, with the edited rows.
     """
-    edit: LayerEdit = module._tempo_edit  # type: ignore[assignment]
+    edit: LayerEdit | LayerTakeover = module._tempo_edit  # type: ignore[assignment]
+    if isinstance(edit, LayerTakeover):
+        how_called = (scaling, sliding_window, softcap, is_causal)
+        call = AttentionCall(base, query, key, value, attention_mask, *how_called)
+        return edit.run(edit.layer, call)
     plan = edit.session.plan_for(edit.layer)
     if plan is None:
         return base()

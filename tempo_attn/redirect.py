@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from tempo_attn.attention import Attention, attend
+from tempo_attn.attention import Attention, LayerTakeover, attend
 from tempo_attn.errors import UnsupportedInputError
 
 ATTENTION_NAME = "tempo_attn_scale"
@@ -56,7 +56,9 @@ def _registered_attention(
 
     edit: Any = module._tempo_edit
     refused = [name for name in _NOT_REPRODUCED if kwargs.get(name) is not None]
-    if refused and edit.session.plan_for(edit.layer) is not None:
+    if refused and (
+        isinstance(edit, LayerTakeover) or edit.session.plan_for(edit.layer) is not None
+    ):
         raise UnsupportedInputError(
             f"{type(module).__name__} calls its attention with {refused[0]!r}, which the edited "
             "rows cannot reproduce; attention of this model, or in this way of generating, "

@@ -150,7 +150,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         """Return the processor's template, for the results."""
         return cast("str | None", getattr(self.processor, "chat_template", None))
 
-    def _prompt(self, context: str, handles: Sequence[Handle]) -> str:
+    def render(self, context: str, handles: Sequence[Handle]) -> str:
         """Render a context as one user turn, unless the harness has already rendered it."""
         if not hasattr(self, "_assistant_turn"):
             user = [{"role": "user", "content": "?"}]
@@ -170,11 +170,12 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
 
     # ------------------------------------------------------------------ inputs
 
-    def _waves(self, handles: Sequence[Handle]) -> list[Wave]:
+    def waves(self, handles: Sequence[Handle]) -> list[Wave]:
+        """Decode clips: mono at `sampling_rate`, no longer than the model's window."""
         waves = [read_audio(handle, self.sampling_rate, self.limits) for handle in handles]
         return [wave[: self._window] for wave in waves]
 
-    def _inputs(self, prompts: Sequence[str], waves_of_rows: Sequence[Sequence[Wave]]) -> Any:
+    def inputs(self, prompts: Sequence[str], waves_of_rows: Sequence[Sequence[Wave]]) -> Any:
         """Turn prompts and waveforms into model inputs: the one place where audio goes in.
 
         A cache of encoder outputs, shared across the questions on a clip, belongs here.
@@ -198,14 +199,14 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             handles = request.args[2]["audio"]
             if all(handle.get("silence") for handle in handles):
                 continue
-            waves = self._waves(handles)
+            waves = self.waves(handles)
             if all(is_silent(wave) for wave in waves):
                 continue
-            prompt = self._prompt(request.args[0], handles)
+            prompt = self.render(request.args[0], handles)
             silence = [wave * 0 for wave in waves]
             with editing.plain(self.model):  # a knockout is deaf by intent
                 self._heard = check_silence_differs(
-                    self.model, self._inputs([prompt], [waves]), self._inputs([prompt], [silence])
+                    self.model, self.inputs([prompt], [waves]), self.inputs([prompt], [silence])
                 )
             return
 

@@ -51,8 +51,8 @@ class LALM(AudioHFLM):
             return int(self.max_batch_size), True
         return int(self.batch_size), False
 
-    def _length(self, prompt: str, handles: Sequence[Handle]) -> int:
-        # Rough: audio of unknown length counts as a full window.
+    def length(self, prompt: str, handles: Sequence[Handle]) -> int:
+        """Return the rough length of a prompt in tokens; every clip counts as a full window."""
         return len(prompt) // 4 + len(handles) * self.family.n_audio_tokens(
             self.processor, self._window
         )
@@ -97,7 +97,7 @@ class LALM(AudioHFLM):
             for at, text in run_in_batches(
                 rows,
                 lambda batch, kw=gen_kwargs: self._generate(batch, kw),  # type: ignore[misc]
-                length=lambda row: self._length(*row),
+                length=lambda row: self.length(*row),
                 batch_size=size,
                 adaptive=adaptive,
             ):
@@ -109,14 +109,14 @@ class LALM(AudioHFLM):
 
     def _row(self, request: Instance) -> tuple[str, Sequence[Handle]]:
         handles = request.args[2]["audio"]
-        return self._prompt(request.args[0], handles), handles
+        return self.render(request.args[0], handles), handles
 
     def _generate(
         self, batch: Sequence[tuple[str, Sequence[Handle]]], gen_kwargs: Mapping[str, Any]
     ) -> list[str]:
         """Generate for one batch; returns the text up to the first stop sequence."""
-        inputs = self._inputs(
-            [prompt for prompt, _ in batch], [self._waves(handles) for _, handles in batch]
+        inputs = self.inputs(
+            [prompt for prompt, _ in batch], [self.waves(handles) for _, handles in batch]
         )
         kwargs = normalize_gen_kwargs(dict(gen_kwargs), self.max_gen_toks)
         eos = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
@@ -164,7 +164,7 @@ class LALM(AudioHFLM):
         asked: dict[str, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
         for index in with_audio:
             prompt, handles = self._row(requests[index])
-            tokens = self._continuation(prompt, requests[index].args[1])
+            tokens = self.continuation(prompt, requests[index].args[1])
             key = json.dumps([prompt, [dict(handle) for handle in handles], tokens[:-1]])
             rows[key] = (prompt, handles, tokens[:-1])
             asked[key].append((index, tokens))
@@ -175,7 +175,7 @@ class LALM(AudioHFLM):
         for at, answers in run_in_batches(
             jobs,
             self._score,
-            length=lambda job: self._length(job[0], job[1]) + len(job[2]),
+            length=lambda job: self.length(job[0], job[1]) + len(job[2]),
             batch_size=size,
             adaptive=adaptive,
         ):
@@ -186,7 +186,7 @@ class LALM(AudioHFLM):
         bar.close()
         return [results[index] for index in range(len(requests))]
 
-    def _continuation(self, prompt: str, continuation: str) -> tuple[int, ...]:
+    def continuation(self, prompt: str, continuation: str) -> tuple[int, ...]:
         """Return the tokens of a continuation as they follow the prompt."""
         before = self.tok_encode(prompt, add_special_tokens=False)
         whole = self.tok_encode(prompt + continuation, add_special_tokens=False)
@@ -200,7 +200,7 @@ class LALM(AudioHFLM):
         batch: Sequence[tuple[str, Sequence[Handle], tuple[int, ...], Sequence[tuple[int, ...]]]],
     ) -> list[list[Answer]]:
         """Return (log-probability, is greedy) of every continuation of every row."""
-        inputs = self._inputs([job[0] for job in batch], [self._waves(job[1]) for job in batch])
+        inputs = self.inputs([job[0] for job in batch], [self.waves(job[1]) for job in batch])
         ids, mask = inputs["input_ids"], inputs["attention_mask"]
         n_prompt, n_more = ids.shape[1], max(len(job[2]) for job in batch)
         more = ids.new_full((len(batch), n_more), self.tokenizer.pad_token_id)

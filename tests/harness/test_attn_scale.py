@@ -98,11 +98,11 @@ def test_a_continuation_of_several_tokens_is_scored_after_the_prompts_last_token
     """Teacher forcing must not move the edited row: the sum equals that of single steps."""
     config = AttnScaleConfig(strength=0.0, layers=[2, 4])
     model = LALM(attn_scale=config, batch_size=1)
-    prompt = model._prompt("<audio>Which event has the latest offset?", clips[:1])
-    whole = model._continuation(prompt, "Dog bark")
+    prompt = model.render("<audio>Which event has the latest offset?", clips[:1])
+    whole = model.continuation(prompt, "Dog bark")
     assert len(whole) > 2
     (((total, _),),) = model._score([(prompt, clips[:1], whole[:-1], [whole])])
-    inputs = model._inputs([prompt], [model._waves(clips[:1])])
+    inputs = model.inputs([prompt], [model.waves(clips[:1])])
     generated = 0.0
     with torch.inference_mode():
         output = model.model(**inputs, use_cache=True)

@@ -81,8 +81,8 @@ def test_likelihood_of_several_tokens_is_the_sum_of_its_steps(lalm, clips):
     ((score, _),) = lalm.loglikelihood(
         [request("loglikelihood", [clip], more=text)], disable_tqdm=True
     )
-    prompt = lalm._prompt("<audio>Which?", [clip])
-    inputs = lalm._inputs([prompt + text], [lalm._waves([clip])])
+    prompt = lalm.render("<audio>Which?", [clip])
+    inputs = lalm.inputs([prompt + text], [lalm.waves([clip])])
     tokens = lalm.tok_encode(text, add_special_tokens=False)
     assert len(tokens) > 1
     with torch.inference_mode():
@@ -93,16 +93,16 @@ def test_likelihood_of_several_tokens_is_the_sum_of_its_steps(lalm, clips):
 
 def test_silence_is_zeros_of_the_same_length(lalm, clips):
     silent = {**clips[2], "silence": True}
-    heard, nothing = lalm._waves([clips[2]]), lalm._waves([silent])
+    heard, nothing = lalm.waves([clips[2]]), lalm.waves([silent])
     assert len(heard[0]) == len(nothing[0]) == 4 * 16000
     assert not nothing[0].any()
     assert heard[0].any()
 
 
 def test_a_prompt_rendered_by_the_harness_is_not_rendered_twice(lalm, clips):
-    once = lalm._prompt("<audio>Which?", clips[:1])
+    once = lalm.render("<audio>Which?", clips[:1])
     harness = lalm.apply_chat_template([{"role": "user", "content": "<audio>Which?"}])
-    assert lalm._prompt(harness, clips[:1]) == once
+    assert lalm.render(harness, clips[:1]) == once
     assert once == (
         "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
         "Audio 1: <|audio_bos|><|AUDIO|><|audio_eos|>\nWhich?<|im_end|>\n"
@@ -113,7 +113,7 @@ def test_a_prompt_rendered_by_the_harness_is_not_rendered_twice(lalm, clips):
 def test_a_prefix_of_the_answer_stays_outside_the_user_turn(lalm, clips):
     user = {"role": "user", "content": "<audio>Which?"}
     harness = lalm.apply_chat_template([user, {"role": "assistant", "content": "It is"}], False)
-    assert lalm._prompt(harness, clips[:1]) == harness
+    assert lalm.render(harness, clips[:1]) == harness
     assert harness.endswith("<|im_start|>assistant\nIt is")
 
 

@@ -1,0 +1,85 @@
+"""The slow way: one full forward of the model for every variant.
+
+For models whose layers cannot be run one by one, and for checking the fast way. The model's own
+kernel runs for all rows, and the edited ones are worked out again and written over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tempo_attn.attention import Attention, AttentionCall
+from tempo_attn.lab.capture import Decoder
+from tempo_attn.lab.grid import Variant
+from tempo_attn.lab.rows import LOWEST, EditedRows
+from tempo_attn.visibility import visible_keys
+
+
+def run_full(
+    decoder: Decoder, forward: Callable[[], Any], edited: EditedRows, variant: Variant
+) -> tuple[Any, Tensor]:
+    """Run the model with one variant.
+
+    Args:
+        decoder: The decoder, in hand.
+        forward: Calls the model without a cache.
+        edited: The variant's rows.
+        variant: The edit, control or random perturbation.
+
+    Returns:
+        What `forward` returned, and the audio statistics (items, 4).
+    """
+    statistics: list[Tensor] = []
+
+    def attend(layer: int, call: AttentionCall) -> Attention:
+        out, weights = call.base()
+        if layer in variant.layers:
+            rows, noted = attend_rows(call, edited, variant)
+            statistics.append(noted)
+            batch = torch.arange(len(rows), device=rows.device)[:, None]
+            out = out.clone()
+            out[batch, edited.index] = rows.transpose(1, 2).to(out.dtype)
+        return out, weights
+
+    with decoder.attending(attend):
+        returned = forward()
+    return returned, torch.stack(statistics).mean(0)
+
+
+def row_logits(call: AttentionCall, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the logits of some rows of a call over all positions, and what they may see.
+
+    Args:
+        call: The call; queries and keys of all positions.
+        index: (items, rows) positions.
+
+    Returns:
+        (items, heads, rows, keys), scaled, soft-capped, unmasked, at least float32; and
+        (items, 1 or heads, rows, keys) bool.
+    """
+    n_items, n_heads, n_queries, dim = call.query.shape
+    n_kv, n_keys = call.key.shape[1:3]
+    dtype = torch.promote_types(call.query.dtype, torch.float32)
+    at = index[:, None, :, None].expand(-1, n_heads, -1, dim)
+    query = call.query.gather(2, at).to(dtype) * call.scaling
+    grouped = query.reshape(n_items, n_kv, -1, dim)
+    logits = (grouped @ call.key.to(dtype).transpose(-1, -2)).view(n_items, n_heads, -1, n_keys)
+    if call.softcap is not None:
+        logits = call.softcap * torch.tanh(logits / call.softcap)
+    how = (0, n_queries, n_keys, call.sliding_window, call.is_causal)
+    return logits, visible_keys(call.mask, index, *how)[0]
+
+
+def attend_rows(call: AttentionCall, edited: EditedRows, variant: Variant) -> tuple[Tensor, Tensor]:
+    """Return the edited rows of a call, (items, heads, rows, dim), and the audio statistics."""
+    logits, allowed = row_logits(call, edited.index)
+    new, statistics = edited.edit(logits[:, None], allowed[:, None], [variant])
+    probabilities = new[:, 0].masked_fill(~allowed, LOWEST).softmax(-1)
+    n_items, n_kv, n_keys = len(logits), call.value.shape[1], logits.shape[-1]
+    value = call.value.to(probabilities.dtype)
+    context = probabilities.view(n_items, n_kv, -1, n_keys) @ value
+    return context.view(*logits.shape[:3], -1), statistics[:, 0]

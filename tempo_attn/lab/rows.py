@@ -1,0 +1,139 @@
+"""Edited query rows: their logits, the edit or its random perturbation, and what audio gets.
+
+Shared by the fast way (`replay`) and the slow one (`full`), so the two cannot differ in what an
+edit is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tempo_attn.edits import edit_logits
+from tempo_attn.lab.grid import Variant
+from tempo_attn.lab.items import Batch
+
+LOWEST = torch.finfo(torch.float32).min
+"""Hides a key. Not -inf: a padding row sees nothing, and its NaN would spread through its value."""
+
+
+@dataclass
+class EditedRows:
+    """The edited query rows of a batch for one set of rows.
+
+    Attributes:
+        index: (items, rows) positions, ascending; shorter lists repeat their last one.
+        valid: (items, rows) bool: not such a repetition.
+        audio: (items, tokens) bool: audio keys.
+        random: (items, tokens) bool: random keys that are not audio, as many where there are so
+            many; drawn by the item's content, the same for all variants.
+        signs: (items, tokens): 1 or -1, random at audio keys, likewise.
+    """
+
+    index: Tensor
+    valid: Tensor
+    audio: Tensor
+    random: Tensor
+    signs: Tensor
+
+    @classmethod
+    def of(
+        cls, batch: Batch, names: tuple[str, ...], seed: int, device: torch.device
+    ) -> EditedRows:
+        """Find the rows of a set, and draw what its random perturbations need."""
+        chosen = batch.rows(names)
+        counts = chosen.sum(1)
+        index = torch.zeros(len(chosen), int(counts.max()), dtype=torch.long)
+        for row, mask in enumerate(chosen):
+            at = mask.nonzero().flatten()
+            index[row] = at[-1]
+            index[row, : len(at)] = at
+        valid = torch.arange(index.shape[1]) < counts[:, None]
+        random = torch.zeros_like(batch.audio)
+        signs = torch.ones(batch.audio.shape)
+        for row, item in enumerate(batch.items):
+            generator = np.random.default_rng([seed, int(item.key[:15], 16)])
+            audio = batch.audio[row].nonzero().flatten()
+            signs[row, audio] = torch.from_numpy(generator.choice([-1.0, 1.0], len(audio))).float()
+            text = batch.real[row] & ~batch.audio[row]
+            text[index[row, -1] + 1 :] = False  # no edited row sees later ones
+            places = text.nonzero().flatten().numpy()
+            n_drawn = min(len(audio), len(places))
+            drawn = generator.choice(places, n_drawn, replace=False)
+            random[row, torch.from_numpy(drawn)] = True
+        tensors = (index, valid, batch.audio, random, signs)
+        return cls(*(tensor.to(device) for tensor in tensors))
+
+    @property
+    def first(self) -> int:
+        """The first edited position of all items."""
+        return int(self.index.min())
+
+    def edit(
+        self, logits: Tensor, allowed: Tensor, variants: Sequence[Variant]
+    ) -> tuple[Tensor, Tensor]:
+        """Edit the rows' logits.
+
+        Args:
+            logits: (items, 1 or variants, heads, rows, keys), scaled, unmasked, float32.
+            allowed: (items, 1, 1 or heads, rows, keys) bool: the keys that each row sees.
+            variants: All of one mode, role and group of heads (a control counts as an edit).
+
+        Returns:
+            The edited logits (items, variants, heads, rows, keys), and the audio statistics
+            (items, variants, 4): see `AUDIO_STATISTICS`; NaN where undefined.
+        """
+        n_items, n_variants = len(logits), len(variants)
+        one = variants[0]
+        keys = self.random if one.role == "keys" else self.audio
+        seen = keys[:, None, None, None, :] & allowed
+        old = logits.expand(-1, n_variants, -1, -1, -1)
+        strength: Tensor | None = None
+        if one.strength is not None:
+            strengths = torch.tensor([variant.strength for variant in variants])
+            strength = strengths.repeat(n_items).to(logits)
+        new = edit_logits(
+            old.flatten(0, 1),
+            seen.expand(-1, n_variants, -1, -1, -1).flatten(0, 1),
+            one.mode,
+            strength,
+        ).view(old.shape)
+        if one.role == "sign":
+            new = old + self.signs[:, None, None, None, :] * (new - old)
+        heads = torch.ones(logits.shape[2], dtype=torch.bool, device=logits.device)
+        if one.heads is not None:
+            heads[:] = False
+            heads[list(one.heads)] = True
+            new = torch.where(heads[:, None, None], new, old)
+        audio = self.audio[:, None, None, None, :] & allowed
+        before = self._statistics(logits, allowed, audio, heads).expand(-1, n_variants, -1)
+        after = self._statistics(new, allowed, audio, heads)
+        both = torch.stack([before, after], -1)  # mass and entropy, before and after
+        return new, both.flatten(2)
+
+    def _statistics(self, logits: Tensor, allowed: Tensor, audio: Tensor, heads: Tensor) -> Tensor:
+        """Mean mass and entropy of audio over heads and rows, (items, variants, 2)."""
+        total = logits.masked_fill(~allowed, -torch.inf).logsumexp(-1)
+        heard = logits.masked_fill(~audio, -torch.inf)
+        on_audio = heard.logsumexp(-1)
+        mass = (on_audio - total).exp()
+        share = (heard - on_audio[..., None]).exp()
+        entropy = on_audio - (share * logits.masked_fill(~audio, 0.0)).sum(-1)
+        entropy = entropy.masked_fill(~on_audio.isfinite(), torch.nan)
+        weights = (heads[:, None] & self.valid[:, None, None, :]).to(logits)
+        both = torch.stack([mass, entropy], -1)
+        return (both * weights[..., None]).sum((2, 3)) / weights.sum((2, 3))[..., None]
+
+
+def groups(variants: Sequence[Variant], layer: int) -> list[list[int]]:
+    """Return the variants that edit a layer, by number, in groups for `EditedRows.edit`."""
+    found: dict[tuple[object, ...], list[int]] = {}
+    for number, variant in enumerate(variants):
+        if layer in variant.layers:
+            role = "edit" if variant.role == "control" else variant.role
+            found.setdefault((variant.mode, role, variant.heads), []).append(number)
+    return list(found.values())

@@ -1,0 +1,1 @@
+"""The laboratory of `tempo_attn.lab` on the benchmark: its items, verbs and reports."""

@@ -1,0 +1,127 @@
+"""Tasks to items: the same prompts, audio and inputs as the harness gives to the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lm_eval.tasks import TaskManager
+
+from tempo_attn.errors import ConfigError
+from tempo_attn.lab.fingerprints import content_key
+from tempo_attn.lab.items import Item
+from tempo_tasks.audio import check_audio
+from tempo_tasks.conditions import Condition
+from tempo_tasks.harness.lalm import LALM
+from tempo_tasks.harness.task import TempoTask
+from tempo_tasks.paths import task_yamls_dir
+from tempo_tasks.questions import LETTERS, Kind
+
+
+def load_tasks(names: Sequence[str], metadata: Mapping[str, Any]) -> dict[str, TempoTask]:
+    """Load tasks by name; a group gives all its tasks.
+
+    Args:
+        names: Tasks or groups of ours.
+        metadata: As lm-eval's `--metadata`.
+
+    Raises:
+        ConfigError: An unknown name.
+    """
+    manager = TaskManager(
+        include_defaults=False, include_path=task_yamls_dir(), metadata=dict(metadata)
+    )
+    unknown = sorted(set(names) - set(manager.all_tasks))
+    if unknown or not names:
+        raise ConfigError(
+            f"unknown tasks {unknown}; expected some of {', '.join(sorted(manager.all_tasks))}"
+        )
+    found: dict[str, TempoTask] = {}
+    for name, task in _flat(manager.load_task_or_group(list(names))):
+        if isinstance(task, TempoTask):
+            found.setdefault(name, task)
+    return found
+
+
+def _flat(tasks: Mapping[Any, Any]) -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for name, task in tasks.items():
+        pairs += _flat(task) if isinstance(task, Mapping) else [(str(name), task)]
+    return pairs
+
+
+def make_items(lm: LALM, tasks: Mapping[str, TempoTask], limit: int | None = None) -> list[Item]:
+    """Make items of tasks' documents.
+
+    Args:
+        lm: The model as the harness has it.
+        tasks: Tasks by name.
+        limit: Only the first ones of each task.
+
+    Raises:
+        ConfigError: A task gives no audio, or a letter is not one token of its own.
+        AudioNotFoundError: See `check_audio`, which checks all clips first.
+    """
+    items: list[Item] = []
+    for name, task in tasks.items():
+        documents = task.dataset["test"]
+        if limit is not None:
+            documents = documents.select(range(min(limit, len(documents))))
+        for document in documents:
+            if not Condition(document["condition"]).has_audio:
+                raise ConfigError(
+                    f"task {name} gives no audio (condition {document['condition']}), and what is "
+                    "studied here is attention on audio; choose *_aqa, *_acqa or *_silence tasks"
+                )
+            items.append(_item(lm, task, document, len(items)))
+    check_audio([h for i in items for h in i.content[1]], lm.sampling_rate, lm.limits)
+    return items
+
+
+def _item(lm: LALM, task: TempoTask, document: Mapping[str, Any], index: int) -> Item:
+    handles = task.doc_to_audio(document)
+    prompt = lm.render(document["prompt"], handles)
+    candidates = []
+    for letter in LETTERS:
+        tokens = lm.continuation(prompt, letter)
+        if not tokens or tokens[:1] in candidates:
+            raise ConfigError(
+                f"{document['id']}: the answer {letter!r} begins with tokens {list(tokens)[:1]}, "
+                "which another letter begins with too: the letters cannot be told apart by the "
+                "first token"
+            )
+        candidates.append(tokens[:1])
+    heard = [(handle["sha256"], handle["silence"]) for handle in handles]
+    answer = LETTERS.index(document["answer"])
+    return Item(
+        key=content_key([document["id"], prompt, heard, list(document["options"]), answer]),
+        index=index,
+        id=f"{document['id']}/{document['condition']}",
+        clip=document["clip"],
+        kind=document["kind"],
+        condition=document["condition"],
+        candidates=tuple(tokens[0] for tokens in candidates),
+        answer=answer,
+        length=lm.length(prompt, handles),
+        question=Kind(document["kind"]).text,
+        options=tuple(document["options"]),
+        content=(prompt, handles),
+    )
+
+
+def prepare(lm: LALM, items: Sequence[Item]) -> Mapping[str, Any]:
+    """Make model inputs of items, as the harness does."""
+    prompts = [item.content[0] for item in items]
+    inputs: Mapping[str, Any] = lm.inputs(prompts, [lm.waves(item.content[1]) for item in items])
+    return inputs
+
+
+def fingerprints(tasks: Mapping[str, TempoTask]) -> dict[str, Any]:
+    """Return what the tasks' data are."""
+    return {
+        name: {
+            key: (task.config.metadata or {}).get(key)
+            for key in ("data_name", "data_fingerprint", "prompt_version")
+        }
+        for name, task in tasks.items()
+    }

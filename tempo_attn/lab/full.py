@@ -15,7 +15,7 @@ from torch import Tensor
 from tempo_attn.attention import Attention, AttentionCall
 from tempo_attn.lab.capture import Decoder
 from tempo_attn.lab.grid import Variant
-from tempo_attn.lab.rows import LOWEST, EditedRows
+from tempo_attn.lab.rows import EditedRows, context_of, logits_of
 from tempo_attn.visibility import visible_keys
 
 
@@ -61,15 +61,10 @@ def row_logits(call: AttentionCall, index: Tensor) -> tuple[Tensor, Tensor]:
         (items, heads, rows, keys), scaled, soft-capped, unmasked, at least float32; and
         (items, 1 or heads, rows, keys) bool.
     """
-    n_items, n_heads, n_queries, dim = call.query.shape
-    n_kv, n_keys = call.key.shape[1:3]
-    dtype = torch.promote_types(call.query.dtype, torch.float32)
+    n_heads, n_queries, dim = call.query.shape[1:]
     at = index[:, None, :, None].expand(-1, n_heads, -1, dim)
-    query = call.query.gather(2, at).to(dtype) * call.scaling
-    grouped = query.reshape(n_items, n_kv, -1, dim)
-    logits = (grouped @ call.key.to(dtype).transpose(-1, -2)).view(n_items, n_heads, -1, n_keys)
-    if call.softcap is not None:
-        logits = call.softcap * torch.tanh(logits / call.softcap)
+    logits = logits_of(call.query.gather(2, at), call.key, call.scaling, call.softcap)
+    n_keys = call.key.shape[2]
     how = (0, n_queries, n_keys, call.sliding_window, call.is_causal)
     return logits, visible_keys(call.mask, index, *how)[0]
 
@@ -78,8 +73,4 @@ def attend_rows(call: AttentionCall, edited: EditedRows, variant: Variant) -> tu
     """Return the edited rows of a call, (items, heads, rows, dim), and the audio statistics."""
     logits, allowed = row_logits(call, edited.index)
     new, statistics = edited.edit(logits[:, None], allowed[:, None], [variant])
-    probabilities = new[:, 0].masked_fill(~allowed, LOWEST).softmax(-1)
-    n_items, n_kv, n_keys = len(logits), call.value.shape[1], logits.shape[-1]
-    value = call.value.to(probabilities.dtype)
-    context = probabilities.view(n_items, n_kv, -1, n_keys) @ value
-    return context.view(*logits.shape[:3], -1), statistics[:, 0]
+    return context_of(new[:, 0], allowed, call.value), statistics[:, 0]

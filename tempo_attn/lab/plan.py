@@ -14,6 +14,8 @@ from tempo_attn.lab.capture import Prefill
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.rows import EditedRows
 
+CPU_MEMORY = 2**26
+GPU_MEMORY = 2**30
 _log = logging.getLogger(__name__)
 
 
@@ -24,11 +26,11 @@ class Plan:
     Attributes:
         batch_size: Items in one prefill.
         memory: Bytes that the variants running at once may take, roughly; halved where memory
-            runs out.
+            runs out. The default suits a CPU's caches; a GPU wants `GPU_MEMORY`.
     """
 
     batch_size: int = 8
-    memory: int = 2**28
+    memory: int = CPU_MEMORY
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.memory < 1:

@@ -10,16 +10,31 @@ Exact: the same arithmetic as a full forward in another order.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tempo_attn.attention import Attention, AttentionCall
-from tempo_attn.lab.capture import Decoder, Prefill
+from tempo_attn.lab.capture import Decoder, LayerState, Prefill
 from tempo_attn.lab.grid import Variant
-from tempo_attn.lab.rows import LOWEST, EditedRows, groups
+from tempo_attn.lab.rows import (
+    EditedRows,
+    context_of,
+    groups,
+    logits_of,
+    probabilities_of,
+    weighted,
+)
 from tempo_attn.visibility import visible_keys
+
+FEW_ROWS = 8
+"""Up to so many rows, variants share their prefix's keys; else these are put before their own."""
+
+
+class _KeysAreThere(Exception):
+    """Leaves a layer as soon as its keys and values are worked out."""
 
 
 @dataclass
@@ -28,15 +43,18 @@ class _Now:
 
     Attributes:
         numbers: The variants in the batch.
-        rows: (items, rows): positions of the rows that run.
-        prefix: Keys before this position are the prefill's.
-        joining: The variants are at their first edited layer: queries are the same for all.
+        rows: (items, rows): positions of the queries.
+        joining: The variants are at their first edited layer: queries are the same for all, keys
+            and values are the prefill's.
+        own: Keys and values of the variants' own suffix, where they are known already.
+        keys_only: Only these are wanted.
     """
 
     numbers: list[int]
     rows: Tensor
-    prefix: int
-    joining: bool
+    joining: bool = False
+    own: tuple[Tensor, Tensor] | None = None
+    keys_only: bool = False
 
 
 class Replay:
@@ -57,14 +75,12 @@ class Replay:
         self._edited = edited
         self._variants = list(variants)
         self._start = edited.first
-        n_items = len(edited.index)
-        suffix = torch.arange(self._start, prefill.n_tokens, device=edited.index.device)
+        n_items, device = len(edited.index), edited.index.device
+        suffix = torch.arange(self._start, prefill.n_tokens, device=device)
         self._suffix = suffix.expand(n_items, -1)
-        self._statistics = torch.zeros(
-            n_items, len(variants), 4, dtype=torch.float32, device=suffix.device
-        )
-        self._visible: dict[tuple[object, ...], tuple[Tensor, bool]] = {}
-        self._now = _Now([], suffix, 0, False)
+        self._statistics = torch.zeros(n_items, len(variants), 4, device=device)
+        self._visible: dict[tuple[object, ...], Tensor] = {}
+        self._now = _Now([], self._suffix)
 
     def run(self) -> tuple[Tensor, Tensor]:
         """Run the variants.
@@ -75,154 +91,185 @@ class Replay:
         """
         with self._decoder.attending(self._attend):
             hidden, order = self._run_layers()
-        back = torch.empty(len(order), dtype=torch.long, device=hidden.device)
-        back[torch.tensor(order, device=hidden.device)] = torch.arange(
-            len(order), device=hidden.device
-        )
+        back = torch.tensor(order, device=hidden.device).argsort()
         counts = torch.tensor([len(variant.layers) for variant in self._variants])
         return hidden[:, back], self._statistics / counts.to(self._statistics)[:, None]
 
+    # ------------------------------------------------------------------ layers
+
     def _run_layers(self) -> tuple[Tensor, list[int]]:
-        n_items, n_layers = len(self._suffix), len(self._prefill.layers)
+        """Return the last rows, (items, variants, width), and the order of the variants in it."""
         joined: list[int] = []
-        hidden: Tensor | None = None  # (items, variants, rows, width)
+        hidden: Tensor | None = None  # (items, variants, suffix, width)
+        last = len(self._prefill.layers) - 1
         for layer, state in enumerate(self._prefill.layers):
-            if hidden is not None:
-                self._now = _Now(joined, self._suffix, self._start, False)
-                flat = self._decoder.run_again(layer, state, hidden.flatten(0, 1), self._suffix)
-                hidden = flat.view(n_items, len(joined), *flat.shape[1:])
+            short = hidden is not None and hidden.shape[2] > 1 and not self._any_edits(joined, last)
+            if hidden is not None and layer == last and short:
+                hidden = self._last_row(state, hidden, joined)
+            elif hidden is not None:
+                self._now = _Now(joined, self._suffix)
+                hidden = self._run(layer, state, hidden)
             joining = [n for n, v in enumerate(self._variants) if v.layers[0] == layer]
             if joining:
-                new = self._join(layer, joining)
-                hidden = new if hidden is None else torch.cat([hidden, new], 1)
+                new = self._join(layer, state, joining)
+                if hidden is not None:
+                    new = torch.cat([hidden, new[:, :, -hidden.shape[2] :]], 1)
+                hidden = new
                 joined = joined + joining
-            if layer == n_layers - 1:
-                assert hidden is not None
-                return hidden[:, :, -1], joined
-        raise AssertionError("a decoder without layers")
+        assert hidden is not None
+        return hidden[:, :, -1], joined
 
-    def _join(self, layer: int, joining: list[int]) -> Tensor:
+    def _any_edits(self, numbers: Sequence[int], layer: int) -> bool:
+        return any(layer in self._variants[number].layers for number in numbers)
+
+    def _run(self, layer: int, state: LayerState, hidden: Tensor) -> Tensor:
+        """Run a layer on (items, variants, rows, width) at the rows of `_now`."""
+        flat = self._decoder.run_again(layer, state, hidden.flatten(0, 1), self._now.rows)
+        return flat.view(hidden.shape)
+
+    def _last_row(self, state: LayerState, hidden: Tensor, joined: list[int]) -> Tensor:
+        """Run the last layer: all rows for keys and values, but only the last one to its end."""
+        layer = len(self._prefill.layers) - 1
+        self._now = _Now(joined, self._suffix, keys_only=True)
+        with suppress(_KeysAreThere):
+            self._run(layer, state, hidden)
+        self._now = _Now(joined, self._suffix[:, -1:], own=self._now.own)
+        return self._run(layer, state, hidden[:, :, -1:].contiguous())
+
+    def _join(self, layer: int, state: LayerState, joining: list[int]) -> Tensor:
         """Return what leaves a layer that is the first one edited, (items, variants, rows, width).
 
         Only the edited rows differ from the prefill's.
         """
-        state, index = self._prefill.layers[layer], self._edited.index
-        n_items, n_rows = index.shape
-        width = state.hidden.shape[-1]
+        index, width = self._edited.index, state.hidden.shape[-1]
         at = (index - self._prefill.start)[..., None].expand(-1, -1, width)
-        entering = state.hidden.gather(1, at).repeat_interleave(len(joining), 0)
-        self._now = _Now(joining, index, self._prefill.n_tokens, True)
-        leaving = self._decoder.run_again(layer, state, entering, index)
+        entering = state.hidden.gather(1, at)[:, None].repeat(1, len(joining), 1, 1)
+        self._now = _Now(joining, index, joining=True)
+        leaving = self._run(layer, state, entering)
         plain = self._prefill.entering(layer + 1)[:, self._start - self._prefill.start :]
         new = plain[:, None].repeat(1, len(joining), 1, 1)
         at = (index - self._start)[:, None, :, None].expand(-1, len(joining), -1, width)
-        return new.scatter_(2, at, leaving.view(n_items, len(joining), n_rows, width))
+        return new.scatter_(2, at, leaving)
 
     # ------------------------------------------------------------------ attention
 
     def _attend(self, layer: int, call: AttentionCall) -> Attention:
-        """Attention of the rows that run, at least in float32.
-
-        Logits are kept in two parts, towards the prefix, (items, key/value heads, variants, heads
-        of each, rows, keys), and towards the variant's own rows.
-        """
+        """Attention of the rows that run; see `AttentionCall`."""
         now, seen = self._now, self._prefill.layers[layer].call
-        n_items, n_variants, n_rows = len(now.rows), len(now.numbers), now.rows.shape[1]
-        n_kv, dim = seen.key.shape[1], seen.key.shape[3]
-        dtype = torch.promote_types(call.query.dtype, torch.float32)
-        query = (call.query.to(dtype) * seen.scaling).view(
-            n_items, n_variants, n_kv, -1, n_rows, dim
-        )
+        allowed = self._visible_keys(seen, now)
         if now.joining:
-            query = query[:, :1]
-        query = query.transpose(1, 2)  # (items, kv, variants, group, rows, dim)
-        shape = query.shape[:-1]
-        prefix = seen.key[:, :, : now.prefix].to(dtype)
-        parts = [
-            (query.reshape(n_items, n_kv, -1, dim) @ prefix.transpose(-1, -2)).view(*shape, -1)
-        ]
-        own: Tensor | None = None
-        if not now.joining:
-            key = call.key.to(dtype).view(n_items, n_variants, n_kv, n_rows, dim).transpose(1, 2)
-            own = call.value.to(dtype).view(n_items, n_variants, n_kv, n_rows, -1).transpose(1, 2)
-            parts.append((query.flatten(3, 4) @ key.transpose(-1, -2)).view(*shape, -1))
-        if seen.softcap is not None:
-            parts = [seen.softcap * torch.tanh(part / seen.softcap) for part in parts]
-        allowed, hides_prefix = self._visible_keys(seen, now)
-        parts = self._edit(layer, parts, allowed)
-        by_head = allowed.view(n_items, -1, 1, 1, *allowed.shape[-2:])
-        if allowed.shape[1] > 1:
-            by_head = allowed.view(n_items, n_kv, 1, -1, *allowed.shape[-2:])
-        if hides_prefix:
-            parts[0] = parts[0].masked_fill_(~by_head[..., : now.prefix], LOWEST)
-        if own is not None:
-            parts[1] = parts[1].masked_fill_(~by_head[..., now.prefix :], LOWEST)
-        highest = torch.stack([part.amax(-1) for part in parts]).amax(0)[..., None]
-        parts = [part.sub_(highest).exp_() for part in parts]
-        total = sum(part.sum(-1, keepdim=True) for part in parts)
-        value = seen.value[:, :, : now.prefix].to(dtype)
-        context = (parts[0].view(n_items, n_kv, -1, parts[0].shape[-1]) @ value).view(
-            *parts[0].shape[:-1], -1
-        )
-        if own is not None:
-            context += (parts[1].flatten(3, 4) @ own).view(context.shape)
-        context = (context / total).permute(0, 2, 4, 1, 3, 5)  # (items, variants, rows, kv, group)
-        out = context.reshape(n_items * n_variants, n_rows, -1, context.shape[-1])
-        return out.to(call.query.dtype), None
+            context = self._joining_attention(layer, call, seen, allowed)
+            return context.transpose(1, 2).to(call.query.dtype).contiguous(), None
+        if now.own is None:
+            now.own = (call.key, call.value)
+        if now.keys_only:
+            raise _KeysAreThere
+        n_rows = call.query.shape[2]
+        if n_rows > FEW_ROWS and seen.softcap is None:
+            context = nn.functional.scaled_dot_product_attention(
+                call.query,
+                self._whole(seen.key, now.own[0]),
+                self._whole(seen.value, now.own[1]),
+                attn_mask=allowed.repeat_interleave(len(now.numbers), 0),
+                scale=seen.scaling,
+                enable_gqa=seen.key.shape[1] != call.query.shape[1],
+            )
+        else:
+            context = self._sharing_attention(call.query, seen, allowed)
+        self._edit(layer, call.query, seen, allowed, context)
+        return context.transpose(1, 2).contiguous(), None
 
-    def _visible_keys(self, seen: AttentionCall, now: _Now) -> tuple[Tensor, bool]:
-        """Return (items, 1 or heads, rows, keys) bool, and whether any key of the prefix is hidden.
+    def _sharing_attention(self, query: Tensor, seen: AttentionCall, allowed: Tensor) -> Tensor:
+        """Attention in which all variants of an item share its prefix; (rows of) `query`'s shape.
 
-        Keys are the prefix and the rows that run; where a variant joins, all positions.
+        For few rows: putting the prefix before every variant's own keys would cost more than it.
         """
-        key = (id(seen.mask), seen.sliding_window, seen.is_causal, now.joining)
+        assert self._now.own is not None
+        n_items, n_variants = len(self._suffix), len(self._now.numbers)
+        by_item = (n_items, n_variants, *query.shape[1:])
+        key, value = (part[:, :, : self._start] for part in (seen.key, seen.value))
+        # The variants' rows side by side, as rows of one query.
+        rows = query.view(by_item).transpose(1, 2).flatten(2, 3)
+        to_prefix = logits_of(rows, key, seen.scaling, seen.softcap)
+        to_prefix = to_prefix.view(n_items, query.shape[1], n_variants, query.shape[2], -1)
+        to_own = logits_of(query, self._now.own[0], seen.scaling, seen.softcap)
+        to_own = to_own.view(*by_item[:-1], -1)
+        logits = torch.cat([to_prefix.transpose(1, 2), to_own], -1)
+        shares = probabilities_of(logits, allowed[:, None])
+        rows = shares[..., : self._start].transpose(1, 2).flatten(2, 3)
+        from_prefix = weighted(rows, value)
+        from_prefix = from_prefix.view(n_items, query.shape[1], n_variants, query.shape[2], -1)
+        from_own = weighted(shares[..., self._start :].flatten(0, 1), self._now.own[1]).view(
+            *by_item[:-1], -1
+        )
+        context = from_prefix.transpose(1, 2) + from_own
+        return context.flatten(0, 1).to(query.dtype)
+
+    def _whole(self, of_prefill: Tensor, own: Tensor) -> Tensor:
+        """Put each variant's own keys (or values) behind those of the prefix they share."""
+        n_items, n_variants = len(of_prefill), len(own) // len(of_prefill)
+        prefix = of_prefill[:, None, :, : self._start]
+        shape = (n_items, n_variants, own.shape[1], self._prefill.n_tokens, own.shape[3])
+        whole = own.new_empty(shape)
+        whole[..., : self._start, :] = prefix
+        whole[..., self._start :, :] = own.view(n_items, n_variants, *own.shape[1:])
+        return whole.flatten(0, 1)
+
+    def _visible_keys(self, seen: AttentionCall, now: _Now) -> Tensor:
+        """Return which of all positions the rows see, (items, 1 or heads, rows, keys) bool."""
+        name = "joining" if now.joining else now.rows.shape[1]
+        key = (id(seen.mask), seen.sliding_window, seen.is_causal, name)
         if key not in self._visible:
             n = self._prefill.n_tokens
             how = (0, n, n, seen.sliding_window, seen.is_causal)
-            allowed, _ = visible_keys(seen.mask, now.rows, *how)
-            self._visible[key] = (allowed, not bool(allowed[..., : now.prefix].all()))
+            self._visible[key] = visible_keys(seen.mask, now.rows, *how)[0]
         return self._visible[key]
 
-    def _edit(self, layer: int, parts: list[Tensor], allowed: Tensor) -> list[Tensor]:
-        """Put the edited logits in, and note the audio statistics."""
-        now, edited = self._now, self._edited
+    def _joining_attention(
+        self, layer: int, call: AttentionCall, seen: AttentionCall, allowed: Tensor
+    ) -> Tensor:
+        """Attention where variants join, (items * variants, heads, rows, dim): all rows edited."""
+        numbers = self._now.numbers
+        query = call.query.view(-1, len(numbers), *call.query.shape[1:])[:, 0]
+        logits = logits_of(query, seen.key, seen.scaling, seen.softcap)[:, None]
+        new = logits.new_empty(len(logits), len(numbers), *logits.shape[2:])
+        variants = [self._variants[number] for number in numbers]
+        for group in groups(variants, layer):
+            new[:, group] = self._edited_logits(logits, allowed, [numbers[at] for at in group])
+        return context_of(new, allowed[:, None], seen.value[:, None]).flatten(0, 1)
+
+    def _edit(
+        self, layer: int, query: Tensor, seen: AttentionCall, allowed: Tensor, context: Tensor
+    ) -> None:
+        """Write the edited rows over `context`, (items * variants, heads, rows, dim)."""
+        now = self._now
         variants = [self._variants[number] for number in now.numbers]
         chosen = groups(variants, layer)
         if not chosen:
-            return parts
-        if now.joining:  # every row is edited, in every variant
-            logits = parts[0].transpose(1, 2).flatten(2, 3)
-            joined = torch.empty(
-                (len(logits), len(variants), *logits.shape[2:]),
-                dtype=logits.dtype,
-                device=logits.device,
-            )
-            for group in chosen:
-                new, statistics = edited.edit(
-                    logits, allowed[:, None], [variants[number] for number in group]
-                )
-                joined[:, group] = new
-                self._statistics[:, [now.numbers[number] for number in group]] += statistics
-            n_kv = parts[0].shape[1]
-            return [_by_kv(joined, n_kv).transpose(1, 2).contiguous()]
-        at = edited.index - self._start  # (items, rows)
-        item = torch.arange(len(at), device=at.device)[:, None]
-        shown = allowed.transpose(1, 2)[item, at].transpose(1, 2)[:, None]
+            return
+        assert now.own is not None
+        n_items = len(self._suffix)
+        key, value = self._whole(seen.key, now.own[0]), self._whole(seen.value, now.own[1])
+        query, key, value, context = (
+            part.view(n_items, len(variants), *part.shape[1:])
+            for part in (query, key, value, context)
+        )
+        at = (self._edited.index - self._start)[:, None, None, :, None]
+        seen_by_rows = allowed.gather(
+            2, at[:, 0].expand(-1, allowed.shape[1], -1, allowed.shape[-1])
+        )
         for group in chosen:
-            # (items, rows, key/value heads, variants, group, keys) of the edited rows
-            old = [part[:, :, group].permute(0, 4, 1, 2, 3, 5)[item, at] for part in parts]
-            logits = torch.cat(old, -1).permute(0, 3, 2, 4, 1, 5).flatten(2, 3)
-            new, statistics = edited.edit(logits, shown, [variants[number] for number in group])
-            self._statistics[:, [now.numbers[number] for number in group]] += statistics
-            n_kv = parts[0].shape[1]
-            back = _by_kv(new, n_kv).permute(0, 4, 2, 1, 3, 5)
-            for part, edit in zip(parts, back.split([p.shape[-1] for p in parts], -1), strict=True):
-                chosen_part = part[:, :, group].permute(0, 4, 1, 2, 3, 5)
-                chosen_part[item, at] = edit
-                part[:, :, group] = chosen_part.permute(0, 2, 3, 4, 1, 5)
-        return parts
+            at_rows = at.expand(-1, len(group), query.shape[2], -1, query.shape[-1])
+            rows = query[:, group].gather(3, at_rows)
+            logits = logits_of(rows, key[:, group], seen.scaling, seen.softcap)
+            new = self._edited_logits(logits, seen_by_rows, [now.numbers[n] for n in group])
+            edited = context_of(new, seen_by_rows[:, None], value[:, group])
+            at_rows = at.expand(-1, len(group), edited.shape[2], -1, edited.shape[-1])
+            context[:, group] = context[:, group].scatter(3, at_rows, edited.to(context.dtype))
 
-
-def _by_kv(logits: Tensor, n_kv: int) -> Tensor:
-    """(items, variants, heads, ...) as (items, variants, key/value heads, heads of each, ...)."""
-    return logits.view(*logits.shape[:2], n_kv, -1, *logits.shape[3:])
+    def _edited_logits(self, logits: Tensor, allowed: Tensor, numbers: list[int]) -> Tensor:
+        """Edit (items, 1 or variants, heads, rows, keys) and note the audio statistics."""
+        variants = [self._variants[number] for number in numbers]
+        new, statistics = self._edited.edit(logits, allowed[:, None], variants)
+        self._statistics[:, numbers] += statistics.to(self._statistics)
+        return new

@@ -137,3 +137,48 @@ def groups(variants: Sequence[Variant], layer: int) -> list[list[int]]:
             role = "edit" if variant.role == "control" else variant.role
             found.setdefault((variant.mode, role, variant.heads), []).append(number)
     return list(found.values())
+
+
+def logits_of(query: Tensor, key: Tensor, scaling: float, softcap: float | None) -> Tensor:
+    """Return attention logits, scaled and soft-capped, unmasked, at least in float32.
+
+    Args:
+        query: (..., heads, rows, dim).
+        key: (..., key/value heads, keys, dim).
+        scaling: Factor of query times key.
+        softcap: Bound of tanh soft-capping, or None.
+    """
+    dtype = torch.promote_types(query.dtype, torch.float32)
+    n_kv, n_keys, dim = key.shape[-3:]
+    grouped = (query.to(dtype) * scaling).reshape(*query.shape[:-3], n_kv, -1, dim)
+    logits: Tensor = grouped @ key.to(dtype).transpose(-1, -2)
+    logits = logits.view(*query.shape[:-1], n_keys)
+    return logits if softcap is None else softcap * torch.tanh(logits / softcap)
+
+
+def probabilities_of(logits: Tensor, allowed: Tensor) -> Tensor:
+    """Return the softmax over the keys that each row sees.
+
+    Args:
+        logits: (..., rows, keys); overwritten.
+        allowed: Broadcastable to `logits`: the keys that each row sees.
+    """
+    return logits.masked_fill_(~allowed, LOWEST).softmax(-1)
+
+
+def weighted(probabilities: Tensor, value: Tensor) -> Tensor:
+    """Return the values' sum, (..., heads, rows, dim), in the probabilities' dtype.
+
+    Args:
+        probabilities: (..., heads, rows, keys).
+        value: (..., key/value heads, keys, dim).
+    """
+    n_kv, n_keys, dim = value.shape[-3:]
+    grouped = probabilities.reshape(*probabilities.shape[:-3], n_kv, -1, n_keys)
+    total: Tensor = grouped @ value.to(probabilities.dtype)
+    return total.view(*probabilities.shape[:-1], dim)
+
+
+def context_of(logits: Tensor, allowed: Tensor, value: Tensor) -> Tensor:
+    """Return the attention's output; see `probabilities_of` and `weighted`."""
+    return weighted(probabilities_of(logits, allowed), value)

@@ -70,21 +70,15 @@ class Decoder:
 
     Raises:
         AdapterError: An edit is on the model.
-        UnsupportedModelError: A layer has no attention.
     """
 
     def __init__(self, model: nn.Module, family: Family) -> None:
         attentions = family.attentions(model)
         if any(hasattr(attention, "_tempo_edit") for attention in attentions):
             raise AdapterError("the model is wrapped with an edit: unload() it first")
-        without = [layer for layer, attention in enumerate(attentions) if attention is None]
-        if without:
-            raise UnsupportedModelError(
-                f"layers {without} have no attention (they are of another kind, such as a "
-                "state-space layer)"
-            )
         self._family = family
         self._attentions: list[Any] = attentions
+        self.without_attention = [n for n, module in enumerate(attentions) if module is None]
         layers: Any = family.decoder(model).layers
         self.layers: list[nn.Module] = list(layers)
         self._run: Run | None = None
@@ -95,6 +89,8 @@ class Decoder:
         undo = []
         try:
             for layer, attention in enumerate(self._attentions):
+                if attention is None:
+                    continue
                 attention._tempo_edit = LayerTakeover(layer, self._attend)
                 undo.append(self._family.redirect(attention))
             yield
@@ -130,6 +126,11 @@ class Decoder:
         Raises:
             UnsupportedModelError: The decoder's layers cannot be run one by one.
         """
+        if self.without_attention:
+            raise UnsupportedModelError(
+                f"layers {self.without_attention} have no attention (they are of another kind, "
+                "such as a state-space layer)"
+            )
         n_layers = len(self.layers)
         inputs: list[tuple[Tensor, Mapping[str, Any]]] = []
         outputs: list[Tensor] = []

@@ -19,6 +19,10 @@ from tempo_attn.lab.rows import EditedRows, context_of, logits_of
 from tempo_attn.visibility import visible_keys
 
 
+class RowsLeftOut(Exception):
+    """A layer ran for the last rows only, as some do where only the last logits are asked for."""
+
+
 def run_full(
     decoder: Decoder, forward: Callable[[], Any], edited: EditedRows, variant: Variant
 ) -> tuple[Any, Tensor]:
@@ -32,12 +36,17 @@ def run_full(
 
     Returns:
         What `forward` returned, and the audio statistics (items, 4).
+
+    Raises:
+        RowsLeftOut: An edited layer did not run for all rows.
     """
     statistics: list[Tensor] = []
 
     def attend(layer: int, call: AttentionCall) -> Attention:
         out, weights = call.base()
         if layer in variant.layers:
+            if call.query.shape[2] < call.key.shape[2]:
+                raise RowsLeftOut
             rows, noted = attend_rows(call, edited, variant)
             statistics.append(noted)
             batch = torch.arange(len(rows), device=rows.device)[:, None]

@@ -50,7 +50,12 @@ class Item:
 
 
 Prepare = Callable[[Sequence[Item]], Mapping[str, Any]]
-"""Makes model inputs of items: padded on the left, on the model's device."""
+"""Makes model inputs of items: padded on the left, on the model's device.
+
+`audio_mask` and `transcript_mask`, (items, tokens) bool, may be among them for models that are
+called without token ids; they are not passed on.
+"""
+_STATED = ("audio_mask", "transcript_mask")
 
 
 @dataclass
@@ -92,10 +97,11 @@ class Batch:
         options = [item.options for item in items]
         given = Given(
             audio_mask=inputs.get("audio_mask"),
+            transcript_mask=inputs.get("transcript_mask"),
             questions=None if None in questions else questions,  # type: ignore[arg-type]
             options=None if None in options else options,  # type: ignore[arg-type]
         )
-        inputs = {name: value for name, value in inputs.items() if name != "audio_mask"}
+        inputs = {name: value for name, value in inputs.items() if name not in _STATED}
         prompt = read_prompt(family, model.config, inputs, given)
         audio = prompt.spans["audio"]
         deaf = [item.id for item, keys in zip(items, audio, strict=True) if not bool(keys.any())]

@@ -25,7 +25,7 @@ from tempo_attn.errors import (
 )
 from tempo_attn.families import Family, get_family
 from tempo_attn.lab.capture import Decoder
-from tempo_attn.lab.full import run_full
+from tempo_attn.lab.full import RowsLeftOut, run_full
 from tempo_attn.lab.grid import Variant
 from tempo_attn.lab.items import Batch, Item, Prepare
 from tempo_attn.lab.plan import Plan
@@ -99,14 +99,29 @@ class Sweeper:
         self.checked: float | None = None
         self._model, self._prepare, self._seed = model, prepare, seed
         self._forward = forward or model
-        self._keep_one = _takes(forward or model, "logits_to_keep")
         self._decoder = Decoder(model, self.family)
+        self._more: dict[str, Any] = {}
+        if _takes(self._forward, "use_cache"):
+            self._more["use_cache"] = False
+        if _takes(self._forward, "logits_to_keep"):
+            self._more["logits_to_keep"] = 1
+        self._check_layers()
         self._reader = None if tokenizer is None else TextReader(tokenizer)
         try:
             self._readout: Readout | None = Readout(model, self.family)
         except UnsupportedModelError as error:
             self._must_be_full(str(error))
             self._readout = None
+
+    def _check_layers(self) -> None:
+        edited = {layer for variant in self.variants for layer in variant.layers}
+        without = sorted(edited & set(self._decoder.without_attention))
+        if without:
+            n_layers = len(self._decoder.layers)
+            those = sorted(set(range(n_layers)) - set(self._decoder.without_attention))
+            raise ConfigError(
+                f"layers {without} have no attention that can be edited; those that have: {those}"
+            )
 
     # ------------------------------------------------------------------ items
 
@@ -170,8 +185,7 @@ class Sweeper:
         return next(self.family.decoder(self._model).parameters()).device
 
     def _call(self, batch: Batch) -> Any:
-        more: dict[str, Any] = {"logits_to_keep": 1} if self._keep_one else {}
-        return self._forward(**batch.inputs, use_cache=False, **more)
+        return self._forward(**batch.inputs, **self._more)
 
     # ------------------------------------------------------------------ the two ways
 
@@ -209,9 +223,13 @@ class Sweeper:
         logits, audio = [], []
         for number in numbers:
             variant = self.variants[number]
-            output, statistics = run_full(
-                self._decoder, lambda: self._call(batch), edited[variant.rows], variant
-            )
+            try:
+                output, statistics = run_full(
+                    self._decoder, lambda: self._call(batch), edited[variant.rows], variant
+                )
+            except RowsLeftOut:
+                del self._more["logits_to_keep"]
+                return self._answer_in_full(batch, edited, numbers)
             logits.append(self._candidate_logits(output, batch))
             audio.append(statistics)
         return Answer(plain, torch.stack(logits, 1), torch.stack(audio, 1))

@@ -1,0 +1,38 @@
+"""Tiny models and prepared items for the laboratory."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+# The tiny models of every family and their prompts lie with the wrapper's tests.
+sys.path.insert(0, str(Path(__file__).parents[1] / "attn"))
+
+from lab_items import Prepared, make_prepared
+from prompts import SCENES, build_case
+
+from tempo_tasks.tiny.build import build_model, build_processor
+
+
+@pytest.fixture(scope="session")
+def tiny_processor():
+    return build_processor()
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_processor):
+    """A tiny Qwen2-Audio (4 query heads on 2 key/value heads), with attention far from uniform."""
+    torch.manual_seed(0)
+    model = build_model(tiny_processor).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(3.0)
+    return model
+
+
+@pytest.fixture(scope="session")
+def prepared(tiny_processor) -> Prepared:
+    """Two prompts of different lengths, one padded on the left."""
+    return make_prepared(build_case(tiny_processor, SCENES).inputs, tiny_processor.tokenizer)

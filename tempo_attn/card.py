@@ -43,6 +43,10 @@ _MATHS = {
         "L ← L + b",
         "The shape within the edited keys stays; their mass m becomes m·e^b / (1 − m + m·e^b).",
     ),
+    "upweight_matched": (
+        "L ← L + logsumexp(α · L) − logsumexp(L), over the edited keys",
+        "The shape within the edited keys stays; their mass becomes that of scaling by α.",
+    ),
     "upweight_relative": ("L ← L + α · |L|", "The larger a logit's size, the more it gains."),
     "knockout": ("L ← −∞", "The edited rows cannot attend to the edited keys at all."),
 }

@@ -18,14 +18,23 @@ from tempo_attn import config_checks as check
 from tempo_attn.config_io import ConfigFile
 from tempo_attn.errors import ConfigError
 
-Mode = Literal["scale", "scale_preserving", "upweight", "upweight_relative", "knockout"]
+Mode = Literal[
+    "scale", "scale_preserving", "upweight", "upweight_matched", "upweight_relative", "knockout"
+]
 Phase = Literal["prefill", "all"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 PHASES: tuple[Phase, ...] = get_args(Phase)
 QUERIES = ("last", "keyword", "option", "all_text")
 KEYS = ("audio", "transcript")
 
-_NEUTRAL = {"scale": 1.0, "scale_preserving": 1.0, "upweight": 0.0, "upweight_relative": 0.0}
+NEUTRAL = {
+    "scale": 1.0,
+    "scale_preserving": 1.0,
+    "upweight": 0.0,
+    "upweight_matched": 1.0,
+    "upweight_relative": 0.0,
+}
+"""The strength at which a mode changes nothing; knockout has none."""
 # Where a configuration comes from; everything else decides the edit.
 _ORIGIN = ("base_model_name_or_path", "revision", "tempo_version", "provenance")
 
@@ -68,7 +77,8 @@ class AttnScaleConfig(ConfigFile):
         default="scale",
         metadata={
             "help": "scale: L <- alpha L. scale_preserving: the same, the audio mass of each row "
-            "kept. upweight: L <- L + b. upweight_relative: L <- L + alpha |L|. "
+            "kept. upweight: L <- L + b. upweight_matched: the b of each row and head that gives "
+            "the audio mass of scaling by alpha. upweight_relative: L <- L + alpha |L|. "
             "knockout: L <- -inf."
         },
     )
@@ -186,7 +196,7 @@ class AttnScaleConfig(ConfigFile):
     @property
     def is_identity(self) -> bool:
         """Whether the edit changes nothing: alpha = 1 or b = 0."""
-        neutral = _NEUTRAL.get(self.mode)
+        neutral = NEUTRAL.get(self.mode)
         if self.adaptive is not None:
             return self.adaptive.low == neutral == self.adaptive.high
         return neutral is not None and self.strength == neutral

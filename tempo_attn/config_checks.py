@@ -80,7 +80,7 @@ def strength(field: str, value: object, mode: str) -> float:
     if value is None:
         raise wrong(field, value, f"a number: mode {mode!r} needs one")
     result = number(field, value)
-    if result < 0 and mode in ("scale", "scale_preserving"):
+    if result < 0 and mode in ("scale", "scale_preserving", "upweight_matched"):
         expected = (
             f"0 or more: a negative factor in mode {mode!r} reverses the order of the logits. "
             "To weaken attention use a factor below 1, or mode 'upweight' with b < 0"

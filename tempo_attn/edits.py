@@ -2,8 +2,9 @@
 
 Logits are pre-softmax and already multiplied by the layer's scaling, (batch, heads, rows, keys).
 Sources: arXiv 2606.17417 (scaling, upweighting), PAI (relative upweighting), attention knockout.
-The mass-preserving form is tempo's: it leaves each row's probability on the chosen keys as it was
-and only redistributes it among them, which plain scaling does not.
+The two parts of scaling are tempo's: the mass-preserving form leaves each row's probability on the
+chosen keys as it was and only redistributes it among them; the matched upweighting gives the keys
+the mass that scaling would, and leaves its shape among them as it was.
 """
 
 from __future__ import annotations
@@ -37,11 +38,12 @@ def edit_logits(logits: Tensor, keys: Tensor, mode: str, strength: float | Tenso
         return torch.where(keys, logits + strength, logits)
     if mode == "upweight_relative":
         return torch.where(keys, logits + strength * logits.abs(), logits)
-    if mode == "scale_preserving":
+    if mode in ("scale_preserving", "upweight_matched"):
         scaled = logits * strength
-        # The same total of exp() over the chosen keys as before, so the same mass after softmax.
+        # The total of exp() over the chosen keys decides their mass after softmax.
         shift = _log_sum_exp(logits, keys) - _log_sum_exp(scaled, keys)
-        return torch.where(keys, scaled + shift, logits)
+        edited = scaled + shift if mode == "scale_preserving" else logits - shift
+        return torch.where(keys, edited, logits)
     raise ValueError(f"unknown mode {mode!r}")
 
 

@@ -45,3 +45,19 @@ class PositionError(TempoError, ValueError):
 
 class EditNotAppliedError(TempoError, RuntimeError):
     """An edit is active and a forward with audio went by without it."""
+
+
+class RunFolderError(TempoError, ValueError):
+    """A run folder that cannot be used: foreign, damaged, of another version, or not writable."""
+
+
+class RunMismatchError(RunFolderError):
+    """A run folder holds another run than this one; the message lists every difference."""
+
+
+class RunLockedError(RunFolderError):
+    """Another process is writing to this run folder."""
+
+
+class FingerprintError(TempoError, ValueError):
+    """No fingerprint can be taken: weights that are not loaded, data that are not JSON, no code."""

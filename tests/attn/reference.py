@@ -1,7 +1,7 @@
 """An independent reference: eager attention over the full matrix, edited entry by entry.
 
 It replaces `eager_attention_forward` in a model's own file and shares nothing with tempo_attn. The
-mass-preserving mode is written from its definition on probabilities, not on logits.
+mass-preserving and the matched mode are written from their definitions on probabilities.
 """
 
 import sys
@@ -68,6 +68,11 @@ class FullMatrix:
         if self.mode == "scale_preserving":
             inside = (strength * logits).masked_fill(~audio, -torch.inf).softmax(-1)
             return torch.where(audio, plain[audio].sum() * inside, plain)
+        if self.mode == "upweight_matched":
+            scaled = torch.where(audio, strength * logits, logits)
+            mass = scaled.masked_fill(~visible, -torch.inf).softmax(-1)[audio].sum()
+            before = plain[audio].sum()
+            return torch.where(audio, plain / before * mass, plain / (1 - before) * (1 - mass))
         changed = {
             "scale": lambda: logits * strength,
             "upweight": lambda: logits + strength,

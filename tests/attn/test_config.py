@@ -15,7 +15,7 @@ from tempo_attn.config import KEYS, QUERIES, Adaptive, AttnScaleConfig
 from tempo_attn.config_io import library_version
 from tempo_attn.errors import ConfigError
 
-ORDER = ("scale", "scale_preserving")
+ORDER = ("scale", "scale_preserving", "upweight_matched")
 numbers = st.floats(-1e4, 1e4)
 words = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=20)
 some_json = st.recursive(

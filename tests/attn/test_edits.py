@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from tempo_attn.config import MODES
 from tempo_attn.edits import edit_logits
 
 
@@ -53,7 +54,7 @@ def test_upweighting(logits, keys, b):
 def test_a_row_without_keys_is_left_alone():
     logits = torch.randn(1, 2, 3, 4)
     keys = torch.zeros(1, 1, 3, 4, dtype=torch.bool)
-    for mode in ("scale", "scale_preserving", "upweight", "upweight_relative", "knockout"):
+    for mode in MODES:
         strength = None if mode == "knockout" else 2.0
         assert edit_logits(logits, keys, mode, strength).equal(logits)
 

@@ -12,6 +12,7 @@ MODES = {
     "scale": 2.5,
     "scale_preserving": 0.3,
     "upweight": -1.5,
+    "upweight_matched": 2.5,
     "upweight_relative": 0.7,
     "knockout": None,
 }
@@ -131,7 +132,13 @@ def test_only_the_chosen_heads_change(model, batch, heads):
 
 @pytest.mark.parametrize(
     ("mode", "strength"),
-    [("scale", 1.0), ("scale_preserving", 1.0), ("upweight", 0.0), ("upweight_relative", 0.0)],
+    [
+        ("scale", 1.0),
+        ("scale_preserving", 1.0),
+        ("upweight", 0.0),
+        ("upweight_relative", 0.0),
+        ("upweight_matched", 1.0),
+    ],
 )
 def test_the_identity_is_bit_identical(model, batch, mode, strength):
     config = AttnScaleConfig(mode=mode, strength=strength, layers="all", queries=["all_text"])

@@ -17,6 +17,7 @@ MODES = {
     "scale": (0.5, 2.0),
     "scale_preserving": (2.0,),
     "upweight": (-1.0,),
+    "upweight_matched": (0.5,),
     "upweight_relative": (0.5,),
     "knockout": (),
 }

@@ -38,6 +38,7 @@ from tempo_attn.lab.grid import Grid
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.plan import CPU_MEMORY, GPU_MEMORY, Plan
 from tempo_attn.lab.rows import EditedRows
+from tempo_attn.lab.subject import Subject
 from tempo_attn.lab.sweep import Sweeper
 from tempo_tasks.audio import read_audio
 from tempo_tasks.conditions import Condition, make_prompt
@@ -180,14 +181,8 @@ def _measure(name, options):
             grid = Grid(strengths={"scale": strengths}, rows=[ROWS[queries]], nulls=())
             edits = [v for v in grid.variants(n_layers, n_heads) if v.role == "edit"]
             memory = CPU_MEMORY if options.device == "cpu" else GPU_MEMORY
-            sweeper = Sweeper(
-                model,
-                edits,
-                lambda items: inputs,
-                tokenizer=tokenizer,
-                plan=Plan(memory=memory),
-                way="replay",
-            )
+            subject = Subject(model, lambda items: inputs, tokenizer=tokenizer)
+            sweeper = Sweeper(subject, edits, plan=Plan(memory=memory), way="replay")
             items = _items(inputs, tokenizer)
             _engine(sweeper, items)  # warm
             times = {"naive": [], "engine": []}
@@ -224,7 +219,7 @@ def _measure(name, options):
 
 
 def _engine(sweeper, items):
-    return sweeper.answer(sweeper.read(items)).logits.cpu()
+    return sweeper.answer(sweeper.subject.read(items)).logits.cpu()
 
 
 def _naive(model, tokenizer, inputs, edits, items):
@@ -266,16 +261,16 @@ def _bound(model, sweeper, inputs, items, edits):
 
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model(**inputs, use_cache=False, logits_to_keep=1)
-    ours = {name: total for name, total in counter.get_flop_counts().items()}
+    counts = counter.get_flop_counts()
     language = sum(
         sum(total.values())
-        for name, total in ours.items()
+        for name, total in counts.items()
         if name.endswith("language_model.layers.0")
     )
     # The encoder, the projector and the unembedding: all that is not a decoder layer.
     outside = (counter.get_total_flops() - n_layers * language) / len(items)
     full = outside + n_layers * layer(n_tokens, n_tokens / 2)  # causal: half of the keys
-    batch = sweeper.read(items)
+    batch = sweeper.subject.read(items)
     rows = EditedRows.of(batch, edits[0].rows, 0, torch.device("cpu"))
     suffix, n_rows = n_tokens - rows.first, rows.index.shape[1]
     total = full

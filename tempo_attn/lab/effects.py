@@ -1,12 +1,25 @@
-"""What each variant of a sweep does to the answers, with intervals, tests and nulls."""
+"""What each variant of a sweep does to the answers, with intervals, tests and nulls.
+
+An edit is compared to its recomputed control, never to the plain run. Intervals are paired by item
+and clustered by clip. p values are Holm-corrected within a family: all edits on all kinds of one
+condition. The rows over all kinds repeat the same items, so they are a family of their own.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
+from typing import Any, NamedTuple
 
-from tempo_attn.lab.grid import Variant
+import numpy as np
 
-Interval = tuple[float, float]
+from tempo_attn.errors import ConfigError
+from tempo_attn.lab.grid import NULLS, Variant
+from tempo_attn.lab.inference import Interval, binomial, changes, holm, interval_of_mean
+from tempo_attn.lab.records import AUDIO_STATISTICS, Array, SweepResults
+
 POOLED = "all"
 """The `kind` of a row over the items of all kinds of a condition."""
 
@@ -45,24 +58,27 @@ class Effect:
         control_accuracy: With the rows recomputed and nothing changed.
         accuracy: With the edit.
         change: Their difference (the net effect).
-        interval: Its 95 % interval: paired percentile bootstrap over clips.
-        p: Exact McNemar test of the change, two-sided.
-        p_holm: The same, Holm-corrected over the sweep.
+        interval: Its interval, 95 % unless asked otherwise: paired percentile bootstrap over
+            clips.
+        p: Exact McNemar test of the change, two-sided. It takes items as independent, which those
+            of one clip in a `POOLED` row are not: there the interval says more.
+        p_holm: The same, Holm-corrected within its family: the condition's edits on all its kinds,
+            or its `POOLED` rows.
         fixed: Wrong items that become right.
         broken: Right items that become wrong.
         fix_rate: `fixed` / wrong items; None without any.
         break_rate: `broken` / right items; None without any.
-        switched: Wrong items whose answer changes at all.
+        switched: Wrong items whose answer changes at all, also to or from a tie.
         reguess: Fix rate of guessing again over all candidates, 1 / k.
         reguess_others: Fix rate of guessing again over the other candidates, 1 / (k - 1).
         p_switched: Exact binomial test of `fixed` of `switched` against 1 / (k - 1), two-sided;
-            None without any.
+            None without any, and for two candidates, where to switch is to fix.
         mass_before: Attention on audio without the edit, mean over items; None where undefined.
         mass_after: With it.
         entropy_before: Entropy within audio without the edit, nats.
         entropy_after: With it.
         margin_change: Mean change of the right candidate's margin (logits).
-        margin_interval: Its 95 % interval.
+        margin_interval: Its interval.
         nulls: Random perturbations by their kind ("sign", "keys").
     """
 
@@ -92,3 +108,280 @@ class Effect:
     margin_change: float
     margin_interval: Interval
     nulls: dict[str, Null]
+
+
+class Pairs(NamedTuple):
+    """The edits of a sweep and what they are compared to.
+
+    Attributes:
+        edits: In the grid's order.
+        at: Number of each among the variants, (edits,).
+        control: Number of its control, (edits,).
+    """
+
+    edits: list[Variant]
+    at: Array
+    control: Array
+
+
+def pairs(results: SweepResults) -> Pairs:
+    """Return the edits of a sweep with their controls.
+
+    Raises:
+        ConfigError: A control is missing.
+    """
+    edits = [variant for variant in results.variants if variant.role == "edit"]
+    for edit in edits:
+        if edit.control not in results.number:
+            raise ConfigError(
+                f"{edit.name!r} has no control among the sweep's {len(results.variants)} variants; "
+                f"expected {edit.control.name!r}, the same rows recomputed without a change. Run "
+                "the sweep with what Grid.variants returns"
+            )
+    at = np.array([results.number[edit] for edit in edits], dtype=int)
+    control = np.array([results.number[edit.control] for edit in edits], dtype=int)
+    return Pairs(edits, at, control)
+
+
+def effects(
+    results: SweepResults, *, resamples: int = 2000, seed: int = 0, level: float = 0.95
+) -> list[Effect]:
+    """Return what every edit does to the items of every kind and condition.
+
+    Args:
+        results: The sweep.
+        resamples: Number of bootstrap resamples.
+        seed: Of the resamples.
+        level: Coverage of the intervals.
+
+    Returns:
+        Condition by condition and, within each, kind by kind, in order of first appearance; then
+        `POOLED` rows where a condition has several kinds. Edits are in the grid's order.
+
+    Raises:
+        ConfigError: A control is missing, or items have only one candidate.
+    """
+    if results.logits.shape[-1] < 2:
+        raise ConfigError("items have one candidate; expected at least two to choose from")
+    bootstrap = {"resamples": resamples, "seed": seed, "level": level}
+    group = partial(_group, results, pairs(results), picks(results.logits), bootstrap)
+    found: list[Effect] = []
+    for condition in dict.fromkeys(record.condition for record in results.records):
+        kinds = dict.fromkeys(r.kind for r in results.records if r.condition == condition)
+        found += _corrected(effect for kind in kinds for effect in group(condition, kind))
+        if len(kinds) > 1:
+            if POOLED in kinds:
+                raise ConfigError(
+                    f"condition {condition!r} has items of the kinds {list(kinds)}, and {POOLED!r} "
+                    "names the rows over all of them; expected another name for that kind"
+                )
+            found += _corrected(group(condition, POOLED))
+    return found
+
+
+def _group(
+    results: SweepResults,
+    pairs: Pairs,
+    picks: Array,
+    bootstrap: dict[str, Any],
+    condition: str,
+    kind: str,
+) -> list[Effect]:
+    """Return the effects on the items of one condition and kind; `p_holm` is left at `p`."""
+    items = results.where(None if kind == POOLED else kind, condition)
+    clips, k = results.clips[items], results.logits.shape[-1]
+    right, margins, picks = results.right[items], results.margins[items], picks[items]
+    before, after = right[:, pairs.control], right[:, pairs.at]
+    switched = (~before & (picks[:, pairs.control] != picks[:, pairs.at])).sum(0).tolist()
+    margin_changes = margins[:, pairs.at] - margins[:, pairs.control]
+    margin_ends = interval_of_mean(margin_changes, clips, **bootstrap).tolist()
+    audio = results.audio[items]
+    nulls = _nulls(results, pairs, bootstrap, right, clips)
+    return [
+        Effect(
+            variant=edit,
+            kind=kind,
+            condition=condition,
+            n=len(clips),
+            n_clips=len(np.unique(clips)),
+            control_accuracy=float(before[:, i].mean()),
+            accuracy=float(after[:, i].mean()),
+            p_holm=change.p,
+            switched=switched[i],
+            reguess=1 / k,
+            reguess_others=1 / (k - 1),
+            p_switched=(
+                binomial(change.fixed, switched[i], 1 / (k - 1)) if switched[i] and k > 2 else None
+            ),
+            margin_change=float(margin_changes[:, i].mean()),
+            margin_interval=(margin_ends[i][0], margin_ends[i][1]),
+            nulls=nulls[i],
+            **_defined_means(audio[:, pairs.at[i]]),
+            **asdict(change),
+        )
+        for i, (edit, change) in enumerate(
+            zip(pairs.edits, changes(before, after, clips, **bootstrap), strict=True)
+        )
+    ]
+
+
+def _nulls(
+    results: SweepResults, pairs: Pairs, bootstrap: dict[str, Any], right: Array, clips: Array
+) -> list[dict[str, Null]]:
+    """Return the nulls of every edit, as far as the sweep has them; right is (items, variants)."""
+    found: list[dict[str, Null]] = [{} for _ in pairs.edits]
+    for kind in NULLS:
+        having = [i for i, edit in enumerate(pairs.edits) if edit.null(kind) in results.number]
+        null = right[:, [results.number[pairs.edits[i].null(kind)] for i in having]]
+        excess = right[:, pairs.at[having]].astype(float) - null
+        ends = interval_of_mean(excess, clips, **bootstrap).tolist()
+        null_changes = changes(right[:, pairs.control[having]], null, clips, **bootstrap)
+        for column, (i, change) in enumerate(zip(having, null_changes, strict=True)):
+            found[i][kind] = Null(
+                change=change.change,
+                interval=change.interval,
+                fix_rate=change.fix_rate,
+                break_rate=change.break_rate,
+                excess=float(excess[:, column].mean()),
+                excess_interval=(ends[column][0], ends[column][1]),
+            )
+    return found
+
+
+def _corrected(family: Iterable[Effect]) -> list[Effect]:
+    family = list(family)
+    adjusted = holm([effect.p for effect in family])
+    return [replace(effect, p_holm=p) for effect, p in zip(family, adjusted, strict=True)]
+
+
+def _defined_means(audio: Array) -> dict[str, Any]:
+    """Return the mean of each of `AUDIO_STATISTICS`, (items, 4), where it is defined."""
+    defined = [column[~np.isnan(column)] for column in audio.T]
+    means = [float(column.mean()) if len(column) else None for column in defined]
+    return dict(zip(AUDIO_STATISTICS, means, strict=True))
+
+
+def picks(logits: Array) -> Array:
+    """Return the candidate with the highest logit, (...,) from (..., candidates); -1 for a tie."""
+    tied = (logits == logits.max(-1, keepdims=True)).sum(-1) > 1
+    picked: Array = np.where(tied, -1, logits.argmax(-1))
+    return picked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Whether free generation names the candidate that the logits choose, without any edit.
+
+    Attributes:
+        n: Items whose answer was generated.
+        n_agree: Those where it is the candidate with the highest logit; never with a tie.
+        n_unparsed: Those where no candidate was found in the text.
+        n_ties: Items, generated or not, whose highest logit is that of several candidates.
+    """
+
+    n: int
+    n_agree: int
+    n_unparsed: int
+    n_ties: int
+
+
+def agreement(results: SweepResults) -> Agreement:
+    """Compare the generated answers to the plain logits."""
+    chosen = picks(results.plain).tolist()
+    generated = [
+        (record.generated, pick)
+        for record, pick in zip(results.records, chosen, strict=True)
+        if record.generated is not None
+    ]
+    return Agreement(
+        n=len(generated),
+        n_agree=sum(answer == pick != -1 for answer, pick in generated),
+        n_unparsed=sum(answer == -1 for answer, _ in generated),
+        n_ties=chosen.count(-1),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlDifference:
+    """What recomputing attention does by itself (rounding in 16 bits; nothing in exact numbers).
+
+    Attributes:
+        logits: Largest difference of a candidate's logit between a control and the plain run.
+        n_changed: Items whose answer differs from the plain run's under some control.
+        n: Items.
+    """
+
+    logits: float
+    n_changed: int
+    n: int
+
+
+def largest_control_difference(results: SweepResults) -> ControlDifference:
+    """Compare every control to the plain run.
+
+    Raises:
+        ConfigError: The sweep has no control.
+    """
+    at = [i for i, variant in enumerate(results.variants) if variant.role == "control"]
+    if not at:
+        raise ConfigError(
+            f"none of the sweep's {len(results.variants)} variants is a control; expected at least "
+            "one. Run the sweep with what Grid.variants returns"
+        )
+    controls = results.logits[:, at]
+    changed = picks(controls) != picks(results.plain)[:, None]
+    return ControlDifference(
+        logits=float(np.abs(controls - results.plain[:, None]).max()),
+        n_changed=int(changed.any(1).sum()),
+        n=len(changed),
+    )
+
+
+def to_rows(effects: Sequence[Effect]) -> list[dict[str, Any]]:
+    """Return effects as flat rows for JSON or CSV.
+
+    Every row has the same columns in the same order. Numbers are rounded to 6 decimals, so that
+    equal results are equal bytes; None stands for what is undefined.
+    """
+    return [_row(effect) for effect in effects]
+
+
+def _row(effect: Effect) -> dict[str, Any]:
+    variant = effect.variant
+    row: dict[str, Any] = {
+        "condition": effect.condition,
+        "kind": effect.kind,
+        "mode": variant.mode,
+        "strength": rounded(variant.strength),
+        "layers": ",".join(map(str, variant.layers)),
+        "rows": "+".join(variant.rows),
+        "heads": None if variant.heads is None else ",".join(map(str, variant.heads)),
+    }
+    for field in fields(Effect):
+        if field.name not in {"variant", "kind", "condition", "nulls"}:
+            row |= _columns("", field.name, getattr(effect, field.name))
+    for kind in NULLS:
+        for field in fields(Null):
+            value = getattr(effect.nulls.get(kind), field.name, None)
+            row |= _columns(f"null_{kind}_", field.name, value)
+    return row
+
+
+def _columns(prefix: str, name: str, value: Any) -> dict[str, Any]:
+    """Return the columns of one field; an interval is two: `change_low`, `change_high`."""
+    if not name.endswith("interval"):
+        return {f"{prefix}{name}": rounded(value)}
+    what = name.removesuffix("interval") or "change_"
+    low, high = value or (None, None)
+    return {f"{prefix}{what}low": rounded(low), f"{prefix}{what}high": rounded(high)}
+
+
+def rounded(value: Any) -> Any:
+    """Return JSON data with its numbers rounded to 6 decimals; None for what is not finite."""
+    if isinstance(value, float):
+        return round(value, 6) + 0.0 if math.isfinite(value) else None  # + 0.0: never -0.0
+    if isinstance(value, dict):
+        return {name: rounded(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(entry) for entry in value]
+    return value

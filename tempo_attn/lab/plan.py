@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
@@ -14,6 +15,7 @@ from tempo_attn.lab.capture import Prefill
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.rows import EditedRows
 
+R = TypeVar("R")
 CPU_MEMORY = 2**26
 GPU_MEMORY = 2**30
 _log = logging.getLogger(__name__)
@@ -57,26 +59,34 @@ class Plan:
         for at in range(0, len(numbers), size):
             yield numbers[at : at + size]
 
-    def shrink(self, error: BaseException, n_items: int) -> bool:
-        """Halve what runs at once where memory ran out; return whether to try again.
+    def in_halves(self, items: Sequence[Item], run: Callable[[Sequence[Item]], list[R]]) -> list[R]:
+        """Run a batch; where memory runs out, its halves, and one item with fewer variants at once.
 
         Args:
-            error: What was raised.
-            n_items: Items of the batch.
+            items: The batch.
+            run: Returns a result for each item.
         """
-        out_of_memory = isinstance(error, MemoryError) or (
-            isinstance(error, Exception) and should_reduce_batch_size(error)
-        )
-        if not out_of_memory or (n_items == 1 and self.memory < 2**20):
-            return False
-        if n_items == 1:
-            self.memory //= 2
-            _log.warning("out of memory: variants at once halved to %d MiB", self.memory >> 20)
-        else:
-            _log.warning("out of memory: a batch of %d items is done in halves", n_items)
-        return True
-
-    def free(self) -> None:
-        """Give cached memory back to the device."""
-        if torch.cuda.is_available():
+        try:
+            return run(items)
+        except (RuntimeError, MemoryError) as error:
+            if not self._shrinks(error, len(items)):
+                raise
+        if torch.cuda.is_available():  # not in the except block, where the error holds tensors
             torch.cuda.empty_cache()
+        if len(items) == 1:
+            return self.in_halves(items, run)
+        half = len(items) // 2
+        return self.in_halves(items[:half], run) + self.in_halves(items[half:], run)
+
+    def _shrinks(self, error: Exception, n_items: int) -> bool:
+        """Return whether it helps to try again with less."""
+        if not isinstance(error, MemoryError) and not should_reduce_batch_size(error):
+            return False
+        if n_items > 1:
+            _log.warning("out of memory: a batch of %d items is done in halves", n_items)
+            return True
+        if self.memory < 2**20:
+            return False
+        self.memory //= 2
+        _log.warning("out of memory: variants at once halved to %d KiB", self.memory >> 10)
+        return True

@@ -11,6 +11,7 @@ from tempo_attn.errors import AdapterError, ConfigError, NonFiniteLogitsError, P
 from tempo_attn.families import get_family
 from tempo_attn.lab.grid import Grid, Variant
 from tempo_attn.lab.plan import Plan
+from tempo_attn.lab.subject import Subject
 from tempo_attn.lab.sweep import TOLERANCE, Sweeper
 
 MODES = {
@@ -29,7 +30,7 @@ def close(found, expected):
 
 
 def answer(sweeper, prepared):
-    return sweeper.answer(sweeper.read(prepared.items))
+    return sweeper.answer(sweeper.subject.read(prepared.items))
 
 
 @pytest.fixture
@@ -37,7 +38,8 @@ def sweep(tiny_model, prepared):
     """Make a sweeper for the tiny Qwen2-Audio model."""
 
     def make(variants, **settings):
-        return Sweeper(tiny_model, variants, prepared, tokenizer=prepared.tokenizer, **settings)
+        subject = Subject(tiny_model, prepared, tokenizer=prepared.tokenizer)
+        return Sweeper(subject, variants, **settings)
 
     return make
 
@@ -71,7 +73,7 @@ def test_every_family(name, form):
         nulls=(),
     )
     variants = grid.variants(len(attentions), n_heads)
-    sweeper = Sweeper(tiny.model, variants, prepared, forward=tiny.run)
+    sweeper = Sweeper(Subject(tiny.model, prepared, forward=tiny.run), variants)
     found = answer(sweeper, prepared)
     assert sweeper.way == ("full" if name in SLOW_WAY else "replay")
     assert bool(sweeper.reason) == (name in SLOW_WAY)
@@ -114,7 +116,7 @@ def test_items_alone_or_together_are_the_same(tiny_model, prepared, sweep):
     sweeper = sweep(variants, way="replay")
     together = answer(sweeper, prepared)
     for row, item in enumerate(prepared.items):
-        alone = sweeper.answer(sweeper.read([item]))
+        alone = sweeper.answer(sweeper.subject.read([item]))
         assert close(alone.logits[0], together.logits[row])
         assert close(alone.audio[0].nan_to_num(), together.audio[row].nan_to_num())
 
@@ -158,7 +160,7 @@ def test_the_random_sign_has_the_size_of_the_edit(tiny_model, prepared, sweep):
     """With a bias of b, the perturbation is +b or -b at every audio key, by the item's content."""
     edit = Variant(layers=(0,), rows=("last",), mode="upweight", strength=0.7)
     sweeper = sweep([edit, edit.null("sign"), edit.null("keys")], way="full")
-    batch = sweeper.read(prepared.items)
+    batch = sweeper.subject.read(prepared.items)
     rows = sweeper._edited_rows(batch)[("last",)]
     assert set(rows.signs[batch.audio].tolist()) == {-1.0, 1.0}
     assert set(rows.signs[~batch.audio].tolist()) == {1.0}
@@ -233,7 +235,7 @@ def test_a_model_that_fools_the_fast_way_is_found_out(tiny_model, prepared, swee
     mlp = model.get_decoder().layers[1].mlp
     mlp.register_forward_hook(lambda module, args, output: output + output.mean(1, keepdim=True))
     variants = variants_of(model, [["keyword", "last"]])
-    sweeper = Sweeper(model, variants, prepared, tokenizer=prepared.tokenizer)
+    sweeper = Sweeper(Subject(model, prepared, tokenizer=prepared.tokenizer), variants)
     found = answer(sweeper, prepared)
     assert sweeper.way == "full"
     assert "differ by" in sweeper.reason
@@ -265,7 +267,7 @@ def test_items_without_audio_are_named(tiny_model, prepared, sweep):
     deaf = dict(prepared.inputs, input_ids=prepared.inputs["input_ids"].clone())
     deaf["input_ids"][1][deaf["input_ids"][1] == tiny_model.config.audio_token_id] = 5
     sweeper = sweep([Variant(layers=(0,), rows=("last",), strength=2.0)])
-    sweeper._prepare = lambda items: deaf
+    sweeper.subject.prepare = lambda items: deaf
     with pytest.raises(PositionError, match="'item 1': no audio positions"):
         sweeper.run_batch(prepared.items)
 
@@ -285,4 +287,4 @@ def test_nan_logits_are_an_error(tiny_model, prepared):
         model.get_output_embeddings().weight.fill_(torch.nan)
     variants = [Variant(layers=(0,), rows=("last",), strength=2.0)]
     with pytest.raises(NonFiniteLogitsError, match="item 0"):
-        Sweeper(model, variants, prepared).run_batch(prepared.items)
+        Sweeper(Subject(model, prepared), variants).run_batch(prepared.items)

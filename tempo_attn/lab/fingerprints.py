@@ -1,0 +1,339 @@
+"""What identifies a run: fingerprints of data, model, code, environment; and the manifest of all.
+
+Two runs with equal manifests give equal records, so one may go on where the other stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tempo_attn.errors import FingerprintError, RunFolderError, UnknownFamilyError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+SCHEMA = 1
+"""Version of the manifest and of everything in a run folder."""
+INFO = "info"
+"""What a manifest holds under this name, at any depth, is for the reader and not compared."""
+SAMPLES = 64
+"""Elements of each weight that a model's fingerprint looks at."""
+_CODE = (".py", ".yaml", ".j2")
+_VOLATILE = {
+    "_attn_implementation",
+    "_attn_implementation_autoset",
+    "_attn_implementation_internal",
+    "_name_or_path",
+    "architectures",  # written when a model is saved
+    "attn_implementation",
+    "dtype",
+    "torch_dtype",
+    "transformers_version",
+}
+"""Fields of a configuration, at any depth, that say where a model is from and how it is run."""
+
+
+def run_manifest(
+    *,
+    verb: str,
+    settings: Mapping[str, Any],
+    fingerprints: Mapping[str, Any],
+    n_items: int,
+    shard: tuple[int, int] | None = None,
+    shard_items: Iterable[int] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """Return a run's manifest, as JSON data.
+
+    Args:
+        verb: The command, such as "sweep".
+        settings: Whatever changes its records: the grid, tasks, seed ...
+        fingerprints: Of data, model, code and environment.
+        n_items: Number of items of the whole run, of all its shards together.
+        shard: (i, n) for part i, from 0, of n; None for a whole run.
+        shard_items: Indices of that part's items.
+        more: Further fields.
+
+    Raises:
+        RunFolderError: A value cannot be, or is not JSON.
+    """
+    manifest = {
+        **more,
+        "schema": SCHEMA,
+        "verb": verb,
+        "settings": settings,
+        "fingerprints": fingerprints,
+        "n_items": n_items,
+        "shard": shard,
+        "shard_items": None if shard_items is None else sorted(shard_items),
+    }
+    return check_manifest(manifest, "this run's manifest")
+
+
+def check_manifest(data: Any, where: str) -> dict[str, Any]:
+    """Return a manifest as the JSON data that it is on disk, after checking it.
+
+    Args:
+        data: The manifest.
+        where: What it is, for error messages.
+
+    Raises:
+        RunFolderError: It is of another schema, its parts contradict each other, or it is not JSON.
+    """
+    schema = data.get("schema") if isinstance(data, Mapping) else None
+    if schema != SCHEMA:
+        raise RunFolderError(
+            f"{where}: has schema {_shown(schema)}; this version of tempo reads and writes schema "
+            f"{SCHEMA}; use the version that the run was made with, or choose another --out"
+        )
+    try:
+        manifest: dict[str, Any] = json.loads(manifest_text(data))
+    except (TypeError, ValueError) as error:
+        raise RunFolderError(
+            f"{where}: is not JSON data: {error}; expected strings, finite numbers, booleans, "
+            "null, and lists and objects of these"
+        ) from error
+    found = [manifest.get(name) for name in ("n_items", "shard", "shard_items")]
+    match found:
+        case [int(n_items), None, None] if n_items >= 0:
+            return manifest
+        case [int(n_items), [int(number), int(of)], list(items)] if (
+            0 <= number < of
+            and all(item in range(n_items) for item in items)
+            and len(set(items)) == len(items)
+        ):
+            return manifest
+    raise RunFolderError(
+        f"{where}: n_items, shard, shard_items are {', '.join(map(_shown, found))}; expected the "
+        "number of all items; null or [i, n] with 0 <= i < n (`--shard i/n`); null or the shard's "
+        "indices, from 0, each once"
+    )
+
+
+def expected_items(manifest: Mapping[str, Any]) -> Sequence[int]:
+    """Return the indices of a run's, or its shard's, items."""
+    items: Sequence[int] | None = manifest["shard_items"]
+    return range(manifest["n_items"]) if items is None else items
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> str:
+    """Return a manifest as text; the same for equal manifests, lists of numbers on one line."""
+    text = json.dumps(manifest, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    # A line break is never inside a JSON string.
+    return re.sub(r"\[\n[\d\s,.eE+-]+\]", _one_line, text) + "\n"
+
+
+def _one_line(numbers: re.Match[str]) -> str:
+    return f"[{' '.join(numbers[0][1:-1].split())}]"
+
+
+def differences(one: Any, other: Any, names: tuple[str, str], at: str = "") -> Iterator[str]:
+    """Yield a line for every field that differs between two manifests.
+
+    Args:
+        one: A manifest.
+        other: Another one.
+        names: What these are in the lines: "the folder" and "this run".
+        at: The field that `one` and `other` are.
+    """
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for name in sorted({*one, *other} - {INFO}):
+            values = one.get(name, _NOTHING), other.get(name, _NOTHING)
+            yield from differences(*values, names, f"{at}.{name}" if at else name)
+    elif one != other:
+        shown = _shown(one), _shown(other)
+        if shown[0] == shown[1]:  # the difference is in what is cut off
+            yield f"{at}: {names[0]} and {names[1]} have different {shown[0]}"
+        else:
+            yield f"{at}: {names[0]} has {shown[0]}, {names[1]} has {shown[1]}"
+
+
+_NOTHING = object()
+
+
+def _shown(value: Any) -> str:
+    text = "nothing" if value is _NOTHING else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def content_key(data: Any) -> str:
+    """Return the SHA-256 of JSON data; the order of an object's keys does not count.
+
+    Raises:
+        FingerprintError: `data` is not JSON: an array, a set, bytes, NaN ...
+    """
+    try:
+        text = json.dumps(
+            data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        )
+        return hashlib.sha256(text.encode()).hexdigest()
+    except (TypeError, ValueError) as error:
+        raise FingerprintError(
+            f"no key can be made of this {type(data).__name__}: {error}; expected JSON data: "
+            "strings, finite numbers, booleans, null, and lists and objects of these"
+        ) from error
+
+
+@cache
+def code_fingerprint(*packages: ModuleType) -> str:
+    """Return the SHA-256 of the packages' `.py`, `.yaml` and `.j2` files: names and contents.
+
+    Read once in a process. Where the packages are installed does not count, nor does their order.
+
+    Raises:
+        FingerprintError: A package has no such file on disk.
+    """
+    digest = hashlib.sha256()
+    for package in sorted(packages, key=lambda package: package.__name__):
+        files = sorted(_code_files(package))
+        if not files:
+            raise FingerprintError(
+                f"package {package.__name__!r} has no file ending in {', '.join(_CODE)} in "
+                f"{list(getattr(package, '__path__', []))}; install it as files, not zipped"
+            )
+        for name, file in files:
+            _update(digest, name.encode(), file.read_bytes())
+    return digest.hexdigest()
+
+
+def _code_files(package: ModuleType) -> Iterator[tuple[str, Path]]:
+    """Yield each file with its name inside the package, the same on every system."""
+    for root in map(Path, getattr(package, "__path__", [])):
+        for file in root.rglob("*"):
+            if file.suffix in _CODE and file.is_file():
+                yield f"{package.__name__}/{file.relative_to(root).as_posix()}", file
+
+
+def model_fingerprint(model: nn.Module) -> str:
+    """Return the SHA-256 of a sample of the model's weights, and of its configuration.
+
+    Of every parameter and buffer in its `state_dict()`: name, shape, dtype, and the bytes of
+    `SAMPLES` evenly spaced elements. It tells fine-tunes of a checkpoint apart, in well under a
+    second and wherever the weights are. It is a sample: equal fingerprints are no proof that two
+    models are equal.
+
+    Args:
+        model: A loaded model, with or without tempo's wrapper, which does not count.
+
+    Raises:
+        FingerprintError: Weights are not loaded (on the meta device).
+    """
+    import torch
+
+    model = _unwrapped(model)
+    config = getattr(model, "config", None)
+    digest = hashlib.sha256()
+    _update(digest, content_key(_lasting({} if config is None else config.to_dict())).encode())
+    with torch.no_grad():
+        for name, tensor in sorted(model.state_dict().items()):
+            if not isinstance(tensor, torch.Tensor):  # a module's extra state
+                _update(digest, f"{name} {type(tensor).__name__}".encode())
+                continue
+            if tensor.is_meta:
+                raise FingerprintError(
+                    f"weight {name!r} is on the meta device, so it has no values to take a "
+                    "fingerprint of; load the whole model, without offloading it to disk"
+                )
+            about = f"{name} {list(tensor.shape)} {tensor.dtype}"
+            _update(digest, about.encode(), _sample(tensor))
+    return digest.hexdigest()
+
+
+def _sample(tensor: Tensor) -> bytes:
+    """Return the bytes of evenly spaced elements, the first and the last among them."""
+    import torch
+
+    if tensor.numel() == 0:
+        return b""
+    count = min(SAMPLES, tensor.numel())
+    places = [at * (tensor.numel() - 1) // max(count - 1, 1) for at in range(count)]
+    # Elements are chosen where the weights are: nothing else is copied, of a transposed one neither
+    chosen = np.unravel_index(places, tuple(tensor.shape) or (1,))
+    index = tuple(torch.from_numpy(axis).to(tensor.device) for axis in chosen)
+    elements = (tensor if tensor.dim() else tensor.reshape(1))[index]
+    return elements.view(torch.uint8).cpu().numpy().tobytes()
+
+
+def _lasting(value: Any) -> Any:
+    """Return a configuration without its volatile fields, as JSON data."""
+    if isinstance(value, Mapping):
+        return {str(k): _lasting(v) for k, v in value.items() if k not in _VOLATILE}
+    if isinstance(value, list | tuple):
+        return [_lasting(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def environment(model: nn.Module) -> dict[str, Any]:
+    """Return what numbers may depend on beside data, model and code.
+
+    Versions, dtype, device, the decoder's attention implementation, and on a CPU the number of
+    threads (sums in another order are not equal to the last bit). What is under `INFO` is for the
+    reader: run folders do not compare it.
+
+    Args:
+        model: A loaded model, with or without tempo's wrapper.
+    """
+    import torch
+
+    model = _unwrapped(model)
+    weights = list(model.parameters())
+    kinds = sorted({weight.device.type for weight in weights})
+    dtypes = {str(weight.dtype) for weight in weights if weight.is_floating_point()}
+    on_cuda = {weight.device for weight in weights if weight.device.type == "cuda"}
+    names = sorted({torch.cuda.get_device_name(device) for device in on_cuda})
+    return {
+        "tempo": _version("tempo-lalm"),
+        "transformers": _version("transformers"),
+        "torch": _version("torch"),
+        "dtype": "+".join(sorted(dtypes)).replace("torch.", ""),
+        "attention": _attention(model),
+        "device": "+".join(kinds),
+        "threads": torch.get_num_threads() if "cpu" in kinds else None,
+        INFO: {
+            "python": platform.python_version(),
+            "device_name": "+".join(names) or platform.machine(),
+        },
+    }
+
+
+def _attention(model: nn.Module) -> str | None:
+    """Return the implementation that the text decoder runs, which may not be the encoder's."""
+    from tempo_attn.families import get_family
+
+    config: Any = getattr(model, "config", None)
+    with suppress(UnknownFamilyError):  # then that of the whole model is the best there is
+        config = get_family(config).decoder(model).config
+    return getattr(config, "_attn_implementation", None)
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    from tempo_attn.wrapper import AttnScaleModel
+
+    return model.base_model if isinstance(model, AttnScaleModel) else model
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        return None
+
+
+def _update(digest: Any, *parts: bytes) -> None:
+    for part in parts:  # with its length, so that no two lists of parts are one string of bytes
+        digest.update(len(part).to_bytes(8, "little") + part)

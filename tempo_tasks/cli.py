@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tempo_tasks.lab.cli import add_commands
+
 app = typer.Typer(
     name="tempo",
     no_args_is_help=True,
@@ -70,6 +72,9 @@ def version() -> None:
     typer.echo(f"tempo-lalm {tempo_tasks.__version__}")
     for name in ("lm-eval", "transformers", "torch", "datasets"):
         typer.echo(f"{name} {metadata.version(name)}")
+
+
+add_commands(app)
 
 
 def main() -> None:

@@ -141,7 +141,7 @@ def sheets(
                 above = lines[at - 1][column] if at else None
                 below = lines[at + 1][column] if at + 1 < len(lines) else None
                 if above is None or above[1] != panel[1]:
-                    axes.set_title(panel[1])
+                    axes.set_title(textwrap.fill(panel[1], int(14 * size[0])))
                 if column == 0 or line[column - 1] is None:
                     axes.set_ylabel(textwrap.fill(panel[0], int(14 * size[1])))
                     axes.tick_params(labelleft=True)

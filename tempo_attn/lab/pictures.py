@@ -40,6 +40,7 @@ __all__ = ["heat_map", "layer_curves", "mass_against_change", "save", "share_by_
 SIGNIFICANT = 0.05
 CHANGE = "change of accuracy, percentage points"
 _MOST_LINES = 8
+_GROUPS = ("all", "right", "wrong")
 
 
 def layer_curves(effects: Sequence[Effect], path: Path, *, null: Null = "sign") -> list[Path]:
@@ -138,17 +139,23 @@ def share_by_layer(rows: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
 
     Args:
         rows: Dicts with `kind`, `condition`, `group` ("all", "right", "wrong"), `rows` (the query
-            rows), `layer`, `share` (0 to 1), `low` and `high` (its interval, or None), `n`.
+            rows), `layer`, `share` (0 to 1), `low` and `high` (its interval, or None), `n`. Those
+            of other groups, such as differences of shares, are left out.
         path: Where to, without a suffix.
 
     Returns:
         The files: PNG and SVG of every sheet.
 
     Raises:
-        ConfigError: There are no rows.
+        ConfigError: There are no such rows.
     """
+    found = sorted({str(row["group"]) for row in rows})
+    rows = [row for row in rows if row["group"] in _GROUPS]
     if not rows:
-        raise ConfigError("the share by layer has no rows to draw; expected at least one")
+        raise ConfigError(
+            f"the share by layer has nothing to draw: expected rows of the groups {list(_GROUPS)}, "
+            f"found the groups {found}"
+        )
     groups = sorted({str(row["group"]) for row in rows})
     queries = list(dict.fromkeys(str(row["rows"]) for row in rows))
     columns: dict[Column, list[Mapping[str, Any]]] = {}

@@ -34,6 +34,7 @@ class SweepRecord:
         audio: `AUDIO_STATISTICS` of every variant: mass (0 to 1) and entropy (nats) of attention
             on audio before and after the edit, in the edited rows, heads and layers; None where
             undefined (no mass is left).
+        way: How it was run: "replay", or "full" (one forward for every variant).
         generated: Index of the candidate that free generation names, without any edit; -1 for
             none; None where it was not generated.
     """
@@ -48,6 +49,7 @@ class SweepRecord:
     plain: Sequence[float]
     logits: Sequence[Sequence[float]]
     audio: Sequence[Sequence[float | None]]
+    way: str = "replay"
     generated: int | None = None
 
     def to_dict(self) -> dict[str, Any]:

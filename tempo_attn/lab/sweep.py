@@ -245,6 +245,7 @@ class Sweeper:
                 plain=rounded(plain[row]),
                 logits=[rounded(values) for values in logits[row]],
                 audio=[rounded(values) for values in audio[row]],
+                way=self.way,
             )
             for row, item in enumerate(items)
         ]

@@ -222,7 +222,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         template = str(self.chat_template() or "").encode()
         identity = {
             "tempo": tempo_tasks.__version__,
-            "pretrained": self._public_name(),
+            "pretrained": self.public_name(),
             "revision": self.revision,
             "peft": self.peft,
             "delta": self.delta,
@@ -239,7 +239,8 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
                 "file with --use_cache"
             )
 
-    def _public_name(self) -> str:
+    def public_name(self) -> str:
+        """Return the model's name as results show it; "embedded" for tempo's own."""
         name = _name(self.pretrained)
         return "embedded" if name == str(WEIGHTS_DIR) else name
 
@@ -249,7 +250,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         info["tempo"] = {
             "version": tempo_tasks.__version__,
             "family": self.family.name,
-            "pretrained": self._public_name(),
+            "pretrained": self.public_name(),
             "long_audio": self.long_audio,
             "attn_scale": editing.describe(self.model),
             "first_clip_logit_change_by_silence": self._heard,

@@ -96,7 +96,7 @@ class LALM(AudioHFLM):
             rows = [self._row(requests[index]) for index in indices]
             for at, text in run_in_batches(
                 rows,
-                lambda batch, kw=gen_kwargs: self._generate(batch, kw),  # type: ignore[misc]
+                lambda batch, kw=gen_kwargs: self.generate_batch(batch, kw),  # type: ignore[misc]
                 length=lambda row: self.length(*row),
                 batch_size=size,
                 adaptive=adaptive,
@@ -111,7 +111,7 @@ class LALM(AudioHFLM):
         handles = request.args[2]["audio"]
         return self.render(request.args[0], handles), handles
 
-    def _generate(
+    def generate_batch(
         self, batch: Sequence[tuple[str, Sequence[Handle]]], gen_kwargs: Mapping[str, Any]
     ) -> list[str]:
         """Generate for one batch; returns the text up to the first stop sequence."""

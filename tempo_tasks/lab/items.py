@@ -16,6 +16,10 @@ from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.harness.task import TempoTask
 from tempo_tasks.paths import task_yamls_dir
 from tempo_tasks.questions import LETTERS, Kind
+from tempo_tasks.scoring import parse_answer
+
+# As task_yamls/_generate.yaml has it.
+_GENERATION = {"max_gen_toks": 32, "do_sample": False, "until": ["\n"]}
 
 
 def load_tasks(names: Sequence[str], metadata: Mapping[str, Any]) -> dict[str, TempoTask]:
@@ -50,31 +54,49 @@ def _flat(tasks: Mapping[Any, Any]) -> list[tuple[str, Any]]:
     return pairs
 
 
+def require_audio(tasks: Mapping[str, TempoTask]) -> None:
+    """Check that tasks give audio, before a model is loaded.
+
+    Raises:
+        ConfigError: One does not.
+    """
+    for name, task in tasks.items():
+        condition = Condition(task.dataset["test"][0]["condition"])
+        if not condition.has_audio:
+            raise ConfigError(
+                f"task {name} gives no audio (condition {condition.value}), and what is studied "
+                "here is attention on audio; choose *_aqa, *_acqa or *_silence tasks"
+            )
+
+
 def make_items(lm: LALM, tasks: Mapping[str, TempoTask], limit: int | None = None) -> list[Item]:
-    """Make items of tasks' documents.
+    """Make items of tasks' documents, after checking all their clips.
 
     Args:
         lm: The model as the harness has it.
-        tasks: Tasks by name.
+        tasks: Tasks by name; all give audio.
         limit: Only the first ones of each task.
 
     Raises:
-        ConfigError: A task gives no audio, or a letter is not one token of its own.
-        AudioNotFoundError: See `check_audio`, which checks all clips first.
+        ConfigError: Two tasks hold the same items, or a letter is not told by its first token.
+        AudioNotFoundError: See `check_audio`.
     """
     items: list[Item] = []
+    names: dict[str, str] = {}
     for name, task in tasks.items():
         documents = task.dataset["test"]
         if limit is not None:
             documents = documents.select(range(min(limit, len(documents))))
         for document in documents:
-            if not Condition(document["condition"]).has_audio:
+            item = _item(lm, task, document, len(items))
+            if names.setdefault(item.key, name) != name:
                 raise ConfigError(
-                    f"task {name} gives no audio (condition {document['condition']}), and what is "
-                    "studied here is attention on audio; choose *_aqa, *_acqa or *_silence tasks"
+                    f"tasks {names[item.key]} and {name} hold the same items, which would count "
+                    "twice; name one of them"
                 )
-            items.append(_item(lm, task, document, len(items)))
-    check_audio([h for i in items for h in i.content[1]], lm.sampling_rate, lm.limits)
+            items.append(item)
+    handles = [handle for item in items for handle in item.content[1]]
+    check_audio(handles, lm.sampling_rate, lm.limits, progress=lm.rank == 0)
     return items
 
 
@@ -125,3 +147,15 @@ def fingerprints(tasks: Mapping[str, TempoTask]) -> dict[str, Any]:
         }
         for name, task in tasks.items()
     }
+
+
+def generate(lm: LALM, items: Sequence[Item]) -> list[int]:
+    """Return which option free generation names for each item; -1 for none.
+
+    Greedy, with the settings of the benchmark's generation tasks.
+    """
+    texts = lm.generate_batch([item.content for item in items], _GENERATION)
+    answers = [
+        parse_answer(text, item.options or ()) for text, item in zip(texts, items, strict=True)
+    ]
+    return [-1 if answer is None else LETTERS.index(answer) for answer in answers]

@@ -269,7 +269,7 @@ def test_dtype_and_attention_implementation_behave_as_for_hf(checkpoint):
 def test_out_of_memory_halves_the_automatic_batch(checkpoint, clips, monkeypatch):
     model = LALM(pretrained=str(checkpoint), batch_size="auto")
     sizes = []
-    generate = model._generate
+    generate = model.generate_batch
 
     def small_memory(batch, kwargs):
         sizes.append(len(batch))
@@ -277,6 +277,6 @@ def test_out_of_memory_halves_the_automatic_batch(checkpoint, clips, monkeypatch
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return generate(batch, kwargs)
 
-    monkeypatch.setattr(model, "_generate", small_memory)
+    monkeypatch.setattr(model, "generate_batch", small_memory)
     assert len(model.generate_until(generations(clips), disable_tqdm=True)) == len(clips)
     assert sizes == [4, 2, 2]

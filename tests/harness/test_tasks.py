@@ -99,14 +99,14 @@ def test_cache_resumes_without_the_model(lalm, manager, tmp_path, monkeypatch):
     def never(*args, **kwargs):
         raise AssertionError("the model was asked again")
 
-    monkeypatch.setattr(lalm, "_generate", never)
+    monkeypatch.setattr(lalm, "generate_batch", never)
     monkeypatch.setattr(lalm, "_score", never)
     assert evaluate() == first
 
 
 def test_a_killed_run_asks_only_for_the_rest(lalm, manager, tmp_path, monkeypatch):
     asked = []
-    generate = lalm._generate
+    generate = lalm.generate_batch
 
     def dies_after_five(batch, kwargs):
         if len(asked) == 5:
@@ -123,11 +123,11 @@ def test_a_killed_run_asks_only_for_the_rest(lalm, manager, tmp_path, monkeypatc
             bootstrap_iters=1,
         )["results"]
 
-    monkeypatch.setattr(lalm, "_generate", dies_after_five)
+    monkeypatch.setattr(lalm, "generate_batch", dies_after_five)
     with pytest.raises(KeyboardInterrupt):
         evaluate()
     asked.clear()
-    monkeypatch.setattr(lalm, "_generate", lambda b, k: asked.extend(b) or generate(b, k))
+    monkeypatch.setattr(lalm, "generate_batch", lambda b, k: asked.extend(b) or generate(b, k))
     evaluate()
     assert len(asked) == SCENES - 5
 

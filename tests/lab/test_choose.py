@@ -11,6 +11,7 @@ from sweep_results import TIE, edit, random_picks, sweep
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.choose import choose, clip_folds
+from tempo_attn.lab.inference import mcnemar
 
 USELESS = [edit(0.5, layers=(layer,)) for layer in range(30)]
 GOOD = edit(2.0, layers=(20,))
@@ -92,6 +93,66 @@ def test_folds_are_random_and_decided_by_the_seed():
     assert np.bincount(clip_folds(clips, 5, seed=1)).tolist() == [10] * 5
 
 
+def test_folds_have_about_equally_many_items_whatever_the_sizes_of_clips():
+    clips = [0] * 12 + list(range(1, 13)) + [13] * 6 + [14] * 6
+    for seed in range(5):
+        assert np.bincount(clip_folds(clips, 3, seed)).tolist() == [12] * 3
+
+
+def test_everything_is_that_of_a_plain_loop():
+    rng = np.random.default_rng(3)
+    grid = [edit(0.2), edit(0.5), edit(0.5, layers=(1,)), edit(0.8, layers=(2, 3)), edit(1.2)]
+    n = 60
+    answers, plain = rng.integers(0, 3, n).tolist(), rng.integers(0, 3, n).tolist()
+    picks = random_picks(grid, n, rng, candidates=3)
+    clips = [f"clip-{number}" for number in rng.integers(0, 25, n)]
+    found = choose(
+        sweep(picks, answers=answers, plain=plain, clips=clips, candidates=3), folds=4, seed=1
+    )
+
+    def right(variant, item):
+        return (plain if variant is None else picks[variant])[item] == answers[item]
+
+    def change(variant, items):
+        """Of the number of right answers, against the control; no edit, no change."""
+        if variant is None:
+            return 0
+        return sum(right(variant, i) - right(variant.control, i) for i in items)
+
+    part = clip_folds(clips, 4, seed=1)
+    before, after = [], []
+    for number, fold in enumerate(found.per_fold):
+        held = [i for i in range(n) if part[i] == number]
+        training = [i for i in range(n) if part[i] != number]
+        assert change(fold.variant, training) == max(0, *(change(v, training) for v in grid))
+        assert (fold.n, fold.n_clips) == (len(held), len({clips[i] for i in held}))
+        assert fold.training_change == pytest.approx(change(fold.variant, training) / len(training))
+        assert fold.held_out_change == pytest.approx(change(fold.variant, held) / len(held))
+        before += [right(fold.variant and fold.variant.control, i) for i in held]
+        after += [right(fold.variant, i) for i in held]
+    assert len({fold.variant for fold in found.per_fold}) > 1
+    assert found.apparent == max(change(variant, range(n)) for variant in grid) / n
+    assert found.control_accuracy == pytest.approx(np.mean(before))
+    assert found.accuracy == pytest.approx(np.mean(after))
+    fixed = sum(b < a for b, a in zip(before, after, strict=True))
+    broken = sum(b > a for b, a in zip(before, after, strict=True))
+    assert found.fix_rate == pytest.approx(fixed / before.count(False))
+    assert found.break_rate == pytest.approx(broken / before.count(True))
+    assert found.held_out == pytest.approx((fixed - broken) / n)
+    assert found.p == pytest.approx(mcnemar(fixed, broken))
+
+
+def test_the_interval_is_clustered_by_clip():
+    # Copies of an item add nothing: 30 clips of four equal items are as 30 items.
+    rng = np.random.default_rng(0)
+    control, fixed = rng.integers(0, 2, (2, 30))
+    once = {GOOD.control: control.tolist(), GOOD: (control * fixed).tolist()}
+    copies = {variant: np.repeat(picks, 4).tolist() for variant, picks in once.items()}
+    found = choose(sweep(copies, clips=clips_of(120, per_clip=4)), level=0.9)
+    assert found.interval == pytest.approx(choose(sweep(once), level=0.9).interval, abs=0.02)
+    assert found.level == 0.9
+
+
 def test_every_item_is_held_out_once():
     found = choose(with_a_good_edit())
     assert sum(fold.n for fold in found.per_fold) == found.n == 240
@@ -107,6 +168,16 @@ def test_the_order_of_items_does_not_matter(order):
         return choose(sweep(picks, clips=clips_of(30), **fields), folds=3, resamples=20)
 
     assert chosen(order=order) == chosen()
+
+
+def test_rounding_does_not_let_the_order_of_items_choose():
+    # Summed in this order, 0.1 + 0.1 + 0.1 - 0.1 is more than -0.1 + 0.1 + 0.1 + 0.1.
+    one, other = edit(0.8), edit(1.2)
+    picks = {one.control: [TIE] * 8, one: [1, 0, 0, 0] * 2, other: [0, 0, 0, 1] * 2}
+    fields = {"clips": clips_of(8, per_clip=4), "gaps": {one: 0.1, other: 0.1}}
+    assert first_choice(picks, order=range(8), **fields) == first_choice(
+        picks, order=range(8)[::-1], **fields
+    )
 
 
 def test_items_of_one_kind_can_be_chosen_on():

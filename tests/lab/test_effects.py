@@ -150,7 +150,8 @@ def test_nulls_are_compared_to_the_same_control_and_to_the_edit():
     sign, other = EDIT.null("sign"), edit(2.0)
     null = {sign: [0, 0, 1, 0, 1, 1, 2, 1], other: BEFORE[EDIT.control]}
     clips = list("aabbccdd")
-    effect, without = effects(sweep(BEFORE | AFTER | null, clips=clips), seed=3)
+    options = {"seed": 3, "level": 0.8}
+    effect, without = effects(sweep(BEFORE | AFTER | null, clips=clips), **options)
     assert list(effect.nulls) == ["sign"]
     assert without.nulls == {}
     found = effect.nulls["sign"]
@@ -158,9 +159,9 @@ def test_nulls_are_compared_to_the_same_control_and_to_the_edit():
     assert (found.fix_rate, found.break_rate) == (1 / 5, 1 / 3)
     excess = [[0], [-1], [1], [0], [0], [0], [1], [1]]
     assert found.excess == pytest.approx(effect.change - found.change) == 2 / 8
-    assert found.excess_interval == tuple(interval_of_mean(excess, clips, seed=3)[0])
+    assert found.excess_interval == tuple(interval_of_mean(excess, clips, **options)[0])
     change = [[0], [0], [-1], [1], [0], [0], [0], [0]]
-    assert found.interval == tuple(interval_of_mean(change, clips, seed=3)[0])
+    assert found.interval == tuple(interval_of_mean(change, clips, **options)[0])
 
 
 def test_nulls_of_a_grid_go_with_their_edits():
@@ -221,9 +222,12 @@ def test_agreement_of_generation_and_logits():
 
 def test_the_largest_control_difference_is_over_all_controls():
     second = edit(0.5, layers=(9,)).control
-    picks_of = {EDIT.control: [0, 1, 2], EDIT: [3, 3, 3], second: [0, 0, 2]}
+    third = edit(0.5, layers=(10,)).control
+    picks_of = {EDIT.control: [0, 1, 2], EDIT: [3, 3, 3], second: [0, 0, 2], third: [0, 0, 2]}
     found = largest_control_difference(sweep(picks_of, gaps={second: 1.25, EDIT: 9}))
     assert (found.logits, found.n_changed, found.n) == (1.25, 1, 3)
+    found = largest_control_difference(sweep(picks_of, gaps={second: 0.25, third: 0.5}))
+    assert found.logits == 1  # downwards, at the candidate that is not chosen any more
     same = largest_control_difference(sweep({second: [0, 1]}))
     assert (same.logits, same.n_changed) == (0, 0)
     with pytest.raises(ConfigError, match="is a control"):

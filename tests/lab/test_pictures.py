@@ -535,9 +535,16 @@ def test_shares_without_intervals_are_lines(drawn):
     )
 
 
-def test_no_shares_are_an_error(tmp_path):
-    with pytest.raises(ConfigError, match="no rows"):
-        pictures.share_by_layer([], tmp_path / "share")
+def test_differences_of_shares_are_no_shares(drawn):
+    (figure,) = drawn(pictures.share_by_layer, [share(), share(group="right - wrong", share=-0.1)])
+    assert legend_names(figure) == ["query rows: last"]
+    assert panels(figure)[0].get_ylim()[0] == 0
+
+
+@pytest.mark.parametrize("rows", [[], [share(group="right - wrong")]])
+def test_no_shares_are_an_error(rows, tmp_path):
+    with pytest.raises(ConfigError, match="nothing to draw"):
+        pictures.share_by_layer(rows, tmp_path / "share")
 
 
 # --- change against mass
@@ -594,7 +601,7 @@ import sys
 from pathlib import Path
 sys.path[:0] = [{tests!r}]
 import matplotlib
-matplotlib.rcParams.update({{"font.size": 20, "lines.linewidth": 9, "svg.fonttype": "none"}})
+matplotlib.rcParams.update({{"axes.facecolor": "pink", "svg.fonttype": "none"}})
 from test_pictures import draw_all
 draw_all(Path({folder!r}))
 """

@@ -1,0 +1,212 @@
+"""One experiment on one model: what it is tried on, where its records go, how it goes on.
+
+A study has a run folder (`tempo_attn.lab.runs`). The same command goes on with it where it was
+killed; parts of a run (`--shard`, or the processes of `accelerate launch`) get whole batches, so
+that every batch is the same however a run is divided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+import tempo_attn
+import tempo_tasks
+from tempo_attn.errors import ConfigError
+from tempo_attn.lab.fingerprints import (
+    code_fingerprint,
+    content_key,
+    environment,
+    model_fingerprint,
+)
+from tempo_attn.lab.items import Item
+from tempo_attn.lab.plan import CPU_MEMORY, GPU_MEMORY, Plan
+from tempo_attn.lab.runs import RunFolder, read_run, run_manifest
+from tempo_attn.lab.subject import Subject
+from tempo_tasks.harness.lalm import LALM
+from tempo_tasks.harness.task import TempoTask
+from tempo_tasks.lab import items as lab_items
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every verb of the laboratory is told.
+
+    Attributes:
+        tasks: Names of tasks or groups.
+        model: Hub id or folder; None for the embedded model.
+        model_args: Further arguments of the model class `lalm`.
+        device: As for `lm_eval --device`.
+        limit: Only the first items of each task.
+        metadata: As `lm_eval --metadata`.
+        batch_size: Items in one prefill.
+        memory: Bytes that the variants running at once may take, roughly; None for a default.
+        seed: Of everything random.
+        shard: (i, n) for part i of n.
+        out: The run folder; None for one under `runs/`, named after the run's content.
+    """
+
+    tasks: Sequence[str]
+    model: str | None = None
+    model_args: Mapping[str, Any] | None = None
+    device: str | None = None
+    limit: int | None = None
+    metadata: Mapping[str, Any] | None = None
+    batch_size: int = 8
+    memory: int | None = None
+    seed: int = 0
+    shard: tuple[int, int] | None = None
+    out: Path | None = None
+
+
+class Study:
+    """A loaded model with its items.
+
+    Args:
+        settings: What the user asked for.
+
+    Attributes:
+        lm: The model as the harness has it.
+        subject: The model as the laboratory has it.
+        items: All items of the whole run.
+        plan: How much runs at once.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.limit is not None and settings.limit < 1:
+            raise ConfigError(f"limit must be 1 or more; found {settings.limit}")
+        self.settings = settings
+        self.tasks: dict[str, TempoTask] = lab_items.load_tasks(
+            settings.tasks, settings.metadata or {}
+        )
+        lab_items.require_audio(self.tasks)
+        given = dict(settings.model_args or {})
+        if given.get("attn_scale") is not None:
+            raise ConfigError(
+                "attn_scale is among the model arguments; the laboratory puts its own edits on a "
+                "plain model. Evaluate a saved edit with lm_eval"
+            )
+        self.lm = LALM(settings.model, device=settings.device, **given)
+        self.items: list[Item] = lab_items.make_items(self.lm, self.tasks, settings.limit)
+        self.subject = Subject(
+            self.lm.model,
+            lambda items: lab_items.prepare(self.lm, items),
+            tokenizer=self.lm.tokenizer,
+        )
+        memory = settings.memory
+        if memory is None:
+            memory = CPU_MEMORY if self.lm.device.type == "cpu" else GPU_MEMORY
+        self.plan = Plan(settings.batch_size, memory)
+
+    @property
+    def n_layers(self) -> int:
+        """Layers of the decoder."""
+        return len(self.subject.decoder.layers)
+
+    @property
+    def n_heads(self) -> int:
+        """Query heads of a layer."""
+        config: Any = self.subject.family.decoder(self.subject.model).config
+        return int(config.get_text_config().num_attention_heads)
+
+    # ------------------------------------------------------------------ running
+
+    def manifest(self, verb: str, more: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the run's manifest.
+
+        Args:
+            verb: The command.
+            more: Its own settings: all that decides what a record says.
+        """
+        settings = self.settings
+        dealt = self._dealt()
+        return run_manifest(
+            verb=verb,
+            settings={
+                "tasks": list(self.tasks),
+                "limit": settings.limit,
+                "metadata": dict(settings.metadata or {}),
+                "batch_size": self.plan.batch_size,
+                "memory": self.plan.memory,
+                "seed": settings.seed,
+                **more,
+            },
+            fingerprints={
+                "data": lab_items.fingerprints(self.tasks),
+                "items": content_key([item.key for item in self.items]),
+                "model": {
+                    "name": self.lm.public_name(),
+                    "arguments": {k: str(v) for k, v in (settings.model_args or {}).items()},
+                    "weights": model_fingerprint(self.lm.model),
+                },
+                "code": code_fingerprint(tempo_attn, tempo_tasks),
+                "environment": environment(self.lm.model),
+            },
+            n_items=len(self.items),
+            shard=settings.shard,
+            shard_items=None
+            if settings.shard is None
+            else [item.index for batch in dealt for item in batch],
+        )
+
+    def run(
+        self,
+        verb: str,
+        more: Mapping[str, Any],
+        run_batch: Callable[[Sequence[Item]], Sequence[Any]],
+        *,
+        out: Path | None = None,
+    ) -> tuple[Path, dict[str, Any], list[Record]]:
+        """Run what is left of a run, and return its folder, its manifest and all its records.
+
+        Args:
+            verb: The command.
+            more: Its own settings.
+            run_batch: Returns one record (with `to_dict`) for each item of a batch.
+            out: The run folder; default: the settings' one.
+        """
+        manifest = self.manifest(verb, more)
+        folder = out or self.settings.out or default_folder(manifest)
+        rank, world_size = self.lm.rank, self.lm.world_size
+        mine = self._dealt()[rank::world_size]
+        with RunFolder.open(folder, manifest, process=rank, n_processes=world_size) as run:
+            left = [batch for batch in mine if any(item.key not in run.done for item in batch)]
+            n_done = sum(len(batch) for batch in mine) - sum(len(batch) for batch in left)
+            with tqdm(
+                total=sum(len(batch) for batch in mine),
+                initial=n_done,
+                desc=f"tempo {verb}",
+                unit="item",
+                disable=rank != 0,
+            ) as bar:
+                for batch in left:
+                    records = [record.to_dict() for record in run_batch(batch)]
+                    run.append(r for r in records if r["key"] not in run.done)
+                    bar.update(len(batch))
+        if world_size > 1:
+            self.lm.accelerator.wait_for_everyone()
+        found = read_run(folder)
+        return folder, found.manifest, list(found.records)
+
+    def _dealt(self) -> list[list[Item]]:
+        """Return this shard's batches."""
+        batches = self.plan.batches(self.items)
+        part, parts = self.settings.shard or (0, 1)
+        return batches[part::parts]
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes tables."""
+        return int(self.lm.rank) == 0
+
+
+def default_folder(manifest: Mapping[str, Any]) -> Path:
+    """Return a run folder named after the manifest: the same command, the same folder."""
+    digest = content_key({k: v for k, v in manifest.items() if k != "info"})[:10]
+    return Path("runs") / f"{manifest['verb']}-{digest}"

@@ -1,0 +1,282 @@
+"""What `tempo sweep`, `share`, `fit` and `compare` do; `lab.cli` is their command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tempo_attn.config import Mode
+from tempo_attn.errors import ConfigError
+from tempo_attn.lab.choose import Choice, choose
+from tempo_attn.lab.grid import Grid, Variant
+from tempo_attn.lab.items import Item
+from tempo_attn.lab.records import SweepRecord, SweepResults
+from tempo_attn.lab.runs import merge_runs, read_run
+from tempo_attn.lab.share import Sharer, ShareRecord, share_rows
+from tempo_attn.lab.sweep import Sweeper
+from tempo_tasks.lab import report
+from tempo_tasks.lab.items import generate
+from tempo_tasks.lab.options import Requested
+from tempo_tasks.lab.study import Record, Settings, Study
+
+MATCHED: tuple[Mode, ...] = ("scale", "scale_preserving", "upweight_matched")
+"""Scaling and its two parts: at the same alpha they agree on shape, or on mass, or on both."""
+COMPARED_ROWS = (("last",), ("keyword",), ("keyword", "last"), ("option",))
+_BIASES = (-6.0, -4.0, -3.0, -2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
+_CALIBRATION_ITEMS = 32
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where a verb wrote, and what.
+
+    Attributes:
+        folder: The run folder.
+        files: Tables and pictures in it.
+    """
+
+    folder: Path
+    files: list[Path]
+
+
+def sweep(
+    settings: Settings, requested: Requested, *, way: str = "auto", n_generated: int = 50
+) -> Outcome | None:
+    """Run a grid and write its tables.
+
+    Args:
+        settings: On what.
+        requested: What.
+        way: "auto", "replay" or "full"; see `Sweeper`.
+        n_generated: How many items are also answered by generation, to tell how well the letters'
+            logits stand for it.
+
+    Returns:
+        None in a process that is not the one that writes tables.
+    """
+    study = Study(settings)
+    variants = requested.grid(study.n_heads).variants(study.n_layers, study.n_heads)
+    return _written(study, *run_sweep(study, variants, way=way, n_generated=n_generated))
+
+
+def run_sweep(
+    study: Study,
+    variants: Sequence[Variant],
+    *,
+    verb: str = "sweep",
+    way: str = "auto",
+    n_generated: int = 0,
+    out: Path | None = None,
+) -> tuple[Path, dict[str, Any], list[Record]]:
+    """Run variants in a run folder; see `Study.run`."""
+    sweeper = Sweeper(study.subject, variants, plan=study.plan, seed=study.settings.seed, way=way)
+
+    def run_batch(items: Sequence[Item]) -> list[SweepRecord]:
+        records = sweeper.run_batch(items)
+        asked = [item for item in items if item.index < n_generated]
+        if asked:
+            found = dict(zip((i.key for i in asked), generate(study.lm, asked), strict=True))
+            records = [replace(r, generated=found.get(r.key)) for r in records]
+        return records
+
+    settings = {
+        "variants": [variant.to_dict() for variant in variants],
+        "way": way,
+        "n_generated": n_generated,
+    }
+    return study.run(verb, settings, run_batch, out=out)
+
+
+def results_of(manifest: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> SweepResults:
+    """Return what `read_run` read of a sweep.
+
+    Raises:
+        ConfigError: It is another verb's run, or not finished.
+    """
+    variants = manifest["settings"].get("variants")
+    if variants is None:
+        raise ConfigError(
+            f"a run of `tempo {manifest['verb']}` has no variants; expected one of `tempo sweep`"
+        )
+    return SweepResults(
+        [Variant.from_dict(variant) for variant in variants],
+        [SweepRecord.from_dict(record) for record in records],
+    )
+
+
+def share(settings: Settings, rows: Sequence[Sequence[str]]) -> Outcome | None:
+    """Measure attention shares and write their tables."""
+    study = Study(settings)
+    sharer = Sharer(study.subject, rows, plan=study.plan)
+    settings_of_run = {"rows": [list(names) for names in rows]}
+    return _written(study, *study.run("share", settings_of_run, sharer.run_batch))
+
+
+def write_share_tables(folder: Path, records: Sequence[Mapping[str, Any]]) -> list[Path]:
+    """Write the tables and pictures of a finished `tempo share`."""
+    table = share_rows([ShareRecord.from_dict(record) for record in records])
+    return report.write_shares(folder, table)
+
+
+# ---------------------------------------------------------------------- fit
+
+
+def fit(
+    settings: Settings | None,
+    requested: Requested | None,
+    *,
+    run: Path | None = None,
+    out: Path,
+    folds: int = 5,
+    objective: str = "accuracy",
+    kind: str | None = None,
+    seed: int = 0,
+) -> tuple[Choice, Path | None]:
+    """Choose an edit on one part of the clips and report on the other; write it.
+
+    Args:
+        settings: On what to run a sweep, where `run` is not given.
+        requested: What to choose from, likewise.
+        run: A finished sweep to choose from.
+        out: Folder of the configuration.
+        folds: Parts of the clips.
+        objective: "accuracy" or "margin".
+        kind: Only items of this kind.
+        seed: Of the folds.
+
+    Returns:
+        The choice, and the folder of the configuration; None where no edit is better than none.
+    """
+    if run is None:
+        assert settings is not None
+        assert requested is not None
+        study = Study(settings)
+        variants = requested.grid(study.n_heads).variants(study.n_layers, study.n_heads)
+        _, manifest, records = run_sweep(study, variants, out=out / "sweep")
+    else:
+        found = read_run(run)
+        if not found.complete:
+            raise ConfigError(
+                f"{run}: {found.missing} items are missing; run the same `tempo sweep` again to "
+                "finish it"
+            )
+        manifest, records = found.manifest, list(found.records)
+    results = results_of(manifest, records)
+    choice = choose(results, folds=folds, seed=seed, objective=objective, kind=kind)  # type: ignore[arg-type]
+    report.write_json(out / "fit.json", choice.to_dict())
+    if choice.variant is None:
+        return choice, None
+    prints = manifest["fingerprints"]
+    name = prints["model"]["name"]
+    config = choice.variant.config(
+        base_model_name_or_path=name if not Path(name).is_absolute() else Path(name).name,
+        provenance={
+            "chosen": "nested cross-validation by clip (tempo fit)",
+            "fit": choice.to_dict(),
+            "tasks": manifest["settings"]["tasks"],
+            "data": prints["data"],
+            "items": prints["items"],
+            "model_weights": prints["model"]["weights"],
+            "code": prints["code"],
+            "environment": {k: v for k, v in prints["environment"].items() if k != "info"},
+        },
+    )
+    config.save_pretrained(out)
+    return choice, out
+
+
+# ---------------------------------------------------------------------- compare
+
+
+def compare(
+    settings: Settings,
+    *,
+    strengths: Sequence[float],
+    layers: Any,
+    rows: Sequence[Sequence[str]] = COMPARED_ROWS,
+    nulls: Sequence[Any] = ("sign",),
+    way: str = "auto",
+) -> Outcome | None:
+    """Compare scaling with upweighting at matched audio mass.
+
+    Beside scaling and its two parts (`MATCHED`), a constant bias, the same for all items, rows and
+    heads, whose mean audio mass on some items is that of scaling; it is chosen on the first items.
+    """
+    study = Study(settings)
+    edits = {mode: tuple(strengths) for mode in MATCHED}
+    grid = Grid(strengths=edits, layers=layers, rows=rows, nulls=nulls)
+    variants = grid.variants(study.n_layers, study.n_heads)
+    scaled = [v for v in variants if v.mode == "scale" and v.role == "edit"]
+    for bias in matching_biases(study, scaled, way):
+        variants += [bias, *(bias.null(null) for null in nulls)]
+    return _written(study, *run_sweep(study, variants, verb="compare", way=way))
+
+
+def matching_biases(study: Study, scaled: Sequence[Variant], way: str) -> list[Variant]:
+    """Return, for each scaling, the constant bias that gives audio the same mean mass.
+
+    The mass is measured at some biases on the first items, and interpolated between them; a mass
+    beyond the largest bias gets that one. What mass it really has on all items is in the results.
+    """
+    probes = {
+        (edit.layers, edit.rows): [
+            replace(edit, mode="upweight", strength=bias) for bias in _BIASES
+        ]
+        for edit in scaled
+    }
+    variants = [*scaled, *(probe for group in probes.values() for probe in group)]
+    sweeper = Sweeper(study.subject, variants, plan=study.plan, seed=study.settings.seed, way=way)
+    batches = sweeper.run(study.items[:_CALIBRATION_ITEMS])
+    results = SweepResults(variants, [record for batch in batches for record in batch])
+    with np.errstate(invalid="ignore"):
+        before, after = np.nanmean(results.audio[..., :2], axis=0).T
+    found = []
+    for edit in scaled:
+        group = probes[edit.layers, edit.rows]
+        biases = [0.0, *_BIASES]
+        masses = [before[results.number[edit]], *(after[results.number[p]] for p in group)]
+        order = np.argsort(biases)
+        bias = np.interp(
+            after[results.number[edit]], np.array(masses)[order], np.array(biases)[order]
+        )
+        found.append(replace(edit, mode="upweight", strength=round(float(bias), 2) or 0.01))
+    return list(dict.fromkeys(found))
+
+
+# ---------------------------------------------------------------------- merge
+
+
+def merge(paths: Sequence[Path], out: Path) -> Outcome:
+    """Put the shards of a run together and write its tables.
+
+    Raises:
+        RunFolderError: They are not all the shards of one run, or one is not finished.
+    """
+    run = merge_runs(paths, out)
+    return Outcome(out, write_tables(out, run.manifest, run.records))
+
+
+def _written(
+    study: Study, folder: Path, manifest: Mapping[str, Any], records: Sequence[Record]
+) -> Outcome | None:
+    """Write a run's tables, in the process that does; a shard has none of its own."""
+    if not study.is_main:
+        return None
+    if study.settings.shard is not None:
+        return Outcome(folder, [])
+    return Outcome(folder, write_tables(folder, manifest, records))
+
+
+def write_tables(
+    folder: Path, manifest: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
+) -> list[Path]:
+    """Write the tables and pictures of a finished run, by its verb."""
+    if manifest["verb"] == "share":
+        return write_share_tables(folder, records)
+    results = results_of(manifest, records)
+    write = report.write_compare if manifest["verb"] == "compare" else report.write_sweep
+    return write(folder, manifest, results)

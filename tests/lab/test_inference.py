@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -153,6 +153,7 @@ def test_holm_by_hand():
     assert holm([]) == []
 
 
+@settings(max_examples=20)  # every call of statsmodels collects garbage first
 @given(st.lists(st.floats(0, 1), min_size=1))
 def test_holm_only_raises_p_and_keeps_its_order(p):
     adjusted = holm(p)

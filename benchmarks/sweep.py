@@ -49,7 +49,6 @@ from tempo_tasks.tiny.build import build_tokenizer
 
 STRENGTHS = tuple(round(float(s), 3) for s in np.geomspace(0.2, 4.0, 16))
 ROWS = {"last": ("last",), "keyword+last": ("keyword", "last")}
-# The tiny model's decoder, twice as deep.
 EMBEDDED_12 = {
     "hidden_size": 128,
     "intermediate_size": 320,
@@ -57,13 +56,20 @@ EMBEDDED_12 = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
 }
-MODELS = ("embedded", "embedded-12", "small-600", "7b")
+"""The embedded model's decoder, twice as deep."""
+MODELS = {
+    "embedded": "the embedded model (6 layers, 128 wide) with its encoder, on rendered scenes",
+    "embedded-12": "the same with 12 layers of random weights",
+    "embedded-12, no encoder": "its decoder alone, on prompts of the same length",
+    "12 x 512": "a decoder alone: 12 layers, 512 wide, 600 tokens, random weights",
+    "7b": "a decoder alone: 32 layers, 4096 wide, 900 tokens, random weights",
+}
 
 
 def main() -> None:
     """Measures, and prints a table; writes JSON and a plot where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS[:3]))
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS)[:4])
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--strengths", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--rounds", type=int, default=3)
@@ -84,6 +90,7 @@ def main() -> None:
         "clock": "CPU time, one thread" if options.device == "cpu" else "wall time, synchronised",
         "dtype": options.dtype,
         "rounds": options.rounds,
+        "models": {name: MODELS[name] for name in options.models},
         "rows": rows,
     }
     _print(report)
@@ -97,10 +104,15 @@ def main() -> None:
 # ---------------------------------------------------------------------- models and prompts
 
 
-def _embedded(options):
+def _embedded(options, deeper):
     """The embedded model on rendered scenes: audio encoder and all."""
     processor = AutoProcessor.from_pretrained(WEIGHTS_DIR)
     model = AutoModelForMultimodalLM.from_pretrained(WEIGHTS_DIR, dtype=options.dtype).eval()
+    if deeper:
+        torch.manual_seed(0)
+        text = model.config.text_config
+        text.num_hidden_layers, text.layer_types = 12, 2 * text.layer_types
+        model = type(model)(model.config).to(model.dtype).eval()
     family = get_family(model.config)
     questions = load_synth(Kind.EO, scenes=8)
     texts, waves = [], []
@@ -135,12 +147,11 @@ def _random(size, n_tokens, n_items, options):
 
 
 def _subject(name, options):
-    if name == "embedded":
-        return _embedded(options)
-    if name == "embedded-12":
-        n_tokens = 194  # as long as the embedded model's prompts
-        return _random(EMBEDDED_12, n_tokens, 8, options)
-    if name == "small-600":
+    if name in ("embedded", "embedded-12"):
+        return _embedded(options, deeper=name == "embedded-12")
+    if name == "embedded-12, no encoder":
+        return _random(EMBEDDED_12, 194, 8, options)  # tokens and batch as on the scenes
+    if name == "12 x 512":
         return _random(SIZES["small"], 600, 1, options)
     return _random(SIZES["7b"], 900, 1, options)
 
@@ -313,7 +324,7 @@ def _plot(rows, path):
 
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axes = figure.subplots()
-    styles = dict(zip(MODELS, ("o", "s", "^", "D"), strict=True))
+    styles = dict(zip(MODELS, ("o", "s", "v", "^", "D"), strict=True))
     for model in dict.fromkeys(row["model"] for row in rows):
         for queries, line in (("last", "-"), ("keyword+last", "--")):
             mine = [r for r in rows if r["model"] == model and r["queries"] == queries]

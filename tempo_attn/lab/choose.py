@@ -27,10 +27,11 @@ import numpy.typing as npt
 
 from tempo_attn.config import NEUTRAL
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.effects import pairs, rounded
+from tempo_attn.lab.effects import pairs
 from tempo_attn.lab.grid import Variant
 from tempo_attn.lab.inference import Interval, changes, cluster_sums
 from tempo_attn.lab.records import Array, SweepResults
+from tempo_attn.lab.tables import rounded
 
 Objective = Literal["accuracy", "margin"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)

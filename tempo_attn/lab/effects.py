@@ -7,15 +7,15 @@ condition. The rows over all kinds repeat the same items, so they are a family o
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tempo_attn.errors import ConfigError
+from tempo_attn.lab.checks import picks
 from tempo_attn.lab.grid import NULLS, Variant
 from tempo_attn.lab.inference import Interval, binomial, changes, holm, interval_of_mean
 from tempo_attn.lab.records import AUDIO_STATISTICS, Array, SweepResults
@@ -259,129 +259,3 @@ def _defined_means(audio: Array) -> dict[str, Any]:
     defined = [column[~np.isnan(column)] for column in audio.T]
     means = [float(column.mean()) if len(column) else None for column in defined]
     return dict(zip(AUDIO_STATISTICS, means, strict=True))
-
-
-def picks(logits: Array) -> Array:
-    """Return the candidate with the highest logit, (...,) from (..., candidates); -1 for a tie."""
-    tied = (logits == logits.max(-1, keepdims=True)).sum(-1) > 1
-    picked: Array = np.where(tied, -1, logits.argmax(-1))
-    return picked
-
-
-@dataclass(frozen=True, kw_only=True)
-class Agreement:
-    """Whether free generation names the candidate that the logits choose, without any edit.
-
-    Attributes:
-        n: Items whose answer was generated.
-        n_agree: Those where it is the candidate with the highest logit; never with a tie.
-        n_unparsed: Those where no candidate was found in the text.
-        n_ties: Items, generated or not, whose highest logit is that of several candidates.
-    """
-
-    n: int
-    n_agree: int
-    n_unparsed: int
-    n_ties: int
-
-
-def agreement(results: SweepResults) -> Agreement:
-    """Compare the generated answers to the plain logits."""
-    chosen = picks(results.plain).tolist()
-    generated = [
-        (record.generated, pick)
-        for record, pick in zip(results.records, chosen, strict=True)
-        if record.generated is not None
-    ]
-    return Agreement(
-        n=len(generated),
-        n_agree=sum(answer == pick != -1 for answer, pick in generated),
-        n_unparsed=sum(answer == -1 for answer, _ in generated),
-        n_ties=chosen.count(-1),
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ControlDifference:
-    """What recomputing attention does by itself (rounding in 16 bits; nothing in exact numbers).
-
-    Attributes:
-        logits: Largest difference of a candidate's logit between a control and the plain run.
-        n_changed: Items whose answer differs from the plain run's under some control.
-        n: Items.
-    """
-
-    logits: float
-    n_changed: int
-    n: int
-
-
-def largest_control_difference(results: SweepResults) -> ControlDifference:
-    """Compare every control to the plain run.
-
-    Raises:
-        ConfigError: The sweep has no control.
-    """
-    at = [i for i, variant in enumerate(results.variants) if variant.role == "control"]
-    if not at:
-        raise ConfigError(
-            f"none of the sweep's {len(results.variants)} variants is a control; expected at least "
-            "one. Run the sweep with what Grid.variants returns"
-        )
-    controls = results.logits[:, at]
-    changed = picks(controls) != picks(results.plain)[:, None]
-    return ControlDifference(
-        logits=float(np.abs(controls - results.plain[:, None]).max()),
-        n_changed=int(changed.any(1).sum()),
-        n=len(changed),
-    )
-
-
-def to_rows(effects: Sequence[Effect]) -> list[dict[str, Any]]:
-    """Return effects as flat rows for JSON or CSV.
-
-    Every row has the same columns in the same order. Numbers are rounded to 6 decimals, so that
-    equal results are equal bytes; None stands for what is undefined.
-    """
-    return [_row(effect) for effect in effects]
-
-
-def _row(effect: Effect) -> dict[str, Any]:
-    variant = effect.variant
-    row: dict[str, Any] = {
-        "condition": effect.condition,
-        "kind": effect.kind,
-        "mode": variant.mode,
-        "strength": rounded(variant.strength),
-        "layers": ",".join(map(str, variant.layers)),
-        "rows": "+".join(variant.rows),
-        "heads": None if variant.heads is None else ",".join(map(str, variant.heads)),
-    }
-    for field in fields(Effect):
-        if field.name not in {"variant", "kind", "condition", "nulls"}:
-            row |= _columns("", field.name, getattr(effect, field.name))
-    for kind in NULLS:
-        for field in fields(Null):
-            value = getattr(effect.nulls.get(kind), field.name, None)
-            row |= _columns(f"null_{kind}_", field.name, value)
-    return row
-
-
-def _columns(prefix: str, name: str, value: Any) -> dict[str, Any]:
-    """Return the columns of one field; an interval is two: `change_low`, `change_high`."""
-    if not name.endswith("interval"):
-        return {f"{prefix}{name}": rounded(value)}
-    what = name.removesuffix("interval") or "change_"
-    low, high = value or (None, None)
-    return {f"{prefix}{what}low": rounded(low), f"{prefix}{what}high": rounded(high)}
-
-
-def rounded(value: Any) -> Any:
-    """Return JSON data with its numbers rounded to 6 decimals; None for what is not finite."""
-    if isinstance(value, float):
-        return round(value, 6) + 0.0 if math.isfinite(value) else None  # + 0.0: never -0.0
-    if isinstance(value, dict):
-        return {name: rounded(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(entry) for entry in value]
-    return value

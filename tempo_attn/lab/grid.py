@@ -47,7 +47,7 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """The variant in words: `scale 0.5, layer 3, keyword+last`."""
+        """The variant in words: `scale 0.5, layer 3, last+keyword`."""
         strength = "" if self.strength is None else f" {self.strength:g}"
         layers = ",".join(map(str, self.layers))
         parts = [f"{self.mode}{strength}", f"layer {layers}", "+".join(self.rows)]

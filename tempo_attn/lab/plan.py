@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
@@ -16,6 +16,8 @@ from tempo_attn.lab.items import Item
 from tempo_attn.lab.rows import EditedRows
 
 R = TypeVar("R")
+MOST_ITEMS = 8
+"""In one prefill; more gain nothing."""
 CPU_MEMORY = 2**26
 GPU_MEMORY = 2**30
 _log = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ class Plan:
             runs out. The default suits a CPU's caches; a GPU wants `GPU_MEMORY`.
     """
 
-    batch_size: int = 8
+    batch_size: int = MOST_ITEMS
     memory: int = CPU_MEMORY
 
     def __post_init__(self) -> None:
@@ -39,6 +41,26 @@ class Plan:
             raise ConfigError(
                 f"batch_size and memory must be positive; found {self.batch_size} and {self.memory}"
             )
+
+    @classmethod
+    def fitting(cls, items: Sequence[Item], decoder_config: Any, memory: int) -> Plan:
+        """Return a plan whose prefills fit the memory, too.
+
+        What a prefill leaves (keys, values and hidden states of all layers) may take sixteen times
+        what the variants take.
+
+        Args:
+            items: What will run.
+            decoder_config: The decoder's configuration.
+            memory: As the attribute.
+        """
+        heads = decoder_config.num_attention_heads
+        width = decoder_config.hidden_size
+        kv = getattr(decoder_config, "num_key_value_heads", None) or heads
+        dim = getattr(decoder_config, "head_dim", None) or width // heads
+        longest = max((item.length for item in items), default=1)
+        one = 4 * decoder_config.num_hidden_layers * longest * (2 * kv * dim + width)
+        return cls(max(1, min(MOST_ITEMS, 16 * memory // one)), memory)
 
     def batches(self, items: Sequence[Item]) -> list[list[Item]]:
         """Cut items into batches of like length; the longest first, where memory would run out."""

@@ -70,7 +70,9 @@ class SweepResults:
         records: One for each item; any order.
 
     Raises:
-        ConfigError: There is no record, or one does not fit the variants.
+        ConfigError: There is no record; or one does not fit the variants, has another number of
+            candidates than the others, a logit that is not finite, or an answer that is no
+            candidate.
     """
 
     def __init__(self, variants: Sequence[Variant], records: Sequence[SweepRecord]) -> None:
@@ -84,7 +86,30 @@ class SweepResults:
                     f"item {record.id!r} has {len(record.logits)} variants and the sweep has "
                     f"{len(self.variants)}: these are records of another sweep"
                 )
+            self._check_candidates(record)
         self.number = {variant: at for at, variant in enumerate(self.variants)}
+
+    def _check_candidates(self, record: SweepRecord) -> None:
+        expected, first = len(self.records[0].plain), self.records[0].id
+        without = ("no edit", record.plain)
+        named = zip((variant.name for variant in self.variants), record.logits, strict=True)
+        for name, logits in (without, *named):
+            if len(logits) != expected:
+                raise ConfigError(
+                    f"item {record.id!r} has {len(logits)} candidates under {name!r}; expected "
+                    f"{expected}, as item {first!r} has without an edit: all items of a sweep have "
+                    "equally many. Sweep tasks with other numbers of options by themselves"
+                )
+            if not np.isfinite(np.array(logits, dtype=float)).all():
+                raise ConfigError(
+                    f"item {record.id!r} has the logits {list(logits)} under {name!r}; expected "
+                    "finite numbers. Run the sweep again, in bfloat16 or float32"
+                )
+        if record.answer not in range(expected):
+            raise ConfigError(
+                f"item {record.id!r} has the answer {record.answer!r}; expected the index of one "
+                f"of its {expected} candidates, from 0"
+            )
 
     @cached_property
     def answers(self) -> Array:

@@ -12,43 +12,40 @@ object with at least "key", a hash of its content, and "index", its place among 
 
 from __future__ import annotations
 
-import io
-import json
 import logging
 import os
-import re
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
 from tempo_attn.errors import RunFolderError, RunLockedError, RunMismatchError
-from tempo_attn.files import replacing
-from tempo_attn.lab.fingerprints import (
-    SCHEMA,
-    check_manifest,
-    differences,
-    expected_items,
-    manifest_text,
-    run_manifest,
+from tempo_attn.lab.manifest import check_manifest, differences, expected_items
+from tempo_attn.lab.run_files import (
+    MANIFEST,
+    Manifest,
+    Record,
+    by_index,
+    collect,
+    io_errors,
+    item_name,
+    lock_place,
+    read_manifest,
+    refuse_foreign,
+    to_line,
+    write_manifest,
 )
 
-__all__ = ["Run", "RunFolder", "merge_runs", "read_run", "run_manifest"]
+__all__ = ["Run", "RunFolder", "merge_runs", "read_run"]
 
 _log = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
 OPENING_SECONDS = 60.0
 """How long a process waits for another one that is opening the same folder."""
-_OURS = re.compile(r"\.lock.*|manifest\.[0-9a-f]{32}\.partial\.json")
-"""What a folder may hold that another process is just making."""
-
-Record = dict[str, Any]
-Manifest = dict[str, Any]
 
 
 class RunFolder:
@@ -66,7 +63,7 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, manifest: Manifest, items: Path, lock: FileLock) -> None:
-        records, good = _collect(path, manifest)
+        records, good = collect(path, manifest)
         self.path = path
         self.manifest = manifest
         self.done: set[str] = {record["key"] for record in records}
@@ -110,22 +107,22 @@ class RunFolder:
         if not 0 <= process < n_processes:
             raise RunFolderError(f"process {process} of {n_processes}: they count from 0")
         items = folder / ("items.jsonl" if n_processes == 1 else f"items.r{process}.jsonl")
-        with _io(folder, "written"):
-            _refuse_foreign(folder)
+        with io_errors(folder, "written"):
+            refuse_foreign(folder)
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 # Locked, so that one of several processes makes the manifest and all see it whole.
                 with FileLock(folder / ".lock", timeout=OPENING_SECONDS, thread_local=False):
                     if not (folder / MANIFEST).exists():
-                        _write_manifest(folder, given)
+                        write_manifest(folder, given)
                     _require_equal(
-                        _read_manifest(folder),
+                        read_manifest(folder),
                         given,
                         ("the folder", "this run"),
                         f"{folder}: holds another run, and two must not mix; choose another --out, "
                         "or repeat the settings of the folder's run",
                     )
-                    lock = _lock(folder, process, n_processes)
+                    lock = lock_place(folder, process, n_processes)
             except Timeout:
                 raise RunLockedError(
                     f"{folder}: another run is writing to this folder; wait for it or stop it, "
@@ -147,17 +144,18 @@ class RunFolder:
         lines: list[bytes] = []
         new: dict[str, int] = {}
         for record in records:
-            lines.append(_line(record, self.path))
+            lines.append(to_line(record, self.path))
             key, index = record["key"], record["index"]
             if key in self.done or key in new:
                 raise RunFolderError(
-                    f"{self.path}: {_name(record)} is there already (key {key!r}); leave out "
+                    f"{self.path}: {item_name(record)} is there already (key {key!r}); leave out "
                     "what is in `done`"
                 )
             if index not in self._needed or index in new.values():
                 raise RunFolderError(
-                    f"{self.path}: {_name(record)} is not among the {len(self._needed)} items that "
-                    "are still to come: its index is another record's, another shard's, or too high"
+                    f"{self.path}: {item_name(record)} is not among the {len(self._needed)} items "
+                    "that are still to come: its index is another record's, another shard's, or "
+                    "too high"
                 )
             new[key] = index
         self._write(b"".join(lines))
@@ -167,7 +165,7 @@ class RunFolder:
     def _write(self, data: bytes) -> None:
         number = self._file.fileno()
         before = os.fstat(number).st_size
-        with _io(self.path, "written"):
+        with io_errors(self.path, "written"):
             try:
                 left = memoryview(data)
                 while left:  # written at once, unless the disk is full or a signal comes
@@ -219,10 +217,10 @@ def read_run(path: str | Path) -> Run:
         RunFolderError: It is not a run folder, damaged, or has two different records of one item.
     """
     folder = Path(path)
-    with _io(folder, "read"):
-        manifest = _read_manifest(folder)
-        records, _ = _collect(folder, manifest)
-    return Run(manifest, sorted(records, key=_index))
+    with io_errors(folder, "read"):
+        manifest = read_manifest(folder)
+        records, _ = collect(folder, manifest)
+    return Run(manifest, sorted(records, key=by_index))
 
 
 def merge_runs(paths: Iterable[str | Path], out: str | Path) -> Run:
@@ -237,25 +235,25 @@ def merge_runs(paths: Iterable[str | Path], out: str | Path) -> Run:
         RunFolderError: A shard is missing, there twice, or unfinished; or `out` cannot be written.
     """
     target = Path(out).absolute()
-    with _io(target, "written"):
+    with io_errors(target, "written"):
         if target.exists() and os.listdir(target):
             raise RunFolderError(
                 f"{target}: is not empty; a merged run goes to a new folder: choose another --out"
             )
     shards = _in_order([(Path(path), read_run(path)) for path in paths])
     manifest = {**shards[0].manifest, "shard": None, "shard_items": None}
-    records = sorted((record for shard in shards for record in shard.records), key=_index)
+    records = sorted((record for shard in shards for record in shard.records), key=by_index)
     if [record["index"] for record in records] != list(expected_items(manifest)):
         raise RunFolderError(
             f"the shards do not hold each of the run's {manifest['n_items']} items once: they "
             "were not dealt from one list; compute all shards again with one version of tempo"
         )
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
-    with _io(target, "written"):
+    with io_errors(target, "written"):
         try:
             partial.mkdir(parents=True)
-            _write_manifest(partial, manifest)
-            (partial / "items.jsonl").write_bytes(b"".join(_line(r, target) for r in records))
+            write_manifest(partial, manifest)
+            (partial / "items.jsonl").write_bytes(b"".join(to_line(r, target) for r in records))
             os.rename(partial, target)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
@@ -307,152 +305,3 @@ def _require_equal(one: Manifest, other: Manifest, names: tuple[str, str], why: 
     found = [f"  {line}" for line in differences(one, other, names)]
     if found:
         raise RunMismatchError("\n".join([f"{why}. What differs:", *found]))
-
-
-# ---------------------------------------------------------------------- files
-
-
-def _refuse_foreign(folder: Path) -> None:
-    """Look before touching anything: only a new, an empty or a run folder is written to."""
-    names = os.listdir(folder) if folder.exists() else []
-    foreign = sorted(name for name in names if not _OURS.fullmatch(name))
-    # Listed first: what another process makes in between has its manifest by now.
-    if foreign and not (folder / MANIFEST).exists():
-        raise RunFolderError(
-            f"{folder}: is not empty and no run folder: it has no {MANIFEST}, but {foreign[0]!r}"
-            f"{f' and {len(foreign) - 1} more' if len(foreign) > 1 else ''}; nothing was changed; "
-            "choose another --out"
-        )
-
-
-def _lock(folder: Path, process: int, n_processes: int) -> FileLock:
-    """Lock one process's place; the system unlocks it when the process ends, however it does.
-
-    The processes of one run have places of their own; of a run with another number of processes,
-    none may be taken.
-    """
-    for place in folder.glob(".lock.*of*"):
-        if not place.name.endswith(f"of{n_processes}"):
-            with FileLock(place, timeout=0, thread_local=False):
-                pass
-    lock = FileLock(folder / f".lock.{process}of{n_processes}", timeout=0, thread_local=False)
-    lock.acquire()
-    return lock
-
-
-def _write_manifest(folder: Path, manifest: Manifest) -> None:
-    with replacing(folder / MANIFEST) as partial, partial.open("wb") as file:
-        file.write(manifest_text(manifest).encode())
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _read_manifest(folder: Path) -> Manifest:
-    path = folder / MANIFEST
-    try:
-        data = json.loads(path.read_bytes().decode())
-    except (FileNotFoundError, NotADirectoryError):
-        raise RunFolderError(
-            f"{folder}: no run folder: it has no {MANIFEST}; give the folder that --out named"
-        ) from None
-    except ValueError as error:
-        raise RunFolderError(
-            f"{path}: is not JSON ({error}); expected the manifest of a run, of schema {SCHEMA}; "
-            "choose another --out, or bring the file back"
-        ) from error
-    return check_manifest(data, str(path))
-
-
-def _collect(folder: Path, manifest: Manifest) -> tuple[list[Record], dict[Path, int]]:
-    """Return the records of all processes, and how many bytes of each file are whole lines."""
-    expected = set(expected_items(manifest))
-    found: dict[str | int, tuple[Record, str]] = {}  # by key and by index
-    good: dict[Path, int] = {}
-    for path in sorted(folder.glob("items*.jsonl")):
-        records, good[path] = _read_items(path)
-        for number, record in enumerate(records, 1):
-            where, key, index = f"{path}, line {number}", record["key"], record["index"]
-            if index not in expected:
-                raise RunFolderError(
-                    f"{where}: {_name(record)} is no item of this run, which has "
-                    f"{len(expected)}; the line is from another folder: delete it"
-                )
-            same, same_where = found.get(key) or found.get(index) or (record, where)
-            if record != same:
-                raise RunFolderError(
-                    f"{where}: {_name(record)} differs from {_name(same)} in {same_where}, which "
-                    f"has the same {'key' if key == same['key'] else 'index'}; expected one record "
-                    "an item; delete the wrong line, or both to compute the item again"
-                )
-            found[key] = found[index] = same, same_where
-    return [record for name, (record, _) in found.items() if isinstance(name, str)], good
-
-
-def _read_items(path: Path) -> tuple[list[Record], int]:
-    """Return the records of a file and the bytes they take; a broken last line is left out."""
-    records: list[Record] = []
-    good = 0
-    broken: ValueError | None = None
-    for line in io.BytesIO(path.read_bytes()):  # read at once: it may be growing
-        if broken:
-            raise RunFolderError(
-                f"{path}, line {len(records) + 1}: is no record ({broken}); only the last line may "
-                "be broken, by a killed run, so the file was damaged otherwise; bring it back from "
-                "a copy, or delete this line to compute its item again"
-            )
-        try:
-            records.append(_parse(line))
-            good += len(line)
-        except ValueError as error:
-            broken = error
-    return records, good
-
-
-def _parse(line: bytes) -> Record:
-    if not line.endswith(b"\n"):
-        raise ValueError("the line does not end")
-    record = json.loads(line.decode())
-    _check_identity(record)
-    return dict(record)
-
-
-def _line(record: Mapping[str, Any], path: Path) -> bytes:
-    """Return a record as it is in the file; the order of its fields is kept."""
-    try:
-        _check_identity(record)
-        text = json.dumps(dict(record), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        return text.encode() + b"\n"
-    except (TypeError, ValueError) as error:
-        raise RunFolderError(
-            f"{path}: cannot write {_name(record)}: {error}; expected JSON data with finite "
-            "numbers; if these come from the model, try another dtype"
-        ) from error
-
-
-def _check_identity(record: Any) -> None:
-    if not (
-        isinstance(record, Mapping)
-        and isinstance(record.get("key"), str)
-        and type(record.get("index")) is int
-    ):
-        raise ValueError("expected an object with a string 'key' and an integer 'index'")
-
-
-def _index(record: Record) -> int:
-    return int(record["index"])
-
-
-def _name(record: Mapping[str, Any]) -> str:
-    return f"item {record.get('id', record.get('key'))!r} (index {record.get('index')!r})"
-
-
-@contextmanager
-def _io(path: Path, done: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RunFolderError(
-            f"{error.filename or path}: cannot be {done}: {error.strerror or error}; what is there "
-            "is kept; make room or get permission and run the same command again, or choose "
-            "another --out"
-        ) from error

@@ -35,7 +35,12 @@ Out = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Of everything random.")]
-Batch = Annotated[int, typer.Option(help="Items in one prefill; halved where memory runs out.")]
+Batch = Annotated[
+    int | None,
+    typer.Option(
+        help="Items in one prefill; halved where memory runs out. Default: what fits, up to 8."
+    ),
+]
 Memory = Annotated[
     int | None,
     typer.Option(help="MiB for the variants that run at once. Default: 64 on a CPU, else 1024."),
@@ -88,7 +93,7 @@ def sweep(
     metadata: Metadata = "{}",
     out: Out = None,
     device: Device = None,
-    batch_size: Batch = 8,
+    batch_size: Batch = None,
     memory: Memory = None,
     shard: Shard = None,
     seed: Seed = 0,
@@ -119,7 +124,7 @@ def share(
     metadata: Metadata = "{}",
     out: Out = None,
     device: Device = None,
-    batch_size: Batch = 8,
+    batch_size: Batch = None,
     shard: Shard = None,
 ) -> None:
     """Measure how much attention goes to audio, layer by layer, for right and wrong answers.
@@ -149,7 +154,7 @@ def fit(
     limit: Limit = None,
     metadata: Metadata = "{}",
     device: Device = None,
-    batch_size: Batch = 8,
+    batch_size: Batch = None,
     memory: Memory = None,
     folds: Annotated[int, typer.Option(help="Parts of the clips.")] = 5,
     objective: Annotated[str, typer.Option(help="accuracy or margin.")] = "accuracy",
@@ -193,7 +198,7 @@ def compare(
     metadata: Metadata = "{}",
     out: Out = None,
     device: Device = None,
-    batch_size: Batch = 8,
+    batch_size: Batch = None,
     memory: Memory = None,
     shard: Shard = None,
     seed: Seed = 0,
@@ -240,7 +245,7 @@ def _settings(
     metadata: str,
     out: Path | None,
     device: str | None,
-    batch_size: int,
+    batch_size: int | None,
     memory: int | None,
     shard: str | None,
     seed: int,

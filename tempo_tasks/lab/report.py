@@ -9,25 +9,23 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from tempo_attn.config import Mode
 from tempo_attn.errors import ConfigError
 from tempo_attn.files import replacing
+from tempo_attn.lab.checks import agreement, largest_control_difference
 from tempo_attn.lab.choose import Choice
-from tempo_attn.lab.effects import (
-    POOLED,
-    Effect,
-    agreement,
-    effects,
-    largest_control_difference,
-    to_rows,
-)
+from tempo_attn.lab.effects import POOLED, Effect, effects
+from tempo_attn.lab.grid import Variant
 from tempo_attn.lab.pictures import heat_map, layer_curves, mass_against_change, share_by_layer
 from tempo_attn.lab.records import SweepResults
+from tempo_attn.lab.tables import to_rows
 
 _SHOWN = 5  # edits of each group in the terminal
 
@@ -70,7 +68,9 @@ def write_compare(folder: Path, manifest: Mapping[str, Any], results: SweepResul
     found = effects(results, seed=manifest["settings"]["seed"])
     files = [*_write_effects(folder, manifest, results, found)]
     files += mass_against_change(found, folder / "mass")
-    _show(found, summary(manifest, results))
+    pairs = [[results.variants[n] for n in pair] for pair in manifest["settings"]["matches"]]
+    _show_parts(found, pairs)
+    _show_about(summary(manifest, results))
     return files
 
 
@@ -134,6 +134,42 @@ def _show(found: Sequence[Effect], about: Mapping[str, Any]) -> None:
             table.add_row(name if number == 0 else "", *_cells(effect))
         table.add_section()
     console.print(table)
+    _show_about(about)
+
+
+def _show_parts(found: Sequence[Effect], pairs: Sequence[Sequence[Variant]]) -> None:
+    """Show scaling beside its two parts and beside a constant bias of the same mean mass."""
+    table = Table(title="change of accuracy, percentage points (audio mass of the edited rows, %)")
+    for column in ("items", "rows", "layer", "alpha"):
+        table.add_column(column)
+    for column in (
+        "scaling",
+        "its shape, mass kept",
+        "its mass, shape kept",
+        "one bias, same mass",
+    ):
+        table.add_column(column, justify="right")
+    by_variant = {(e.condition, e.kind, e.variant): e for e in found}
+    groups = dict.fromkeys((effect.condition, effect.kind) for effect in found)
+    for condition, kind in groups:
+        rows = []
+        for edit, bias in pairs:
+            modes: tuple[Mode, ...] = ("scale", "scale_preserving", "upweight_matched")
+            four = [*(replace(edit, mode=mode) for mode in modes), bias]
+            rows.append([by_variant[condition, kind, variant] for variant in four])
+        rows.sort(key=lambda row: -max(abs(effect.change) for effect in row))
+        for number, row in enumerate(rows[: 4 * _SHOWN]):
+            edit = row[0].variant
+            name = f"{kind} {condition} ({row[0].n})" if number == 0 else ""
+            layers = ",".join(map(str, edit.layers))
+            cells = [f"{100 * e.change:+.1f} ({_percent(e.mass_after)})" for e in row]
+            table.add_row(name, "+".join(edit.rows), layers, f"{edit.strength:g}", *cells)
+        table.add_section()
+    Console(width=120).print(table)
+
+
+def _show_about(about: Mapping[str, Any]) -> None:
+    console = Console(width=120)
     agreed, control = about["generation"], about["recomputed_control"]
     console.print(
         f"{about['n']} items of {about['n_clips']} clips, {about['n_variants']} variants each "

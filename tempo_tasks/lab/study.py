@@ -24,8 +24,9 @@ from tempo_attn.lab.fingerprints import (
     model_fingerprint,
 )
 from tempo_attn.lab.items import Item
+from tempo_attn.lab.manifest import run_manifest
 from tempo_attn.lab.plan import CPU_MEMORY, GPU_MEMORY, Plan
-from tempo_attn.lab.runs import RunFolder, read_run, run_manifest
+from tempo_attn.lab.runs import RunFolder, read_run
 from tempo_attn.lab.subject import Subject
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.harness.task import TempoTask
@@ -45,7 +46,7 @@ class Settings:
         device: As for `lm_eval --device`.
         limit: Only the first items of each task.
         metadata: As `lm_eval --metadata`.
-        batch_size: Items in one prefill.
+        batch_size: Items in one prefill; None for as many as fit, up to 8.
         memory: Bytes that the variants running at once may take, roughly; None for a default.
         seed: Of everything random.
         shard: (i, n) for part i of n.
@@ -58,7 +59,7 @@ class Settings:
     device: str | None = None
     limit: int | None = None
     metadata: Mapping[str, Any] | None = None
-    batch_size: int = 8
+    batch_size: int | None = None
     memory: int | None = None
     seed: int = 0
     shard: tuple[int, int] | None = None
@@ -102,7 +103,9 @@ class Study:
         memory = settings.memory
         if memory is None:
             memory = CPU_MEMORY if self.lm.device.type == "cpu" else GPU_MEMORY
-        self.plan = Plan(settings.batch_size, memory)
+        self.plan = Plan.fitting(self.items, self._decoder_config, memory)
+        if settings.batch_size is not None:
+            self.plan = Plan(settings.batch_size, memory)
 
     @property
     def n_layers(self) -> int:
@@ -112,8 +115,12 @@ class Study:
     @property
     def n_heads(self) -> int:
         """Query heads of a layer."""
+        return int(self._decoder_config.num_attention_heads)
+
+    @property
+    def _decoder_config(self) -> Any:
         config: Any = self.subject.family.decoder(self.subject.model).config
-        return int(config.get_text_config().num_attention_heads)
+        return config.get_text_config()
 
     # ------------------------------------------------------------------ running
 

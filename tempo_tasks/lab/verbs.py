@@ -71,6 +71,7 @@ def run_sweep(
     way: str = "auto",
     n_generated: int = 0,
     out: Path | None = None,
+    **more: Any,
 ) -> tuple[Path, dict[str, Any], list[Record]]:
     """Run variants in a run folder; see `Study.run`."""
     sweeper = Sweeper(study.subject, variants, plan=study.plan, seed=study.settings.seed, way=way)
@@ -87,6 +88,7 @@ def run_sweep(
         "variants": [variant.to_dict() for variant in variants],
         "way": way,
         "n_generated": n_generated,
+        **more,
     }
     return study.run(verb, settings, run_batch, out=out)
 
@@ -211,9 +213,15 @@ def compare(
     grid = Grid(strengths=edits, layers=layers, rows=rows, nulls=nulls)
     variants = grid.variants(study.n_layers, study.n_heads)
     scaled = [v for v in variants if v.mode == "scale" and v.role == "edit"]
-    for bias in matching_biases(study, scaled, way):
+    biases = matching_biases(study, scaled, way)
+    for bias in dict.fromkeys(biases):
         variants += [bias, *(bias.null(null) for null in nulls)]
-    return _written(study, *run_sweep(study, variants, verb="compare", way=way))
+    # The scaling that each bias stands beside, by number.
+    matches = [
+        [variants.index(edit), variants.index(bias)]
+        for edit, bias in zip(scaled, biases, strict=True)
+    ]
+    return _written(study, *run_sweep(study, variants, verb="compare", way=way, matches=matches))
 
 
 def matching_biases(study: Study, scaled: Sequence[Variant], way: str) -> list[Variant]:
@@ -244,7 +252,7 @@ def matching_biases(study: Study, scaled: Sequence[Variant], way: str) -> list[V
             after[results.number[edit]], np.array(masses)[order], np.array(biases)[order]
         )
         found.append(replace(edit, mode="upweight", strength=round(float(bias), 2) or 0.01))
-    return list(dict.fromkeys(found))
+    return found
 
 
 # ---------------------------------------------------------------------- merge

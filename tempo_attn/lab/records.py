@@ -86,29 +86,30 @@ class SweepResults:
                     f"item {record.id!r} has {len(record.logits)} variants and the sweep has "
                     f"{len(self.variants)}: these are records of another sweep"
                 )
-            self._check_candidates(record)
         self.number = {variant: at for at, variant in enumerate(self.variants)}
+        self._check_candidates()
 
-    def _check_candidates(self, record: SweepRecord) -> None:
+    def _check_candidates(self) -> None:
         expected, first = len(self.records[0].plain), self.records[0].id
-        without = ("no edit", record.plain)
-        named = zip((variant.name for variant in self.variants), record.logits, strict=True)
-        for name, logits in (without, *named):
-            if len(logits) != expected:
+        for record in self.records:
+            found = {len(record.plain), *map(len, record.logits)}
+            if found != {expected}:
                 raise ConfigError(
-                    f"item {record.id!r} has {len(logits)} candidates under {name!r}; expected "
-                    f"{expected}, as item {first!r} has without an edit: all items of a sweep have "
-                    "equally many. Sweep tasks with other numbers of options by themselves"
+                    f"item {record.id!r} has {' and '.join(map(str, sorted(found)))} candidates; "
+                    f"expected {expected} for every item and variant, as {first!r} has without an "
+                    "edit. Items with another number of options need a sweep of their own"
                 )
-            if not np.isfinite(np.array(logits, dtype=float)).all():
+            if record.answer not in range(expected):
                 raise ConfigError(
-                    f"item {record.id!r} has the logits {list(logits)} under {name!r}; expected "
-                    "finite numbers. Run the sweep again, in bfloat16 or float32"
+                    f"item {record.id!r} has the answer {record.answer!r}; expected the index of "
+                    f"one of its {expected} candidates, from 0"
                 )
-        if record.answer not in range(expected):
+        logits = np.concatenate([self.plain, self.logits.reshape(len(self.records), -1)], 1)
+        wrong = np.flatnonzero(~np.isfinite(logits).all(1))
+        if len(wrong):
             raise ConfigError(
-                f"item {record.id!r} has the answer {record.answer!r}; expected the index of one "
-                f"of its {expected} candidates, from 0"
+                f"item {self.records[wrong[0]].id!r} has a logit that is NaN, infinite or missing; "
+                "expected finite numbers. Run the sweep again, in bfloat16 or float32"
             )
 
     @cached_property

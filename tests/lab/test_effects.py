@@ -1,27 +1,18 @@
 """Effects of edits: by hand, against a plain loop over items, and as a table."""
 
-import csv
-import io
-import json
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
-from sweep_results import TIE, edit, logits_of, random_picks, sweep
+from sweep_results import TIE, edit, random_picks, sweep
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.effects import (
-    POOLED,
-    agreement,
-    effects,
-    largest_control_difference,
-    picks,
-    to_rows,
-)
+from tempo_attn.lab.effects import POOLED, effects
 from tempo_attn.lab.grid import Grid
 from tempo_attn.lab.inference import interval_of_mean
+from tempo_attn.lab.tables import to_rows
 
 EDIT = edit(0.5)
 # The right answer is 0.      kept broken kept fixed wrong switched fixed  fixed
@@ -205,77 +196,3 @@ def test_one_candidate_is_nothing_to_choose_from():
 
 def test_a_sweep_without_edits_has_no_effects():
     assert effects(sweep({EDIT.control: [0, 1]})) == []
-
-
-def test_a_pick_is_the_highest_logit_and_a_tie_none():
-    assert picks(np.array([[0, 2, 1], [2, 0, 2], [1, 1, 3]])).tolist() == [1, TIE, 2]
-
-
-def test_agreement_of_generation_and_logits():
-    plain = [0, 1, 2, 3, TIE, TIE, 1]
-    generated = [0, 1, 0, -1, -1, 2, None]
-    results = sweep({EDIT.control: plain}, generated=generated)
-    found = agreement(results)
-    assert (found.n, found.n_agree, found.n_unparsed, found.n_ties) == (6, 2, 2, 2)
-    assert agreement(sweep({EDIT.control: plain})).n == 0
-
-
-def test_the_largest_control_difference_is_over_all_controls():
-    second = edit(0.5, layers=(9,)).control
-    third = edit(0.5, layers=(10,)).control
-    picks_of = {EDIT.control: [0, 1, 2], EDIT: [3, 3, 3], second: [0, 0, 2], third: [0, 0, 2]}
-    found = largest_control_difference(sweep(picks_of, gaps={second: 1.25, EDIT: 9}))
-    assert (found.logits, found.n_changed, found.n) == (1.25, 1, 3)
-    found = largest_control_difference(sweep(picks_of, gaps={second: 0.25, third: 0.5}))
-    assert found.logits == 1  # downwards, at the candidate that is not chosen any more
-    same = largest_control_difference(sweep({second: [0, 1]}))
-    assert (same.logits, same.n_changed) == (0, 0)
-    with pytest.raises(ConfigError, match="is a control"):
-        largest_control_difference(sweep({EDIT: [0]}))
-
-
-def test_rows_are_flat_and_have_the_same_columns():
-    wide = edit(0.1, layers=(0, 1), rows=("keyword", "last"), heads=(2, 5))
-    rng = np.random.default_rng(0)
-    guessed = random_picks([EDIT, wide], 9, rng) | random_picks([EDIT.null("sign")], 9, rng)
-    results = sweep(guessed, kinds=["eo", "lo", "lo"] * 3)
-    first, second, *_ = rows = to_rows(effects(results, resamples=50))
-    assert len(rows) == 6
-    assert {tuple(row) for row in rows} == {tuple(first)}
-    assert list(first)[:9] == (
-        ["condition", "kind", "mode", "strength", "layers", "rows", "heads", "n", "n_clips"]
-    )
-    assert list(first)[11:14] == ["change", "change_low", "change_high"]
-    assert {"margin_low", "null_sign_change_high", "null_keys_excess_low"} < set(first)
-    assert (first["layers"], first["rows"], first["heads"]) == ("3", "last", None)
-    assert (second["layers"], second["rows"], second["heads"]) == ("0,1", "keyword+last", "2,5")
-    assert first["null_sign_excess"] is not None
-    assert second["null_sign_excess"] is first["null_keys_excess"] is None
-    assert all(isinstance(v, str | int | float | None) for row in rows for v in row.values())
-    assert first["change"] == round(effects(results, resamples=50)[0].change, 6)
-
-
-def test_equal_results_are_equal_bytes():
-    def table(order):
-        rng = np.random.default_rng(0)
-        results = sweep(random_picks([EDIT, edit(2.0)], 40, rng), order=order)
-        rows = to_rows(effects(results, resamples=50))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue() + json.dumps(rows, allow_nan=False)
-
-    assert table(range(40)) == table(range(40))
-    assert table(range(40)) == table(np.random.default_rng(1).permutation(40))
-    assert "-0.0," not in table(range(40))
-
-
-def test_no_number_of_a_row_is_minus_zero():
-    effect = effects(sweep(BEFORE | AFTER))[0]
-    (row,) = to_rows([replace(effect, change=-1e-9, interval=(-0.0, 1e-9))])
-    assert json.dumps([row["change"], row["change_low"]]) == "[0.0, 0.0]"
-
-
-def test_logits_of_the_helper_say_what_is_picked():
-    assert picks(np.array([logits_of(2), logits_of(TIE)])).tolist() == [2, TIE]

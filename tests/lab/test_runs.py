@@ -1,53 +1,28 @@
 """Run folders: kept through a kill, never mixed, and equal however the work was split."""
 
-import json
-import logging
 import math
-import os
-import resource
-import subprocess
-import sys
-import tempfile
 import time
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-from filelock import FileLock
+from run_folders import (
+    FINGERPRINTS,
+    N_ITEMS,
+    child,
+    full_disk,
+    lines,
+    make_half_done,
+    manifest,
+    record,
+    sorted_lines,
+)
 
 from tempo_attn.errors import RunFolderError, RunLockedError, RunMismatchError
-from tempo_attn.lab import runs
-from tempo_attn.lab.runs import RunFolder, merge_runs, read_run, run_manifest
-
-N_ITEMS = 10
-FINGERPRINTS = {"model": "m1", "data": "d1", "environment": {"torch": "2.6", "dtype": "float32"}}
-SETTINGS = {"strengths": [0.5, 2.0], "tasks": ["eo_aqa"], "seed": 0}
-
-
-def manifest(**changes):
-    fields = {"settings": SETTINGS, "fingerprints": FINGERPRINTS, "n_items": N_ITEMS}
-    return run_manifest(**{"verb": "sweep", **fields, **changes})
-
-
-def record(at, **changes):
-    fields = {"key": f"k{at}", "index": at, "id": f"clip {at}é", "logits": [0.1, -1e-7]}
-    return {**fields, **changes}
-
-
-def lines(path):
-    return path.read_bytes().splitlines(keepends=True)
-
-
-def sorted_lines(path):
-    return sorted(lines(path), key=lambda line: json.loads(line)["index"])
+from tempo_attn.lab.runs import RunFolder, merge_runs, read_run
 
 
 @pytest.fixture
 def half_done(tmp_path):
-    """A folder with items 3 and 1."""
-    with RunFolder.open(tmp_path / "run", manifest()) as run:
-        run.append([record(3), record(1)])
-    return tmp_path / "run"
+    return make_half_done(tmp_path / "run")
 
 
 # ---------------------------------------------------------------------- going on
@@ -81,33 +56,6 @@ def test_what_is_on_disk_is_plain(half_done):
     assert text.index('"fingerprints"') < text.index('"n_items"') < text.index('"verb"')
 
 
-CHILD = """
-import json, sys, time
-from pathlib import Path
-from tempo_attn.lab.runs import RunFolder
-path, manifest, records, process, n, act = json.loads(Path(sys.argv[1]).read_text())
-while act == "together" and not Path(path + ".go").exists():
-    time.sleep(0.001)
-with RunFolder.open(path, manifest, process=process, n_processes=n) as run:
-    print("open", flush=True)
-    if act == "hold":
-        sys.stdin.read()
-    for record in records:
-        run.append([record])
-        if act == "slowly":
-            time.sleep(0.01)
-"""
-
-
-def child(path, act, *, records=(), process=0, n=1, given=None):
-    job = Path(f"{path}.{process}.json")
-    job.write_text(json.dumps([str(path), given or manifest(), list(records), process, n, act]))
-    command = [sys.executable, "-c", CHILD, str(job)]
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
 def test_kill_9_loses_nothing_that_was_appended(tmp_path):
     path = tmp_path / "run"
     given = manifest(n_items=300)
@@ -126,35 +74,6 @@ def test_kill_9_loses_nothing_that_was_appended(tmp_path):
     items, manifest_ = "items.jsonl", "manifest.json"
     assert (path / items).read_bytes() == (tmp_path / "unbroken" / items).read_bytes()
     assert (path / manifest_).read_bytes() == (tmp_path / "unbroken" / manifest_).read_bytes()
-
-
-@pytest.mark.parametrize(
-    "tail", [b'{"key":"k5","ind', b'{"key":"k5","index":5}', b"\0\0\0\n", b"7\n"]
-)
-def test_a_broken_last_line_is_cut_off(half_done, caplog, tail):
-    items = half_done / "items.jsonl"
-    whole = items.read_bytes()
-    items.write_bytes(whole + tail)
-    assert [r["index"] for r in read_run(half_done).records] == [1, 3]  # reading changes nothing
-    assert items.read_bytes() == whole + tail
-    with caplog.at_level(logging.WARNING), RunFolder.open(half_done, manifest()) as run:
-        assert (run.done, run.cut) == ({"k1", "k3"}, len(tail))
-        run.append([record(5)])
-    assert "items.jsonl: the last line is half-written" in caplog.text
-    assert items.read_bytes().startswith(whole + b'{"key":"k5","index":5,"id"')
-
-
-@pytest.mark.parametrize(
-    "damage", [b'{"key":"k5","ind\n', b"\n", b'{"key":5,"index":5}\n', b"\xff\n"]
-)
-def test_a_broken_line_in_the_middle_is_named(half_done, damage):
-    items = half_done / "items.jsonl"
-    one, two = lines(items)
-    items.write_bytes(one + damage + two)
-    for use in (read_run, lambda path: RunFolder.open(path, manifest())):
-        with pytest.raises(RunFolderError, match=r"items\.jsonl, line 2: is no record"):
-            use(half_done)
-    assert items.read_bytes() == one + damage + two
 
 
 # ---------------------------------------------------------------------- appending
@@ -186,28 +105,6 @@ def test_a_wrong_record_is_refused_and_nothing_is_written(half_done, records, me
         with pytest.raises(RunFolderError, match=r"item 'clip 4é' \(index 2\) is not among the 7"):
             run.append([record(4, index=2)])
     assert [r["index"] for r in read_run(half_done).records] == [1, 2, 3]
-
-
-@contextmanager
-def full_disk(n_bytes):
-    """No file can be longer than this."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, limits[1]))
-    try:
-        with pytest.raises(RunFolderError, match=r"cannot be written: File too large"):
-            yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-
-def test_a_full_disk_leaves_whole_lines(half_done):
-    before = (half_done / "items.jsonl").read_bytes()
-    with RunFolder.open(half_done, manifest()) as run:
-        with full_disk(len(before) + 20):
-            run.append([record(2)])
-        assert (half_done / "items.jsonl").read_bytes() == before
-        run.append([record(2)])
-    assert len(lines(half_done / "items.jsonl")) == 3
 
 
 # ---------------------------------------------------------------------- another run
@@ -251,79 +148,6 @@ def test_what_is_only_for_the_reader_may_differ(tmp_path):
     assert read_run(tmp_path).manifest == manifest(fingerprints=here)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            '{"schema": 2, "tasks": []}',
-            r"manifest\.json: has schema 2; .* reads and writes schema 1",
-        ),
-        ("{}", r"manifest\.json: has schema null; .* schema 1"),
-        ("[1]", r"manifest\.json: has schema null; .* schema 1"),
-        ('{"schema": 1', r"manifest\.json: is not JSON .*expected .* schema 1"),
-        ("\xff", r"manifest\.json: is not JSON"),
-        (
-            '{"schema": 1, "n_items": "3"}',
-            r"manifest\.json: n_items, shard, .* are \"3\", null, null",
-        ),
-    ],
-)
-def test_a_manifest_of_another_kind_is_refused(half_done, text, message):
-    (half_done / "manifest.json").write_text(text, "latin-1")
-    for use in (read_run, lambda path: RunFolder.open(path, manifest())):
-        with pytest.raises(RunFolderError, match=message):
-            use(half_done)
-    assert (half_done / "manifest.json").read_text("latin-1") == text
-
-
-def test_a_folder_of_something_else_is_left_alone(tmp_path):
-    (tmp_path / "thesis.tex").write_text("text")
-    with pytest.raises(RunFolderError, match=r"no run folder.*'thesis\.tex'; nothing was changed"):
-        RunFolder.open(tmp_path, manifest())
-    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
-    with pytest.raises(RunFolderError, match=r"no run folder: it has no manifest\.json"):
-        read_run(tmp_path)
-    with pytest.raises(RunFolderError, match=r"thesis\.tex: cannot be written: "):
-        RunFolder.open(tmp_path / "thesis.tex", manifest())
-    with pytest.raises(RunFolderError, match=r"thesis\.tex: no run folder"):
-        read_run(tmp_path / "thesis.tex")
-
-
-@contextmanager
-def not_root():
-    """For root, permissions do not hold."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
-
-
-def test_a_folder_that_cannot_be_written():
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        path = Path(folder) / "run"
-        with RunFolder.open(path, manifest()) as run:
-            run.append([record(3)])
-        for file in path.iterdir():
-            file.chmod(0o444)
-        path.chmod(0o555)
-        with not_root():
-            with pytest.raises(
-                RunFolderError, match=r"cannot be written: Permission denied.*--out"
-            ):
-                RunFolder.open(path, manifest())
-            with pytest.raises(
-                RunFolderError, match=r"cannot be written: Permission denied.*--out"
-            ):
-                RunFolder.open(path / "new", manifest())
-            assert read_run(path).records == [record(3)]  # reading needs no permission to write
-        path.chmod(0o755)
-
-
 # ---------------------------------------------------------------------- several processes
 
 
@@ -358,23 +182,6 @@ def test_an_independent_run_is_kept_out(tmp_path):
         pass
 
 
-def test_a_folder_that_another_process_is_making(tmp_path, monkeypatch):
-    (tmp_path / f"manifest.{'a1' * 16}.partial.json").write_text('{"sch')
-    with FileLock(tmp_path / ".lock"):
-        monkeypatch.setattr(runs, "OPENING_SECONDS", 0.05)
-        with pytest.raises(RunLockedError, match="another run is writing to this folder"):
-            RunFolder.open(tmp_path, manifest())
-    with RunFolder.open(tmp_path, manifest()) as run:  # it was killed before it was done
-        assert run.done == set()
-
-
-def test_a_refused_run_holds_no_lock(half_done):
-    (half_done / "items.jsonl").write_bytes(b"broken\n" + (half_done / "items.jsonl").read_bytes())
-    for _ in range(2):
-        with pytest.raises(RunFolderError, match="line 1: is no record"):
-            RunFolder.open(half_done, manifest())
-
-
 def test_reading_while_another_process_writes(tmp_path):
     path, given = tmp_path / "run", manifest(n_items=200)
     big = [record(i, logits=[i / 7] * 2000) for i in range(200)]
@@ -391,25 +198,6 @@ def test_reading_while_another_process_writes(tmp_path):
 def test_processes_count_from_zero(tmp_path, process, n):
     with pytest.raises(RunFolderError, match=f"process {process} of {n}"):
         RunFolder.open(tmp_path / "run", manifest(), process=process, n_processes=n)
-
-
-def test_two_records_of_one_item(half_done):
-    second = half_done / "items.r1.jsonl"
-    line = lines(half_done / "items.jsonl")[0]
-    second.write_bytes(line)  # two processes found the same
-    assert [r["index"] for r in read_run(half_done).records] == [1, 3]
-    second.write_bytes(line.replace(b"0.1", b"0.2"))
-    with pytest.raises(RunFolderError, match=r"r1\.jsonl, line 1: .*clip 3.* differs .* same key"):
-        read_run(half_done)
-    second.write_bytes(line.replace(b":3,", b":4,"))
-    with pytest.raises(RunFolderError, match=r"r1\.jsonl, line 1: .*index 4.* same key"):
-        read_run(half_done)
-    second.write_bytes(line.replace(b"k3", b"k4"))
-    with pytest.raises(RunFolderError, match=r"r1\.jsonl, line 1: .* same index"):
-        read_run(half_done)
-    second.write_bytes(line.replace(b"3", b"33"))
-    with pytest.raises(RunFolderError, match=r"r1\.jsonl, line 1: .*index 33\) is no item of this"):
-        read_run(half_done)
 
 
 # ---------------------------------------------------------------------- shards

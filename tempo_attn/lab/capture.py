@@ -110,6 +110,18 @@ class Decoder:
         finally:
             self._run = before
 
+    @contextmanager
+    def leaving(self) -> Iterator[list[Tensor]]:
+        """Collect what leaves the last layer in every forward inside the context."""
+        outputs: list[Tensor] = []
+        hook = self.layers[-1].register_forward_hook(
+            lambda module, args, output: outputs.append(first_of(output))
+        )
+        try:
+            yield outputs
+        finally:
+            hook.remove()
+
     def _attend(self, layer: int, call: AttentionCall) -> Attention:
         return call.base() if self._run is None else self._run(layer, call)
 
@@ -133,7 +145,7 @@ class Decoder:
             )
         n_layers = len(self.layers)
         inputs: list[tuple[Tensor, Mapping[str, Any]]] = []
-        outputs: list[Tensor] = []
+        lengths: list[int] = []
         calls: dict[int, AttentionCall] = {}
 
         def enter(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
@@ -144,19 +156,21 @@ class Decoder:
                     f"{type(module).__name__} is not called with hidden states of the shape "
                     "(batch, tokens, width)"
                 )
-            inputs.append((hidden, named))
-
-        def leave(module: nn.Module, args: Any, output: Any) -> None:
-            outputs.append(first_of(output))
+            lengths.append(hidden.shape[1])
+            # A copy: a slice would keep all positions in memory.
+            inputs.append((hidden[:, start:].clone(), named))
 
         def attend(layer: int, call: AttentionCall) -> Attention:
             calls[layer] = call
             return call.base()
 
-        hooks = [layer.register_forward_pre_hook(enter, with_kwargs=True) for layer in self.layers]
-        hooks.append(self.layers[-1].register_forward_hook(leave))
+        # First of all hooks: those of others will run again when the layer does.
+        hooks = [
+            layer.register_forward_pre_hook(enter, with_kwargs=True, prepend=True)
+            for layer in self.layers
+        ]
         try:
-            with self.attending(attend):
+            with self.attending(attend), self.leaving() as outputs:
                 returned = forward()
         finally:
             for hook in hooks:
@@ -166,7 +180,7 @@ class Decoder:
                 f"{len(inputs)} of {n_layers} decoder layers and {len(calls)} attention calls were "
                 "seen in one forward"
             )
-        n_tokens = inputs[0][0].shape[1]
+        n_tokens = lengths[0]
         for layer, call in calls.items():
             if call.key.shape[2] != n_tokens or call.query.shape[2] != n_tokens:
                 raise UnsupportedModelError(
@@ -174,8 +188,7 @@ class Decoder:
                     f"for {n_tokens} positions"
                 )
         states = [
-            # A copy: a slice would keep all positions in memory.
-            LayerState(hidden[:, start:].clone(), named, _without_query(calls[layer]))
+            LayerState(hidden, named, _without_query(calls[layer]))
             for layer, (hidden, named) in enumerate(inputs)
         ]
         return Prefill(start, n_tokens, states, outputs[0][:, start:].clone()), returned
@@ -246,5 +259,6 @@ def _gather(value: Tensor, rows: Tensor, times: int, axis: int) -> Tensor:
     view = [1] * value.dim()
     view[axis - 1], view[axis] = rows.shape
     index_shape = [*shape[:axis], rows.shape[1], *shape[axis + 1 :]]
-    chosen = value.expand(shape).gather(axis, rows.view(view).expand(index_shape))
+    index = rows.to(value.device).view(view).expand(index_shape)
+    chosen = value.expand(shape).gather(axis, index)
     return chosen.repeat_interleave(times, axis - 1)

@@ -116,6 +116,8 @@ class Choice:
     def to_dict(self) -> dict[str, Any]:
         """Return the choice as JSON data, for a configuration's provenance."""
         data: dict[str, Any] = rounded(asdict(self))
+        for name in ("p", "p_procedure"):  # decimals would make a small one 0
+            data[name] = float(f"{getattr(self, name):.6g}")
         return data
 
 

@@ -216,7 +216,10 @@ def _group(
             margin_change=float(margin_changes[:, i].mean()),
             margin_interval=(margin_ends[i][0], margin_ends[i][1]),
             nulls=nulls[i],
-            **_defined_means(audio[:, pairs.at[i]]),
+            # What the rows did before is what their control does: in a set of layers, the later
+            # ones see hidden states that the earlier ones have changed already.
+            **_means("before", audio[:, pairs.control[i]]),
+            **_means("after", audio[:, pairs.at[i]]),
             **asdict(change),
         )
         for i, (edit, change) in enumerate(
@@ -254,8 +257,11 @@ def _corrected(family: Iterable[Effect]) -> list[Effect]:
     return [replace(effect, p_holm=p) for effect, p in zip(family, adjusted, strict=True)]
 
 
-def _defined_means(audio: Array) -> dict[str, Any]:
-    """Return the mean of each of `AUDIO_STATISTICS`, (items, 4), where it is defined."""
-    defined = [column[~np.isnan(column)] for column in audio.T]
-    means = [float(column.mean()) if len(column) else None for column in defined]
-    return dict(zip(AUDIO_STATISTICS, means, strict=True))
+def _means(when: str, audio: Array) -> dict[str, Any]:
+    """Return the mean mass and entropy after a variant, (items, 4), where they are defined."""
+    found: dict[str, Any] = {}
+    for name in ("mass", "entropy"):
+        column = audio[:, AUDIO_STATISTICS.index(f"{name}_after")]
+        defined = column[~np.isnan(column)]
+        found[f"{name}_{when}"] = float(defined.mean()) if len(defined) else None
+    return found

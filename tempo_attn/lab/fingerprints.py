@@ -173,6 +173,7 @@ def environment(model: nn.Module) -> dict[str, Any]:
         "dtype": "+".join(sorted(dtypes)).replace("torch.", ""),
         "attention": _attention(model),
         "device": "+".join(kinds),
+        "float32_matmul": torch.get_float32_matmul_precision(),
         "threads": torch.get_num_threads() if "cpu" in kinds else None,
         INFO: {
             "python": platform.python_version(),

@@ -48,10 +48,10 @@ def run_full(
             if call.query.shape[2] < call.key.shape[2]:
                 raise RowsLeftOut
             rows, noted = attend_rows(call, edited, variant)
-            statistics.append(noted)
+            statistics.append(noted.to(edited.index.device))
             batch = torch.arange(len(rows), device=rows.device)[:, None]
             out = out.clone()
-            out[batch, edited.index] = rows.transpose(1, 2).to(out.dtype)
+            out[batch, edited.on(out.device).index] = rows.transpose(1, 2).to(out.dtype)
         return out, weights
 
     with decoder.attending(attend):
@@ -80,6 +80,7 @@ def row_logits(call: AttentionCall, index: Tensor) -> tuple[Tensor, Tensor]:
 
 def attend_rows(call: AttentionCall, edited: EditedRows, variant: Variant) -> tuple[Tensor, Tensor]:
     """Return the edited rows of a call, (items, heads, rows, dim), and the audio statistics."""
+    edited = edited.on(call.query.device)
     logits, allowed = row_logits(call, edited.index)
     new, statistics = edited.edit(logits[:, None], allowed[:, None], [variant])
     return context_of(new[:, 0], allowed, call.value), statistics[:, 0]

@@ -102,7 +102,7 @@ class Plan:
 
     def _shrinks(self, error: Exception, n_items: int) -> bool:
         """Return whether it helps to try again with less."""
-        if not isinstance(error, MemoryError) and not should_reduce_batch_size(error):
+        if not out_of_memory(error):
             return False
         if n_items > 1:
             _log.warning("out of memory: a batch of %d items is done in halves", n_items)
@@ -112,3 +112,8 @@ class Plan:
         self.memory //= 2
         _log.warning("out of memory: variants at once halved to %d KiB", self.memory >> 10)
         return True
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Return whether memory ran out, of the machine or of a device."""
+    return isinstance(error, MemoryError) or bool(should_reduce_batch_size(error))

@@ -14,7 +14,8 @@ from tempo_attn.families import Family
 class Readout:
     """The final norm and the rows of the unembedding that belong to candidates.
 
-    In float32 from the norm on: candidates that tie in a model's 16-bit logits may differ here.
+    In float32 from the norm on: candidates that tie in a model's 16-bit logits may differ here. An
+    unembedding that is more than a linear layer is called as a whole.
 
     Raises:
         UnsupportedModelError: The model has no final norm or no unembedding where expected.
@@ -47,11 +48,16 @@ class Readout:
         """
         normed = self._norm(hidden)
         weight: Any = self._head.weight
-        chosen = weight[candidates.to(weight.device)].to(torch.float32)
-        logits: Tensor = normed.to(weight.device, torch.float32) @ chosen.transpose(-1, -2)
-        bias: Any = getattr(self._head, "bias", None)
-        if bias is not None:
-            logits = logits + bias[candidates.to(bias.device)].to(torch.float32)[:, None]
+        candidates = candidates.to(weight.device)
+        if type(self._head) is nn.Linear and not self._head._forward_hooks:
+            chosen = weight[candidates].to(torch.float32)
+            logits: Tensor = normed.to(weight.device, torch.float32) @ chosen.transpose(-1, -2)
+            if self._head.bias is not None:
+                logits = logits + self._head.bias[candidates].to(torch.float32)[:, None]
+        else:  # an adapter, a quantised layer: only the module itself knows what it does
+            every = self._head(normed).float()
+            index = candidates[:, None].expand(-1, every.shape[1], -1)
+            logits = every.gather(-1, index.to(every.device))
         logits = logits * self._scale
         if self._softcap is not None:
             logits = self._softcap * torch.tanh(logits / self._softcap)

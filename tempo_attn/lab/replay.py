@@ -113,7 +113,7 @@ class Replay:
             if joining:
                 new = self._join(layer, state, joining)
                 if hidden is not None:
-                    new = torch.cat([hidden, new[:, :, -hidden.shape[2] :]], 1)
+                    new = torch.cat([hidden.to(new.device), new[:, :, -hidden.shape[2] :]], 1)
                 hidden = new
                 joined = joined + joining
         assert hidden is not None
@@ -141,14 +141,16 @@ class Replay:
 
         Only the edited rows differ from the prefill's.
         """
-        index, width = self._edited.index, state.hidden.shape[-1]
+        index, width = self._edited.on(state.hidden.device).index, state.hidden.shape[-1]
         at = (index - self._prefill.start)[..., None].expand(-1, -1, width)
         entering = state.hidden.gather(1, at)[:, None].repeat(1, len(joining), 1, 1)
         self._now = _Now(joining, index, joining=True)
         leaving = self._run(layer, state, entering)
         plain = self._prefill.entering(layer + 1)[:, self._start - self._prefill.start :]
-        new = plain[:, None].repeat(1, len(joining), 1, 1)
-        at = (index - self._start)[:, None, :, None].expand(-1, len(joining), -1, width)
+        new = plain.to(leaving.device)[:, None].repeat(1, len(joining), 1, 1)
+        at = (index.to(new.device) - self._start)[:, None, :, None].expand(
+            -1, len(joining), -1, width
+        )
         return new.scatter_(2, at, leaving)
 
     # ------------------------------------------------------------------ attention
@@ -222,7 +224,7 @@ class Replay:
         if key not in self._visible:
             n = self._prefill.n_tokens
             how = (0, n, n, seen.sliding_window, seen.is_causal)
-            self._visible[key] = visible_keys(seen.mask, now.rows, *how)[0]
+            self._visible[key] = visible_keys(seen.mask, now.rows.to(seen.key.device), *how)[0]
         return self._visible[key]
 
     def _joining_attention(
@@ -254,7 +256,8 @@ class Replay:
             part.view(n_items, len(variants), *part.shape[1:])
             for part in (query, key, value, context)
         )
-        at = (self._edited.index - self._start)[:, None, None, :, None]
+        index = self._edited.on(query.device).index
+        at = (index - self._start)[:, None, None, :, None]
         seen_by_rows = allowed.gather(
             2, at[:, 0].expand(-1, allowed.shape[1], -1, allowed.shape[-1])
         )
@@ -270,6 +273,6 @@ class Replay:
     def _edited_logits(self, logits: Tensor, allowed: Tensor, numbers: list[int]) -> Tensor:
         """Edit (items, 1 or variants, heads, rows, keys) and note the audio statistics."""
         variants = [self._variants[number] for number in numbers]
-        new, statistics = self._edited.edit(logits, allowed[:, None], variants)
+        new, statistics = self._edited.on(logits.device).edit(logits, allowed[:, None], variants)
         self._statistics[:, numbers] += statistics.to(self._statistics)
         return new

@@ -7,7 +7,7 @@ edit is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -30,7 +30,8 @@ class EditedRows:
         valid: (items, rows) bool: not such a repetition.
         audio: (items, tokens) bool: audio keys.
         random: (items, tokens) bool: random keys that are not audio, as many where there are so
-            many; drawn by the item's content, the same for all variants.
+            many, up to the last edited row; drawn by the item's content, the same for all
+            variants. A row edits those that it sees, but never its own key: some key must be left.
         signs: (items, tokens): 1 or -1, random at audio keys, likewise.
     """
 
@@ -39,6 +40,7 @@ class EditedRows:
     audio: Tensor
     random: Tensor
     signs: Tensor
+    _moved: dict[torch.device, EditedRows] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(
@@ -68,6 +70,15 @@ class EditedRows:
         tensors = (index, valid, batch.audio, random, signs)
         return cls(*(tensor.to(device) for tensor in tensors))
 
+    def on(self, device: torch.device) -> EditedRows:
+        """Return the rows with their tensors on a device (layers may lie on several)."""
+        if self.index.device == device:
+            return self
+        if device not in self._moved:
+            parts = (self.index, self.valid, self.audio, self.random, self.signs)
+            self._moved[device] = EditedRows(*(part.to(device) for part in parts))
+        return self._moved[device]
+
     @property
     def first(self) -> int:
         """The first edited position of all items."""
@@ -91,6 +102,9 @@ class EditedRows:
         one = variants[0]
         keys = self.random if one.role == "keys" else self.audio
         seen = keys[:, None, None, None, :] & allowed
+        if one.role == "keys":
+            places = torch.arange(seen.shape[-1], device=seen.device)
+            seen = seen & (places != self.index[:, None, None, :, None])
         old = logits.expand(-1, n_variants, -1, -1, -1)
         strength: Tensor | None = None
         if one.strength is not None:

@@ -114,6 +114,7 @@ class Sharer:
             if call.query.shape[2] < call.key.shape[2]:
                 raise RowsLeftOut
             for number, rows in enumerate(sets):
+                rows = rows.on(call.query.device)
                 logits, allowed = row_logits(call, rows.index)
                 shares = logits.masked_fill_(~allowed, LOWEST).softmax(-1).mean(1)
                 by_row = shares @ keys.to(shares)  # (items, rows, 2)

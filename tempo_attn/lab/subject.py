@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tempo_attn.errors import NonFiniteLogitsError
+from tempo_attn.errors import NonFiniteLogitsError, UnsupportedModelError
 from tempo_attn.families import Family, get_family
 from tempo_attn.lab.capture import Decoder
 from tempo_attn.lab.items import Batch, Item, Prepare
@@ -48,6 +48,11 @@ class Subject:
         self.model = model
         self.family: Family = get_family(getattr(model, "config", None))
         self.family.check_model(model)
+        if model.training:
+            raise UnsupportedModelError(
+                "the model is in training mode, where dropout changes every forward; call "
+                "model.eval() first"
+            )
         self.decoder = Decoder(model, self.family)
         self.prepare = prepare
         self._reader = None if tokenizer is None else TextReader(tokenizer)
@@ -67,6 +72,11 @@ class Subject:
     def device(self) -> torch.device:
         """Where positions are needed: the device of the decoder's first weights."""
         return next(self.family.decoder(self.model).parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the decoder's first weights."""
+        return next(self.family.decoder(self.model).parameters()).dtype
 
     @contextmanager
     def studied(self) -> Iterator[None]:

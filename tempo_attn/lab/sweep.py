@@ -14,19 +14,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tempo_attn.errors import ConfigError, UnsupportedInputError, UnsupportedModelError
+from tempo_attn.errors import (
+    ConfigError,
+    TempoError,
+    UnsupportedInputError,
+    UnsupportedModelError,
+)
 from tempo_attn.lab.full import RowsLeftOut, run_full
 from tempo_attn.lab.grid import Variant
 from tempo_attn.lab.items import Batch, Item
-from tempo_attn.lab.plan import Plan
+from tempo_attn.lab.plan import Plan, out_of_memory
 from tempo_attn.lab.readout import Readout
 from tempo_attn.lab.records import SweepRecord
 from tempo_attn.lab.replay import Replay
 from tempo_attn.lab.rows import EditedRows
 from tempo_attn.lab.subject import Subject, finite, rounded
+from tempo_attn.lab.ways import disagreement, probes, rounding
 
-TOLERANCE = 1e-4
-"""Largest difference of candidate logits (relative above 1) that float32 arithmetic explains."""
+_NOT_FOR_REPLAY = (UnsupportedModelError, UnsupportedInputError)
 _log = logging.getLogger(__name__)
 
 
@@ -165,55 +170,92 @@ class Sweeper:
         batch: Batch,
         edited: Mapping[tuple[str, ...], EditedRows],
         numbers: Sequence[int],
+        readout: Readout | None = None,
     ) -> Answer:
-        plain = self.subject.candidate_logits(self.subject.call(batch), batch)
+        """Run variants one by one; `readout` reads the logits instead of the model's own head."""
+
+        def forward() -> Tensor:
+            with self._decoder.leaving() as left:
+                output = self.subject.call(batch)
+            if readout is None:
+                return self.subject.candidate_logits(output, batch)
+            return readout(left[0][:, -1:], batch.candidates)[:, 0]
+
+        plain = forward()
         logits, audio = [], []
         for number in numbers:
             variant = self.variants[number]
             try:
-                output, statistics = run_full(
-                    self._decoder, lambda: self.subject.call(batch), edited[variant.rows], variant
-                )
+                found, statistics = run_full(self._decoder, forward, edited[variant.rows], variant)
             except RowsLeftOut:
                 self.subject.keep_all_rows()
-                return self._answer_in_full(batch, edited, numbers)
-            logits.append(self.subject.candidate_logits(output, batch))
+                return self._answer_in_full(batch, edited, numbers, readout)
+            logits.append(found)
             audio.append(statistics)
         return Answer(plain, torch.stack(logits, 1), torch.stack(audio, 1))
+
+    # ------------------------------------------------------------------ which way
+
+    def settle(self, items: Sequence[Item]) -> None:
+        """Find out which way to take on some items; the same ones give the same answer."""
+        if self.way == "auto":
+            with self.subject.studied():
+                batch = self.subject.read(items)
+                self._find_way(batch, self._edited_rows(batch))
 
     def _find_way(self, batch: Batch, edited: Mapping[tuple[str, ...], EditedRows]) -> None:
         """Compare the two ways on some variants; take the fast one where they agree."""
         try:
             fast = self._answer_by_replay(batch, edited)
-        except (UnsupportedModelError, UnsupportedInputError) as error:
-            self._must_be_full(str(error))
+        except Exception as error:
+            wrong_items = isinstance(error, TempoError) and not isinstance(error, _NOT_FOR_REPLAY)
+            if wrong_items or out_of_memory(error):
+                raise
+            self._must_be_full(f"{type(error).__name__}: {error}")
             return
-        numbers = self._probes()
-        slow = self._answer_in_full(batch, edited, numbers)
-        found = torch.cat([fast.plain[:, None], fast.logits[:, numbers]], 1)
-        wanted = torch.cat([slow.plain[:, None], slow.logits], 1)
-        difference = float(((found - wanted).abs() / wanted.abs().clamp(min=1.0)).max())
-        self.checked = difference
-        exact = self.subject.model.dtype == torch.float32
-        # In 16 bits, the two ways round differently; a mistake is far larger than this.
-        allowed = TOLERANCE if exact else 0.05 + 0.05 * float(wanted.abs().max())
-        if difference <= allowed:
-            self.way = "replay"
-        else:
-            self._must_be_full(
-                f"running layers again gives logits that differ by {difference:.2g} from a full "
-                "forward"
-            )
+        assert self._readout is not None
+        numbers = probes(self.variants)
+        # Beside each probe its control: what recomputing rows changes by itself.
+        controls = [self.variants.index(self.variants[n].control) for n in numbers if self._has(n)]
+        slow = self._answer_in_full(batch, edited, [*numbers, *controls], self._readout)
+        all_controls = [n for n, v in enumerate(self.variants) if v.role == "control"]
+        noise = max(
+            _largest(slow.logits[:, len(numbers) :] - slow.plain[:, None]),
+            _largest(fast.logits[:, controls] - fast.plain[:, None]),
+        )
+        own = self.subject.candidate_logits(self.subject.call(batch), batch)
+        dtype = self.subject.dtype
+        found = fast.plain[:, None].expand(-1, len(all_controls), -1)
+        compared = {
+            "the final norm and the unembedding give": (
+                fast.plain,
+                own,
+                _head_rounding(own, dtype),
+            ),
+            "running layers again gives": (
+                torch.cat([fast.plain[:, None], fast.logits[:, [*numbers, *controls]]], 1),
+                torch.cat([slow.plain[:, None], slow.logits], 1),
+                noise,
+            ),
+            "running layers again without an edit gives": (
+                fast.logits[:, all_controls],
+                found,
+                noise,
+            ),
+        }
+        self.checked = 0.0
+        for what, (mine, full, explained) in compared.items():
+            if not mine.numel():
+                continue
+            difference, too_large = disagreement(mine, full, explained, dtype)
+            self.checked = max(self.checked, difference)
+            if too_large:
+                self._must_be_full(f"{what} logits that differ by {difference:.2g} from a forward")
+                return
+        self.way = "replay"
 
-    def _probes(self) -> list[int]:
-        """Choose variants for the comparison: of every set of rows one that starts early."""
-        chosen: dict[tuple[str, ...], int] = {}
-        for number, variant in enumerate(self.variants):
-            if variant.role == "edit":
-                best = chosen.setdefault(variant.rows, number)
-                if variant.layers[0] < self.variants[best].layers[0]:
-                    chosen[variant.rows] = number
-        return list(chosen.values()) or [0]
+    def _has(self, number: int) -> bool:
+        return self.variants[number].control in self.variants
 
     def _must_be_full(self, reason: str) -> None:
         if self.way == "replay":
@@ -249,3 +291,12 @@ class Sweeper:
             )
             for row, item in enumerate(items)
         ]
+
+
+def _largest(change: Tensor) -> float:
+    return float(change.abs().max()) if change.numel() else 0.0
+
+
+def _head_rounding(logits: Tensor, dtype: torch.dtype) -> float:
+    """What a 16-bit unembedding rounds off, which the readout does not."""
+    return 0.0 if dtype in (torch.float32, torch.float64) else rounding(logits, dtype)

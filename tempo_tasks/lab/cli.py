@@ -208,12 +208,13 @@ def compare(
 
     Example: tempo compare --tasks tempo_synth_eo_aqa --limit 100 --layers 0,1 --out compared
     """
-    from tempo_tasks.lab import options, verbs
+    from tempo_tasks.lab import options
+    from tempo_tasks.lab.compare import compare as run_compare
 
     settings = _settings(
         tasks, model, model_args, limit, metadata, out, device, batch_size, memory, shard, seed
     )
-    outcome = verbs.compare(
+    outcome = run_compare(
         settings,
         strengths=options.parse_edits([f"scale={strengths}"])["scale"],
         layers=options.parse_layers(layers),

@@ -7,8 +7,9 @@ that every batch is the same however a run is divided.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,11 @@ class Study:
                 "attn_scale is among the model arguments; the laboratory puts its own edits on a "
                 "plain model. Evaluate a saved edit with lm_eval"
             )
+        if given.get("mixed_precision_dtype") is not None:
+            raise ConfigError(
+                "mixed_precision_dtype is among the model arguments, and the laboratory does not "
+                "run under autocast: load the model in that dtype instead, with dtype=..."
+            )
         self.lm = LALM(settings.model, device=settings.device, **given)
         self.items: list[Item] = lab_items.make_items(self.lm, self.tasks, settings.limit)
         self.subject = Subject(
@@ -103,9 +109,18 @@ class Study:
         memory = settings.memory
         if memory is None:
             memory = CPU_MEMORY if self.lm.device.type == "cpu" else GPU_MEMORY
+        self._memory = memory  # the plan's own is halved where memory runs out
         self.plan = Plan.fitting(self.items, self._decoder_config, memory)
         if settings.batch_size is not None:
             self.plan = Plan(settings.batch_size, memory)
+
+    def of_first(self, n_items: int) -> Study:
+        """Return a study of the first items alone, whole."""
+        study = copy.copy(self)
+        study.items = self.items[:n_items]
+        study.settings = replace(self.settings, shard=None)
+        study.plan = replace(self.plan)
+        return study
 
     @property
     def n_layers(self) -> int:
@@ -140,7 +155,7 @@ class Study:
                 "limit": settings.limit,
                 "metadata": dict(settings.metadata or {}),
                 "batch_size": self.plan.batch_size,
-                "memory": self.plan.memory,
+                "memory": self._memory,
                 "seed": settings.seed,
                 **more,
             },
@@ -151,6 +166,7 @@ class Study:
                     "name": self.lm.public_name(),
                     "arguments": {k: str(v) for k, v in (settings.model_args or {}).items()},
                     "weights": model_fingerprint(self.lm.model),
+                    "audio_features": content_key(self.lm.processor.feature_extractor.to_dict()),
                 },
                 "code": code_fingerprint(tempo_attn, tempo_tasks),
                 "environment": environment(self.lm.model),

@@ -1,4 +1,4 @@
-"""What `tempo sweep`, `share`, `fit` and `compare` do; `lab.cli` is their command line."""
+"""What `tempo sweep`, `share`, `fit` and `merge` do; `lab.cli` is their command line."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from tempo_attn.config import Mode
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.choose import Choice, choose
-from tempo_attn.lab.grid import Grid, Variant
+from tempo_attn.lab.grid import Variant
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.records import SweepRecord, SweepResults
 from tempo_attn.lab.runs import merge_runs, read_run
@@ -22,12 +19,6 @@ from tempo_tasks.lab import report
 from tempo_tasks.lab.items import generate
 from tempo_tasks.lab.options import Requested
 from tempo_tasks.lab.study import Record, Settings, Study
-
-MATCHED: tuple[Mode, ...] = ("scale", "scale_preserving", "upweight_matched")
-"""Scaling and its two parts: at the same alpha they agree on shape, or on mass, or on both."""
-COMPARED_ROWS = (("last",), ("keyword",), ("keyword", "last"), ("option",))
-_BIASES = (-6.0, -4.0, -3.0, -2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
-_CALIBRATION_ITEMS = 32
 
 
 @dataclass(frozen=True)
@@ -60,7 +51,7 @@ def sweep(
     """
     study = Study(settings)
     variants = requested.grid(study.n_heads).variants(study.n_layers, study.n_heads)
-    return _written(study, *run_sweep(study, variants, way=way, n_generated=n_generated))
+    return written(study, *run_sweep(study, variants, way=way, n_generated=n_generated))
 
 
 def run_sweep(
@@ -76,11 +67,17 @@ def run_sweep(
     """Run variants in a run folder; see `Study.run`."""
     sweeper = Sweeper(study.subject, variants, plan=study.plan, seed=study.settings.seed, way=way)
 
+    # Spread over the items, so that every task has its part.
+    step = max(1, len(study.items) // n_generated) if n_generated else 0
+    generated = set(range(0, step * n_generated, step)) if step else set()
+    sweeper.settle(study.plan.batches(study.items)[0][:2])
+
     def run_batch(items: Sequence[Item]) -> list[SweepRecord]:
         records = sweeper.run_batch(items)
-        asked = [item for item in items if item.index < n_generated]
+        asked = [item for item in items if item.index in generated]
         if asked:
-            found = dict(zip((i.key for i in asked), generate(study.lm, asked), strict=True))
+            answers = study.plan.in_halves(asked, lambda part: generate(study.lm, part))
+            found = dict(zip((item.key for item in asked), answers, strict=True))
             records = [replace(r, generated=found.get(r.key)) for r in records]
         return records
 
@@ -115,7 +112,7 @@ def share(settings: Settings, rows: Sequence[Sequence[str]]) -> Outcome | None:
     study = Study(settings)
     sharer = Sharer(study.subject, rows, plan=study.plan)
     settings_of_run = {"rows": [list(names) for names in rows]}
-    return _written(study, *study.run("share", settings_of_run, sharer.run_batch))
+    return written(study, *study.run("share", settings_of_run, sharer.run_batch))
 
 
 def write_share_tables(folder: Path, records: Sequence[Mapping[str, Any]]) -> list[Path]:
@@ -166,9 +163,20 @@ def fit(
                 f"{run}: {found.missing} items are missing; run the same `tempo sweep` again to "
                 "finish it"
             )
+        if found.manifest["shard"] is not None:
+            raise ConfigError(
+                f"{run}: is one shard of a run; put all of them together with `tempo merge` first"
+            )
         manifest, records = found.manifest, list(found.records)
     results = results_of(manifest, records)
     choice = choose(results, folds=folds, seed=seed, objective=objective, kind=kind)  # type: ignore[arg-type]
+    mine = [out / name for name in ("attn_scale_config.json", "README.md")]
+    if mine[0].exists() and not (out / "fit.json").exists():
+        raise ConfigError(
+            f"{out}: holds a configuration that `tempo fit` did not write; choose another --out"
+        )
+    for path in mine:  # an earlier choice must not stand beside this one's report
+        path.unlink(missing_ok=True)
     report.write_json(out / "fit.json", choice.to_dict())
     if choice.variant is None:
         return choice, None
@@ -191,70 +199,6 @@ def fit(
     return choice, out
 
 
-# ---------------------------------------------------------------------- compare
-
-
-def compare(
-    settings: Settings,
-    *,
-    strengths: Sequence[float],
-    layers: Any,
-    rows: Sequence[Sequence[str]] = COMPARED_ROWS,
-    nulls: Sequence[Any] = ("sign",),
-    way: str = "auto",
-) -> Outcome | None:
-    """Compare scaling with upweighting at matched audio mass.
-
-    Beside scaling and its two parts (`MATCHED`), a constant bias, the same for all items, rows and
-    heads, whose mean audio mass on some items is that of scaling; it is chosen on the first items.
-    """
-    study = Study(settings)
-    edits = {mode: tuple(strengths) for mode in MATCHED}
-    grid = Grid(strengths=edits, layers=layers, rows=rows, nulls=nulls)
-    variants = grid.variants(study.n_layers, study.n_heads)
-    scaled = [v for v in variants if v.mode == "scale" and v.role == "edit"]
-    biases = matching_biases(study, scaled, way)
-    for bias in dict.fromkeys(biases):
-        variants += [bias, *(bias.null(null) for null in nulls)]
-    # The scaling that each bias stands beside, by number.
-    matches = [
-        [variants.index(edit), variants.index(bias)]
-        for edit, bias in zip(scaled, biases, strict=True)
-    ]
-    return _written(study, *run_sweep(study, variants, verb="compare", way=way, matches=matches))
-
-
-def matching_biases(study: Study, scaled: Sequence[Variant], way: str) -> list[Variant]:
-    """Return, for each scaling, the constant bias that gives audio the same mean mass.
-
-    The mass is measured at some biases on the first items, and interpolated between them; a mass
-    beyond the largest bias gets that one. What mass it really has on all items is in the results.
-    """
-    probes = {
-        (edit.layers, edit.rows): [
-            replace(edit, mode="upweight", strength=bias) for bias in _BIASES
-        ]
-        for edit in scaled
-    }
-    variants = [*scaled, *(probe for group in probes.values() for probe in group)]
-    sweeper = Sweeper(study.subject, variants, plan=study.plan, seed=study.settings.seed, way=way)
-    batches = sweeper.run(study.items[:_CALIBRATION_ITEMS])
-    results = SweepResults(variants, [record for batch in batches for record in batch])
-    with np.errstate(invalid="ignore"):
-        before, after = np.nanmean(results.audio[..., :2], axis=0).T
-    found = []
-    for edit in scaled:
-        group = probes[edit.layers, edit.rows]
-        biases = [0.0, *_BIASES]
-        masses = [before[results.number[edit]], *(after[results.number[p]] for p in group)]
-        order = np.argsort(biases)
-        bias = np.interp(
-            after[results.number[edit]], np.array(masses)[order], np.array(biases)[order]
-        )
-        found.append(replace(edit, mode="upweight", strength=round(float(bias), 2) or 0.01))
-    return found
-
-
 # ---------------------------------------------------------------------- merge
 
 
@@ -268,7 +212,7 @@ def merge(paths: Sequence[Path], out: Path) -> Outcome:
     return Outcome(out, write_tables(out, run.manifest, run.records))
 
 
-def _written(
+def written(
     study: Study, folder: Path, manifest: Mapping[str, Any], records: Sequence[Record]
 ) -> Outcome | None:
     """Write a run's tables, in the process that does; a shard has none of its own."""

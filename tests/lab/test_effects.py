@@ -169,8 +169,11 @@ def test_nulls_of_a_grid_go_with_their_edits():
 
 
 def test_means_of_audio_leave_out_what_is_undefined():
-    statistics = [[0.2, 0.4, 1.0, None], [0.4, None, None, None]]
-    results = sweep({EDIT.control: [0, 0], EDIT: [0, 0]}, audio={EDIT: statistics})
+    statistics = [[0.9, 0.4, 1.0, None], [0.9, None, None, None]]
+    without = [[0.2, 0.2, 1.0, 1.0], [0.4, 0.4, None, None]]  # before is what the control has
+    results = sweep(
+        {EDIT.control: [0, 0], EDIT: [0, 0]}, audio={EDIT: statistics, EDIT.control: without}
+    )
     (effect,) = effects(results)
     assert effect.mass_before == pytest.approx(0.3)
     assert (effect.mass_after, effect.entropy_before) == (0.4, 1.0)

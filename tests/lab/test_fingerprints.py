@@ -232,6 +232,7 @@ def test_the_environment_says_what_numbers_depend_on():
         "dtype": "bfloat16",
         "attention": "sdpa",
         "device": "cpu",
+        "float32_matmul": torch.get_float32_matmul_precision(),
         "threads": torch.get_num_threads(),
     }
     assert set(info) == {"python", "device_name"}

@@ -1,18 +1,27 @@
 """The sweep engine against one full forward of the wrapper for every variant, on every family."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
-from lab_items import make_prepared, wrapped_logits
+from lab_items import CANDIDATES, make_prepared, wrapped_logits
 from tiny_models import FAMILIES
 
-from tempo_attn.errors import AdapterError, ConfigError, NonFiniteLogitsError, PositionError
+from tempo_attn.errors import (
+    AdapterError,
+    ConfigError,
+    NonFiniteLogitsError,
+    PositionError,
+    UnsupportedModelError,
+)
 from tempo_attn.families import get_family
 from tempo_attn.lab.grid import Grid, Variant
 from tempo_attn.lab.plan import Plan
+from tempo_attn.lab.replay import Replay
 from tempo_attn.lab.subject import Subject
-from tempo_attn.lab.sweep import TOLERANCE, Sweeper
+from tempo_attn.lab.sweep import Sweeper
+from tempo_attn.lab.ways import TOLERANCE
 
 MODES = {
     "scale": (0.5, 2.0),
@@ -288,3 +297,99 @@ def test_nan_logits_are_an_error(tiny_model, prepared):
     variants = [Variant(layers=(0,), rows=("last",), strength=2.0)]
     with pytest.raises(NonFiniteLogitsError, match="item 0"):
         Sweeper(Subject(model, prepared), variants).run_batch(prepared.items)
+
+
+# ------------------------------------------------------------------------------ the self-check
+
+
+def sweeper_of(model, prepared, variants, **settings):
+    return Sweeper(Subject(model, prepared, tokenizer=prepared.tokenizer), variants, **settings)
+
+
+def test_hooks_on_layers_run_once_where_a_variant_joins(tiny_model, prepared):
+    """A steering vector that somebody put before layer 1."""
+    model = copy.deepcopy(tiny_model)
+    torch.manual_seed(0)
+    steer = torch.randn(model.config.text_config.hidden_size)
+    layer = model.get_decoder().layers[1]
+    layer.register_forward_pre_hook(lambda module, args: (args[0] + steer, *args[1:]))
+    variants = variants_of(model, [["last"]])
+    sweeper = sweeper_of(model, prepared, variants)
+    found = answer(sweeper, prepared)
+    assert sweeper.way == "replay"
+    assert close(found.logits, wrapped_logits(model, model, prepared.inputs, variants))
+
+
+def unedited(self, logits, allowed, numbers):
+    """A replay that forgets the edit."""
+    return logits.expand(-1, len(numbers), -1, -1, -1).clone()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_replay_that_edits_nothing_is_found_out(tiny_model, prepared, monkeypatch, dtype):
+    model = copy.deepcopy(tiny_model).to(dtype)
+    inputs = {k: v.to(dtype) if v.is_floating_point() else v for k, v in prepared.inputs.items()}
+    prepared = replace(prepared, inputs=inputs)
+    variants = variants_of(model, [["option"]])
+    honest = sweeper_of(model, prepared, variants)
+    answer(honest, prepared)
+    assert honest.way == "replay"
+    monkeypatch.setattr(Replay, "_edited_logits", unedited)
+    mutated = sweeper_of(model, prepared, variants)
+    answer(mutated, prepared)
+    assert mutated.way == "full"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_an_adapter_on_the_unembedding_counts(tiny_model, prepared, dtype):
+    peft = pytest.importorskip("peft")
+    torch.manual_seed(0)
+    model = peft.inject_adapter_in_model(
+        peft.LoraConfig(target_modules=["lm_head"], init_lora_weights=False, lora_alpha=32),
+        copy.deepcopy(tiny_model).to(dtype),
+    ).eval()
+    inputs = {k: v.to(dtype) if v.is_floating_point() else v for k, v in prepared.inputs.items()}
+    prepared = replace(prepared, inputs=inputs)
+    variants = variants_of(model, [["last"]])
+    sweeper = sweeper_of(model, prepared, variants)
+    found = answer(sweeper, prepared)
+    assert sweeper.way == "replay"
+    with torch.no_grad():
+        own = model(**inputs).logits[:, -1, list(CANDIDATES)].float()
+    assert float((found.plain - own).abs().max()) < (1e-4 if dtype == torch.float32 else 0.1)
+
+
+def test_a_layer_that_cannot_run_on_few_rows_takes_the_slow_way(tiny_model, prepared):
+    """A hook that counts on the prompt's length."""
+    model = copy.deepcopy(tiny_model)
+
+    def hook(module, args, output):
+        output[:, 10] *= 1.5
+        return output
+
+    model.get_decoder().layers[1].mlp.register_forward_hook(hook)
+    variants = variants_of(model, [["last"]])
+    sweeper = sweeper_of(model, prepared, variants)
+    found = answer(sweeper, prepared)
+    assert sweeper.way == "full"
+    assert "IndexError" in sweeper.reason
+    assert close(found.logits, wrapped_logits(model, model, prepared.inputs, variants))
+
+
+def test_a_row_always_sees_its_own_key(tiny_model, prepared, sweep):
+    """Random keys are never all that a row sees: a knockout of them leaves something."""
+    edit = Variant(layers=(0,), rows=("all_text",), mode="knockout")
+    sweeper = sweep([edit.null("keys")], way="full")
+    batch = sweeper.subject.read(prepared.items)
+    rows = sweeper._edited_rows(batch)[("all_text",)]
+    n_rows, n_tokens = rows.index.shape[1], batch.audio.shape[1]
+    own = rows.index[:, None, None, :, None] == torch.arange(n_tokens)
+    logits = torch.zeros(2, 1, 4, n_rows, n_tokens)
+    new, _ = rows.edit(logits, own, [edit.null("keys")])  # each row sees itself alone
+    assert bool(new.masked_select(own.expand_as(new)).isfinite().all())
+
+
+def test_training_mode_is_refused(tiny_model, prepared):
+    model = copy.deepcopy(tiny_model).train()
+    with pytest.raises(UnsupportedModelError, match=r"model\.eval\(\)"):
+        Subject(model, prepared)

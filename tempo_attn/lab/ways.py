@@ -1,0 +1,62 @@
+"""Does the fast way give what full forwards give? Checked on the model before it is trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tempo_attn.config import NEUTRAL
+from tempo_attn.lab.grid import Variant
+
+TOLERANCE = 1e-4
+"""Largest difference of candidate logits (relative above 1) that float32 arithmetic explains."""
+
+
+def probes(variants: Sequence[Variant]) -> list[int]:
+    """Choose variants to run in full, by number.
+
+    Of every set of rows, and of layer sets and head groups, the strongest edit at the earliest
+    layer: a mistake shows most there.
+    """
+    chosen: dict[tuple[object, ...], int] = {}
+    for number, variant in enumerate(variants):
+        if variant.role == "edit":
+            place = (variant.rows, len(variant.layers) > 1, variant.heads is not None)
+            best = chosen.setdefault(place, number)
+            if _rank(variant) < _rank(variants[best]):
+                chosen[place] = number
+    return list(chosen.values()) or [0]
+
+
+def _rank(variant: Variant) -> tuple[int, float]:
+    if variant.strength is None:  # knockout
+        return variant.layers[0], -torch.inf
+    return variant.layers[0], -abs(variant.strength - NEUTRAL[variant.mode])
+
+
+def disagreement(
+    found: Tensor, expected: Tensor, noise: float, dtype: torch.dtype
+) -> tuple[float, bool]:
+    """Return the largest difference of logits, and whether it is more than rounding explains.
+
+    Args:
+        found: The fast way's.
+        expected: Those of full forwards, of the same shape.
+        noise: Largest change of logits by recomputing rows alone.
+        dtype: The model's.
+    """
+    difference = (found - expected).abs()
+    if dtype in (torch.float32, torch.float64):
+        largest = float((difference / expected.abs().clamp(min=1.0)).max())
+        return largest, not largest <= TOLERANCE
+    # In 16 bits the two ways round differently, by about as much as recomputing rows does.
+    largest = float(difference.max())
+    allowed = 4 * noise + rounding(expected, dtype)
+    return largest, not largest <= allowed
+
+
+def rounding(logits: Tensor, dtype: torch.dtype) -> float:
+    """Return what rounding the largest logit to a dtype can change."""
+    return float(torch.finfo(dtype).eps * logits.abs().max())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,18 @@ import numpy.typing as npt
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.grid import Variant
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from tempo_attn.lab.items import Item
+
 Array = npt.NDArray[Any]
 AUDIO_STATISTICS = ("mass_before", "mass_after", "entropy_before", "entropy_after")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepRecord:
-    """One item under all variants of a sweep.
+class ItemRecord:
+    """What every experiment keeps of an item.
 
     Attributes:
         key: SHA-256 of what the model is given and of the right answer.
@@ -30,13 +35,6 @@ class SweepRecord:
         condition: What is given (aqa, acqa, silence ...).
         answer: Index of the right candidate.
         plain: The candidates' logits without any edit.
-        logits: Those of every variant, in the grid's order.
-        audio: `AUDIO_STATISTICS` of every variant: mass (0 to 1) and entropy (nats) of attention
-            on audio before and after the edit, in the edited rows, heads and layers; None where
-            undefined (no mass is left).
-        way: How it was run: "replay", or "full" (one forward for every variant).
-        generated: Index of the candidate that free generation names, without any edit; -1 for
-            none; None where it was not generated.
     """
 
     key: str
@@ -47,19 +45,41 @@ class SweepRecord:
     condition: str
     answer: int
     plain: Sequence[float]
-    logits: Sequence[Sequence[float]]
-    audio: Sequence[Sequence[float | None]]
-    way: str = "replay"
-    generated: int | None = None
+
+    @classmethod
+    def of(cls, item: Item, **found: Any) -> Self:
+        """Return the record of an item, with what was found out about it."""
+        names = ("key", "index", "id", "clip", "kind", "condition", "answer")
+        return cls(**{name: getattr(item, name) for name in names}, **found)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON data."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> SweepRecord:
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read what `to_dict` wrote."""
         return cls(**data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepRecord(ItemRecord):
+    """One item under all variants of a sweep; see `ItemRecord`.
+
+    Attributes:
+        logits: The candidates' logits under every variant, in the grid's order.
+        audio: `AUDIO_STATISTICS` of every variant: mass (0 to 1) and entropy (nats) of attention
+            on audio before and after the edit, in the edited rows, heads and layers; None where
+            undefined (no mass is left).
+        way: How it was run: "replay", or "full" (one forward for every variant).
+        generated: Index of the candidate that free generation names, without any edit; -1 for
+            none; None where it was not generated.
+    """
+
+    logits: Sequence[Sequence[float]]
+    audio: Sequence[Sequence[float | None]]
+    way: str = "replay"
+    generated: int | None = None
 
 
 class SweepResults:

@@ -8,7 +8,7 @@ map of all queries and keys is ever held.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from tempo_attn.lab.full import RowsLeftOut, row_logits
 from tempo_attn.lab.inference import cluster_sums, cluster_weights, interval_of_mean
 from tempo_attn.lab.items import Batch, Item
 from tempo_attn.lab.plan import Plan
-from tempo_attn.lab.records import Array, is_right
+from tempo_attn.lab.records import Array, ItemRecord, is_right
 from tempo_attn.lab.rows import LOWEST, EditedRows
 from tempo_attn.lab.subject import Subject, finite, rounded
 
@@ -30,42 +30,17 @@ RowSet = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShareRecord:
-    """Where one item's rows attend to.
+class ShareRecord(ItemRecord):
+    """Where one item's rows attend to; see `ItemRecord`.
 
     Attributes:
-        key: As in `SweepRecord`, like the attributes up to `plain`.
-        index: Place among the run's items.
-        id: The item's name.
-        clip: Its clip.
-        kind: What is asked.
-        condition: What is given.
-        answer: Index of the right candidate.
-        plain: The candidates' logits.
-        audio: By set of rows ("keyword+last"): the share of audio in each layer, mean over heads
+        audio: By set of rows ("last+keyword"): the share of audio in each layer, mean over heads
             and rows; None where the layer has no attention.
         first: Likewise the share of the prompt's first token, which often is an attention sink.
     """
 
-    key: str
-    index: int
-    id: str
-    clip: str
-    kind: str
-    condition: str
-    answer: int
-    plain: Sequence[float]
     audio: Mapping[str, Sequence[float | None]]
     first: Mapping[str, Sequence[float | None]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the record as JSON data."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ShareRecord:
-        """Read what `to_dict` wrote."""
-        return cls(**data)
 
 
 class Sharer:
@@ -136,14 +111,8 @@ class Sharer:
         names = ["+".join(rows) for rows in self.rows]
         plain_rows, share_rows = plain.double().cpu().tolist(), shares.double().cpu()
         return [
-            ShareRecord(
-                key=item.key,
-                index=item.index,
-                id=item.id,
-                clip=item.clip,
-                kind=item.kind,
-                condition=item.condition,
-                answer=item.answer,
+            ShareRecord.of(
+                item,
                 plain=rounded(plain_rows[row]),
                 audio=_by_rows(names, share_rows[row, :, :, 0]),
                 first=_by_rows(names, share_rows[row, :, :, 1]),

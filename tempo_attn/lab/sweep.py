@@ -276,14 +276,8 @@ class Sweeper:
             part.double().cpu().tolist() for part in (answer.plain, answer.logits, answer.audio)
         )
         return [
-            SweepRecord(
-                key=item.key,
-                index=item.index,
-                id=item.id,
-                clip=item.clip,
-                kind=item.kind,
-                condition=item.condition,
-                answer=item.answer,
+            SweepRecord.of(
+                item,
                 plain=rounded(plain[row]),
                 logits=[rounded(values) for values in logits[row]],
                 audio=[rounded(values) for values in audio[row]],

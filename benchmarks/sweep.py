@@ -71,8 +71,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS)[:4])
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
-    parser.add_argument("--strengths", type=int, nargs="+", default=[1, 2, 4, 8])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--variants", type=int, nargs="+", default=[12, 24, 48])
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--json", type=Path, help="write the report to this file")
@@ -187,7 +187,8 @@ def _measure(name, options):
     n_heads = get_family(model.config).decoder(model).config.num_attention_heads
     found = []
     for queries in options.rows:
-        for n_strengths in options.strengths:
+        for n_variants in options.variants:
+            n_strengths = max(1, n_variants // n_layers)
             strengths = STRENGTHS[:: len(STRENGTHS) // n_strengths]
             grid = Grid(strengths={"scale": strengths}, rows=[ROWS[queries]], nulls=())
             edits = [v for v in grid.variants(n_layers, n_heads) if v.role == "edit"]

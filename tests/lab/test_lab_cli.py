@@ -351,8 +351,8 @@ def test_kill_9_and_the_same_command_again_give_the_bytes_of_an_unbroken_run(tmp
     command = [
         sys.executable, "-m", "tempo_tasks", "sweep",
         "--tasks", "tempo_synth_eo_aqa,tempo_synth_ld_silence",
-        "--metadata", json.dumps({"synth_scenes": 16}),
-        "--edit", "scale=0.5,2", "--edit", "knockout", "--nulls", "sign,keys",
+        "--metadata", json.dumps({"synth_scenes": 10}),
+        "--edit", "scale=0.5,2", "--edit", "knockout", "--nulls", "sign,keys", "--layers", "0,3",
         "--batch-size", "2", "--generate", "6", "--out",
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -371,7 +371,7 @@ def test_kill_9_and_the_same_command_again_give_the_bytes_of_an_unbroken_run(tmp
     _, errors = first.communicate(timeout=300)
     assert first.returncode == 0, errors[-3000:]
     items = broken / "items.jsonl"
-    for n_lines in (3, 17):  # killed twice: soon, and somewhere in the middle
+    for n_lines in (3, 11):  # killed twice: soon, and somewhere in the middle
         process = start(broken)
         while not items.exists() or items.read_bytes().count(b"\n") < n_lines:
             assert process.poll() is None, process.communicate()[1][-3000:]
@@ -379,7 +379,7 @@ def test_kill_9_and_the_same_command_again_give_the_bytes_of_an_unbroken_run(tmp
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-        assert n_lines <= len(read_run(broken).records) < 32
+        assert n_lines <= len(read_run(broken).records) < 20
         assert set(contents(broken)) == {"manifest.json", "items.jsonl"}
     last = start(broken)
     _, errors = last.communicate(timeout=300)

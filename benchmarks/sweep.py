@@ -320,11 +320,14 @@ def _print(report):
 
 def _plot(rows, path):
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, NullLocator
 
     from tempo_attn.lab.pictures import save
 
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axes = figure.subplots()
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
     styles = dict(zip(MODELS, ("o", "s", "v", "^", "D"), strict=True))
     for model in dict.fromkeys(row["model"] for row in rows):
         for queries, line in (("last", "-"), ("keyword+last", "--")):
@@ -340,9 +343,14 @@ def _plot(rows, path):
                 )
     axes.set_xlabel("variants")
     axes.set_ylabel("times as fast as one full forward each")
-    axes.set_xscale("log", base=2)
-    axes.set_yscale("log", base=2)
-    axes.legend(fontsize="small")
+    for axis, ticks in (
+        (axes.xaxis, sorted({row["variants"] for row in rows})),
+        (axes.yaxis, [4, 8, 16, 32, 64]),
+    ):
+        axis.set_major_locator(FixedLocator(ticks))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_locator(NullLocator())
+    figure.legend(loc="outside upper left", ncols=2, fontsize="small")
     axes.grid(alpha=0.3)
     save(figure, path)
 

@@ -112,6 +112,13 @@ def _one_line(numbers: re.Match[str]) -> str:
     return f"[{' '.join(numbers[0][1:-1].split())}]"
 
 
+def without_info(value: Any) -> Any:
+    """Return a manifest without what is only for the reader, at any depth."""
+    if isinstance(value, Mapping):
+        return {name: without_info(inner) for name, inner in value.items() if name != INFO}
+    return value
+
+
 def differences(one: Any, other: Any, names: tuple[str, str], at: str = "") -> Iterator[str]:
     """Yield a line for every field that differs between two manifests.
 

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from tempo_attn.attention import Attention, AttentionCall
+from tempo_attn.config import QUERIES
+from tempo_attn.config_checks import some_of
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.full import RowsLeftOut, row_logits
 from tempo_attn.lab.inference import cluster_sums, cluster_weights, interval_of_mean
@@ -58,7 +60,8 @@ class Sharer:
         if not rows:
             raise ConfigError("rows are missing: whose attention is to be measured?")
         self.subject = subject
-        self.rows: list[RowSet] = [tuple(names) for names in rows]
+        # Named as in the tables of a sweep, however they are written.
+        self.rows: list[RowSet] = [tuple(some_of("rows", list(names), QUERIES)) for names in rows]
         self.plan = plan or Plan()
 
     def run(self, items: Sequence[Item]) -> Iterator[list[ShareRecord]]:
@@ -217,6 +220,8 @@ def _difference_interval(
     audio: Array, right: Array, clips: Array, how: Mapping[str, Any]
 ) -> tuple[Array, Array]:
     """Percentile bootstrap over clips of a difference of two groups' means, (layers,) each."""
+    if len(np.unique(clips)) < 2:  # one clip has no spread
+        return (np.full(audio.shape[1], np.nan),) * 2
     weights = cluster_weights(clips, how["resamples"], how["seed"])
     means = []
     for chosen in (right, ~right):

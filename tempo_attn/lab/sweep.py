@@ -198,10 +198,15 @@ class Sweeper:
 
     def settle(self, items: Sequence[Item]) -> None:
         """Find out which way to take on some items; the same ones give the same answer."""
-        if self.way == "auto":
-            with self.subject.studied():
-                batch = self.subject.read(items)
-                self._find_way(batch, self._edited_rows(batch))
+
+        def find(part: Sequence[Item]) -> list[None]:
+            if self.way == "auto":  # not known by an earlier part
+                with self.subject.studied():
+                    batch = self.subject.read(part)
+                    self._find_way(batch, self._edited_rows(batch))
+            return []
+
+        self.plan.in_halves(items, find)
 
     def _find_way(self, batch: Batch, edited: Mapping[tuple[str, ...], EditedRows]) -> None:
         """Compare the two ways on some variants; take the fast one where they agree."""

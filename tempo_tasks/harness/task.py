@@ -19,7 +19,7 @@ from lm_eval.api.task import ConfigurableTask
 
 import tempo_tasks
 from tempo_tasks.conditions import PROMPT_VERSION, Condition, make_prompt
-from tempo_tasks.errors import MissingCaptionError, PromptError
+from tempo_tasks.errors import MissingCaptionError, PromptError, QuestionError
 from tempo_tasks.questions import Kind
 from tempo_tasks.sources.base import QuestionSet
 
@@ -108,7 +108,10 @@ def load_questions(source: str, kind: Kind, metadata: Mapping[str, Any]) -> Ques
     if source == "synth":
         from tempo_tasks.sources.synth.testset import TEST_SCENES, load_synth
 
-        return load_synth(kind, scenes=int(metadata.get("synth_scenes", TEST_SCENES)))
+        scenes = metadata.get("synth_scenes", TEST_SCENES)
+        if not isinstance(scenes, int) or scenes < 1:
+            raise QuestionError(f"synth_scenes is {scenes!r}; expected a number of scenes, from 1")
+        return load_synth(kind, scenes=scenes)
     if source == "released":
         # Resolved here, so that a changed TEMPO_DATA is not answered with the old folder's table.
         data = metadata.get("data") or os.environ.get("TEMPO_DATA")

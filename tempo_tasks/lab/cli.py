@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 if TYPE_CHECKING:
     from tempo_tasks.lab.study import Settings
@@ -34,7 +33,7 @@ Out = Annotated[
         "everything that the numbers depend on."
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Of everything random.")]
+Seed = Annotated[int, typer.Option(help="Of everything random.", min=0)]
 Batch = Annotated[
     int | None,
     typer.Option(
@@ -178,9 +177,12 @@ def fit(
             tasks, model, model_args, limit, metadata, None, device, batch_size, memory, None, seed
         )
         grid = options.Requested(edit, layers, rows, heads, "none")
-    choice, folder = verbs.fit(
+    found = verbs.fit(
         settings, grid, run=run, out=out, folds=folds, objective=objective, kind=kind, seed=seed
     )
+    if found is None:  # one process of several tells
+        return
+    choice, folder = found
     report.show_choice(choice, folder)
     if folder is None:
         raise typer.Exit(1)
@@ -282,6 +284,6 @@ def _tell(outcome: Outcome | None) -> None:
     if outcome is None:
         return
     names = ", ".join(path.name for path in outcome.files)
-    Console(width=120, soft_wrap=True).print(
+    typer.echo(
         f"In {outcome.folder}: {names or 'the records of this shard; tempo merge makes the tables'}"
     )

@@ -250,7 +250,7 @@ def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def show_choice(choice: Choice, folder: Path | None) -> None:
     """Show what `tempo fit` chose and what it is worth."""
-    console = Console(width=100)
+    console = Console(width=100, markup=False)  # a folder's name may look like markup
     low, high = choice.interval
     console.print(
         f"Chosen on all {choice.n} items of {choice.n_clips} clips: "

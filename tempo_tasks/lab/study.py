@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 import tempo_attn
 import tempo_tasks
-from tempo_attn.errors import ConfigError
+from tempo_attn.errors import ConfigError, TempoError
 from tempo_attn.lab.fingerprints import (
     code_fingerprint,
     content_key,
@@ -25,7 +25,7 @@ from tempo_attn.lab.fingerprints import (
     model_fingerprint,
 )
 from tempo_attn.lab.items import Item
-from tempo_attn.lab.manifest import run_manifest
+from tempo_attn.lab.manifest import run_manifest, without_info
 from tempo_attn.lab.plan import CPU_MEMORY, GPU_MEMORY, Plan
 from tempo_attn.lab.runs import RunFolder, read_run
 from tempo_attn.lab.subject import Subject
@@ -99,7 +99,7 @@ class Study:
                 "mixed_precision_dtype is among the model arguments, and the laboratory does not "
                 "run under autocast: load the model in that dtype instead, with dtype=..."
             )
-        self.lm = LALM(settings.model, device=settings.device, **given)
+        self.lm = _load(settings.model, settings.device, given)
         self.items: list[Item] = lab_items.make_items(self.lm, self.tasks, settings.limit)
         self.subject = Subject(
             self.lm.model,
@@ -229,7 +229,23 @@ class Study:
         return int(self.lm.rank) == 0
 
 
+def _load(model: str | None, device: str | None, arguments: Mapping[str, Any]) -> LALM:
+    """Load a model; what a user can mend is told without a traceback."""
+    for name, option in (("pretrained", "--model"), ("device", "--device")):
+        if name in arguments:
+            raise ConfigError(f"{name} is among the model arguments; it is given by {option} here")
+    try:
+        return LALM(model, device=device, **arguments)
+    except TempoError:
+        raise
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"the model {model or 'embedded'!r} does not load with the arguments "
+            f"{dict(arguments)}: {type(error).__name__}: {error}"
+        ) from error
+
+
 def default_folder(manifest: Mapping[str, Any]) -> Path:
     """Return a run folder named after the manifest: the same command, the same folder."""
-    digest = content_key({k: v for k, v in manifest.items() if k != "info"})[:10]
+    digest = content_key(without_info(manifest))[:10]
     return Path("runs") / f"{manifest['verb']}-{digest}"

@@ -68,8 +68,9 @@ def run_sweep(
     sweeper = Sweeper(study.subject, variants, plan=study.plan, seed=study.settings.seed, way=way)
 
     # Spread over the items, so that every task has its part.
-    step = max(1, len(study.items) // n_generated) if n_generated else 0
-    generated = set(range(0, step * n_generated, step)) if step else set()
+    n_items = len(study.items)
+    n_asked = min(n_generated, n_items)
+    generated = {number * n_items // n_asked for number in range(n_asked)}
     sweeper.settle(study.plan.batches(study.items)[0][:2])
 
     def run_batch(items: Sequence[Item]) -> list[SweepRecord]:
@@ -134,7 +135,7 @@ def fit(
     objective: str = "accuracy",
     kind: str | None = None,
     seed: int = 0,
-) -> tuple[Choice, Path | None]:
+) -> tuple[Choice, Path | None] | None:
     """Choose an edit on one part of the clips and report on the other; write it.
 
     Args:
@@ -149,13 +150,21 @@ def fit(
 
     Returns:
         The choice, and the folder of the configuration; None where no edit is better than none.
+        Nothing at all in a process that is not the one that writes.
     """
+    mine = [out / name for name in ("attn_scale_config.json", "README.md")]
+    if mine[0].exists() and not (out / "fit.json").exists():
+        raise ConfigError(
+            f"{out}: holds a configuration that `tempo fit` did not write; choose another --out"
+        )
     if run is None:
         assert settings is not None
         assert requested is not None
         study = Study(settings)
         variants = requested.grid(study.n_heads).variants(study.n_layers, study.n_heads)
         _, manifest, records = run_sweep(study, variants, out=out / "sweep")
+        if not study.is_main:
+            return None
     else:
         found = read_run(run)
         if not found.complete:
@@ -170,11 +179,6 @@ def fit(
         manifest, records = found.manifest, list(found.records)
     results = results_of(manifest, records)
     choice = choose(results, folds=folds, seed=seed, objective=objective, kind=kind)  # type: ignore[arg-type]
-    mine = [out / name for name in ("attn_scale_config.json", "README.md")]
-    if mine[0].exists() and not (out / "fit.json").exists():
-        raise ConfigError(
-            f"{out}: holds a configuration that `tempo fit` did not write; choose another --out"
-        )
     for path in mine:  # an earlier choice must not stand beside this one's report
         path.unlink(missing_ok=True)
     report.write_json(out / "fit.json", choice.to_dict())

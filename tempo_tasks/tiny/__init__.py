@@ -1,11 +1,11 @@
 """The embedded audio language model: a real Qwen2-Audio checkpoint of 1.9 M parameters.
 
 `build` makes the processor and the untrained model, `data` the training scenes, `packing` the
-batches, `train` the recipe (`python -m tempo_tasks.tiny.train`). The weights in `weights/` load
+batches, `train` the recipe (`python -m tempo_tasks.tiny.train`). The weights in `embedded/` load
 with AutoProcessor and AutoModelForMultimodalLM like any other checkpoint.
 """
 
 from pathlib import Path
 
-WEIGHTS_DIR = Path(__file__).resolve().parent / "weights"
+WEIGHTS_DIR = Path(__file__).resolve().parent / "embedded"
 """Folder of the embedded checkpoint."""

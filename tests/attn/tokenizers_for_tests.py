@@ -57,7 +57,7 @@ def _wrapped(tokenizer: Tokenizer, opening: str, closing: str) -> Case:
 
 def embedded() -> Case:
     """The embedded model's own: byte-level BPE that knows the question's words."""
-    folder = Path(tempo_tasks.tiny.__file__).parent / "weights"
+    folder = Path(tempo_tasks.tiny.__file__).parent / "embedded"
     tokenizer = AutoTokenizer.from_pretrained(folder)
     return Case(tokenizer, *tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"]))
 

@@ -179,7 +179,6 @@ def test_what_was_written_is_told(told, monkeypatch, capsys):
     assert "tempo merge makes the tables" in told_of
 
 
-@pytest.mark.xfail(strict=True, reason="cli.py, report.py: folders are printed as rich's markup")
 @pytest.mark.parametrize("name", ["runs[2]/a[b]c", "runs [/x]"])
 def test_a_folder_is_told_as_it_is(name, monkeypatch, capsys):
     monkeypatch.setattr(verbs, "merge", lambda runs, out: Outcome(Path(name), []))
@@ -312,9 +311,6 @@ TRACEBACKS = {
 }
 
 
-@pytest.mark.xfail(
-    strict=True, raises=(ValueError, OSError, TypeError, AttributeError), reason="no TempoError"
-)
 @pytest.mark.parametrize("command", TRACEBACKS)
 def test_a_mistake_that_others_find_ends_like_ours(command, elsewhere, monkeypatch, capsys):
     assert tempo(monkeypatch, *arguments_of(command)) == 2

@@ -127,7 +127,6 @@ def test_a_mistake_ends_both(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.xfail(strict=True, reason="verbs.py: every process of fit chooses, writes and tells")
 def test_fit_by_two_processes(tmp_path):
     """One of them writes, and the configuration is that of one process."""
     grid = ["--edit", "scale=0,3", "--layers", "0,2", "--rows", "last,option", "--folds", "3"]

@@ -149,9 +149,6 @@ def test_what_cannot_be_measured_is_refused(tiny_model, prepared, sharer):
         Sharer(Subject(model, prepared), [("last",)]).run_batch(prepared.items)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="share.py: Sharer takes rows as written; a sweep calls both 'last+keyword'"
-)
 def test_a_set_of_rows_has_one_name_however_it_is_written(sharer, prepared):
     """The name that a sweep's tables have, so that the two can be joined."""
     both = Sharer(sharer.subject, [("keyword", "last"), ("last", "keyword")])
@@ -249,9 +246,6 @@ def test_the_interval_of_the_difference_by_many_draws():
     assert [row["low"], row["high"]] == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.02)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="share.py: _difference_interval of one clip has no width instead of no ends"
-)
 def test_one_clip_gives_the_difference_no_interval():
     records = [record(i, right=i > 2, audio=[0.1 * i], clip="a") for i in range(6)]
     row = of(share_rows(records), "right - wrong")

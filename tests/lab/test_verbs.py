@@ -31,7 +31,7 @@ from tempo_tasks.paths import task_yamls_dir
 TASK = "tempo_synth_eo_aqa"
 DATA = {"synth_scenes": 8}
 SETTINGS = Settings(tasks=[TASK], metadata=DATA, batch_size=3)
-GRID = Requested(["scale=0.5,2"], "0,3", ["last,option"], "all", "sign")
+GRID = Requested(["scale=0,2"], "0,3", ["last,option"], "all", "sign")
 SMALL = Requested(["scale=2"], "all", ["last"], "all", "none")
 TABLES = {"effects.csv", "effects.json", "summary.json"}
 PICTURES = {"layers.png", "layers.svg", "heatmap.png", "heatmap.svg"}
@@ -145,7 +145,7 @@ def test_the_files_of_a_sweep(whole):
         (layer, rows, strength)
         for layer in "03"
         for rows in ("last", "option")
-        for strength in ("0.5", "2.0")
+        for strength in ("0.0", "2.0")
     }
     found = json.loads((whole / "summary.json").read_text())
     assert (found["verb"], found["model"], found["tasks"]) == ("sweep", "embedded", [TASK])
@@ -162,18 +162,18 @@ def test_what_is_swept_is_what_lm_eval_measures(whole):
     assert plain == pytest.approx(centred(scores), abs=1e-3)
     summary = json.loads((whole / "summary.json").read_text())
     assert summary["plain_accuracy"] == pytest.approx(accuracy, abs=1e-6)
-    edit = Variant(layers=(0,), rows=("option",), strength=2.0)
-    number = number_of(whole, layers=[0], rows=["option"], strength=2.0, role="edit")
+    edit = Variant(layers=(0,), rows=("option",), strength=0.0)
+    number = number_of(whole, layers=[0], rows=["option"], strength=0.0, role="edit")
     edited = centred([record["logits"][number] for record in read_run(whole).records])
     scores, accuracy = likelihoods(LALM(batch_size=3, attn_scale=edit.config()))
     assert edited == pytest.approx(centred(scores), abs=1e-3)
-    assert abs(edited - plain).max() > 1  # the edit does something
     (row,) = [
         row
         for row in table(whole)
-        if (row["layers"], row["rows"], row["strength"]) == ("0", "option", 2.0)
+        if (row["layers"], row["rows"], row["strength"]) == ("0", "option", 0.0)
     ]
     assert row["accuracy"] == pytest.approx(accuracy, abs=1e-6)
+    assert row["accuracy"] < summary["plain_accuracy"]  # options that hear nothing
 
 
 def test_generation_is_recorded_for_as_many_items_as_asked(whole):
@@ -187,15 +187,7 @@ def test_generation_is_recorded_for_as_many_items_as_asked(whole):
 
 @pytest.mark.parametrize(
     "n_generated",
-    [
-        3,
-        pytest.param(
-            5,
-            marks=pytest.mark.xfail(
-                strict=True, reason="verbs.py: run_sweep takes the first 5 of 8, not every 8 / 5th"
-            ),
-        ),
-    ],
+    [3, 5],
 )
 def test_generation_is_spread_over_all_tasks(n_generated, tmp_path, monkeypatch):
     monkeypatch.setattr(LALM, "generate_batch", lambda self, batch, _: ["A"] * len(batch))
@@ -297,7 +289,7 @@ def test_a_batch_that_was_written_in_part_is_completed(small, tmp_path):
         ({"tasks": ["tempo_synth_eo_acqa"]}, "settings.tasks: the folder has"),
         ({"way": "full"}, 'settings.way: the folder has "auto", this run has "full"'),
         ({"n_generated": 4}, "settings.n_generated: the folder has 5, this run has 4"),
-        ({"grid": replace(GRID, edits=["scale=0.5,3"])}, "settings.variants: "),
+        ({"grid": replace(GRID, edits=["scale=0,3"])}, "settings.variants: "),
         ({"model_args": {"max_length": 99}}, "fingerprints.model.arguments.max_length: "),
         ({"shard": (0, 2)}, "shard: the folder has null, this run has [0, 2]"),
     ],
@@ -325,11 +317,6 @@ def test_another_model_or_program_does_not_mix(small, name, field, monkeypatch):
         sweep(small, SMALL)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=torch.cuda.OutOfMemoryError,
-    reason="sweep.py: settle runs two items without Plan.in_halves",
-)
 def test_out_of_memory_loses_nothing(small, tmp_path, monkeypatch, caplog):
     """Wherever a forward takes more than one item, in the check of the two ways, too."""
     call, sizes = Subject.call, []
@@ -363,9 +350,6 @@ def test_without_out_the_folder_is_named_after_the_run(tmp_path, monkeypatch):
         assert set(contents(folder)) == {"manifest.json", "items.jsonl", *TABLES}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="study.py: default_folder leaves out 'info' at the top only, not in it"
-)
 def test_what_is_only_for_the_reader_does_not_name_the_folder(whole):
     manifest = read_run(whole).manifest
     other = json.loads(json.dumps(manifest))
@@ -557,9 +541,6 @@ def test_lm_eval_evaluates_what_fit_wrote(planted, whole, tmp_path):
     assert centred(scores) == pytest.approx(centred(swept), abs=1e-3)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="fit.py: the embedded model is 'embedded' to tempo fit, 'weights' to others"
-)
 def test_the_written_edit_fits_the_model_that_it_was_chosen_on(planted, tmp_path):
     out = tmp_path / "edit"
     verbs.fit(None, None, run=planted, out=out, folds=4)

@@ -64,8 +64,8 @@ def test_the_wheel_has_the_tasks_the_weights_and_the_start_up_files(installed: E
     package = installed.site / "tempo_tasks"
     assert (package / "task_yamls" / "__init__.py").exists()
     assert list((package / "task_yamls").rglob("*.yaml"))
-    assert list((package / "tiny" / "weights").glob("*.safetensors"))
-    assert list((package / "tiny" / "weights").glob("*.json"))
+    assert list((package / "tiny" / "embedded").glob("*.safetensors"))
+    assert list((package / "tiny" / "embedded").glob("*.json"))
     assert {"tempo_lalm.pth", "tempo_lalm.start"} <= {p.name for p in installed.site.iterdir()}
 
 

@@ -74,12 +74,14 @@ class SweepRecord(ItemRecord):
         way: How it was run: "replay", or "full" (one forward for every variant).
         generated: Index of the candidate that free generation names, without any edit; -1 for
             none; None where it was not generated.
+        confidence: Probability of the likeliest first token of an answer, without any edit.
     """
 
     logits: Sequence[Sequence[float]]
     audio: Sequence[Sequence[float | None]]
     way: str = "replay"
     generated: int | None = None
+    confidence: float | None = None
 
 
 class SweepResults:

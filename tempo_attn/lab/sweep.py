@@ -10,6 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,11 +44,13 @@ class Answer:
         plain: (items, candidates) logits without an edit.
         logits: (items, variants, candidates).
         audio: (items, variants, 4): `AUDIO_STATISTICS`, NaN where undefined.
+        confidence: (items,) probability of the likeliest first token of an answer, without an edit.
     """
 
     plain: Tensor
     logits: Tensor
     audio: Tensor
+    confidence: Tensor
 
 
 class Sweeper:
@@ -146,7 +149,7 @@ class Sweeper:
     ) -> Answer:
         assert self._readout is not None
         start = min(rows.first for rows in edited.values())
-        prefill, _ = self._decoder.remember(lambda: self.subject.call(batch), start)
+        prefill, output = self._decoder.remember(lambda: self.subject.call(batch), start)
         plain = self._readout(prefill.output[:, -1:], batch.candidates)[:, 0]
         n_items, n_candidates = batch.candidates.shape
         logits = plain.new_empty(n_items, len(self.variants), n_candidates)
@@ -163,7 +166,7 @@ class Sweeper:
                 hidden, statistics = Replay(self._decoder, prefill, rows, variants).run()
                 logits[:, chunk] = self._readout(hidden, batch.candidates)
                 audio[:, chunk] = statistics.to(audio)
-        return Answer(plain, logits, audio)
+        return Answer(plain, logits, audio, confidence_of(output))
 
     def _answer_in_full(
         self,
@@ -173,10 +176,12 @@ class Sweeper:
         readout: Readout | None = None,
     ) -> Answer:
         """Run variants one by one; `readout` reads the logits instead of the model's own head."""
+        confidence: list[Tensor] = []
 
         def forward() -> Tensor:
             with self._decoder.leaving() as left:
                 output = self.subject.call(batch)
+            confidence.append(confidence_of(output))
             if readout is None:
                 return self.subject.candidate_logits(output, batch)
             return readout(left[0][:, -1:], batch.candidates)[:, 0]
@@ -192,7 +197,7 @@ class Sweeper:
                 return self._answer_in_full(batch, edited, numbers, readout)
             logits.append(found)
             audio.append(statistics)
-        return Answer(plain, torch.stack(logits, 1), torch.stack(audio, 1))
+        return Answer(plain, torch.stack(logits, 1), torch.stack(audio, 1), confidence[0])
 
     # ------------------------------------------------------------------ which way
 
@@ -277,8 +282,9 @@ class Sweeper:
     def _records(self, items: Sequence[Item]) -> list[SweepRecord]:
         answer = self.answer(self.subject.read(items))
         finite(items, answer.plain, answer.logits)
-        plain, logits, audio = (
-            part.double().cpu().tolist() for part in (answer.plain, answer.logits, answer.audio)
+        plain, logits, audio, confidence = (
+            part.double().cpu().tolist()
+            for part in (answer.plain, answer.logits, answer.audio, answer.confidence)
         )
         return [
             SweepRecord.of(
@@ -287,9 +293,16 @@ class Sweeper:
                 logits=[rounded(values) for values in logits[row]],
                 audio=[rounded(values) for values in audio[row]],
                 way=self.way,
+                confidence=round(confidence[row], 5),
             )
             for row, item in enumerate(items)
         ]
+
+
+def confidence_of(output: Any) -> Tensor:
+    """Return the probability of the likeliest next token, (items,), of a model's output."""
+    logits: Tensor = output.logits[:, -1]
+    return logits.float().softmax(-1).amax(-1)
 
 
 def _largest(change: Tensor) -> float:

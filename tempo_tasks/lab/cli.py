@@ -5,69 +5,32 @@ Heavy imports wait until a command runs.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from tempo_tasks.lab.study import Settings
-    from tempo_tasks.lab.verbs import Outcome
-
-Tasks = Annotated[
-    str,
-    typer.Option(help="Tasks or groups, with commas; they must give audio. See lm_eval ls tasks."),
-]
-Model = Annotated[str | None, typer.Option(help="Hub id or folder; default: the embedded model.")]
-ModelArgs = Annotated[
-    str, typer.Option(help="Further arguments of the model class, such as dtype=bfloat16.")
-]
-Device = Annotated[str | None, typer.Option(help="cuda, cuda:1, mps, cpu; default: the best one.")]
-Limit = Annotated[int | None, typer.Option(help="Only the first items of each task.")]
-Metadata = Annotated[str, typer.Option(help="JSON, as for lm_eval --metadata.")]
-Out = Annotated[
-    Path | None,
-    typer.Option(
-        help="Run folder; a killed run goes on in it. Default: one under runs/, named after "
-        "everything that the numbers depend on."
-    ),
-]
-Seed = Annotated[int, typer.Option(help="Of everything random.", min=0)]
-Batch = Annotated[
-    int | None,
-    typer.Option(
-        help="Items in one prefill; halved where memory runs out. Default: what fits, up to 8."
-    ),
-]
-Memory = Annotated[
-    int | None,
-    typer.Option(help="MiB for the variants that run at once. Default: 64 on a CPU, else 1024."),
-]
-Shard = Annotated[
-    str | None, typer.Option(help="i/n: only part i, from 0, of n; put together by tempo merge.")
-]
-Edit = Annotated[
-    list[str],
-    typer.Option(
-        help="MODE=STRENGTHS, several times: scale, scale_preserving, upweight, upweight_matched, "
-        "upweight_relative, knockout."
-    ),
-]
-Layers = Annotated[
-    str, typer.Option(help="each, all, or a list: 0,3,10-14; 2+3 edits both at once.")
-]
-Rows = Annotated[
-    list[str],
-    typer.Option(help="Query rows: last, keyword, option, all_text; keyword+last is their union."),
-]
-Heads = Annotated[str, typer.Option(help="Query heads: all, each, or groups such as 0,1+2.")]
-Nulls = Annotated[
-    str, typer.Option(help="Random perturbations of the same size: sign, keys, sign,keys or none.")
-]
-Way = Annotated[
-    str, typer.Option(help="auto, replay (fast), or full: one forward for every variant.")
-]
+from tempo_tasks.lab.cli_options import (
+    Batch,
+    Device,
+    Edit,
+    Heads,
+    Layers,
+    Limit,
+    Memory,
+    Metadata,
+    Model,
+    ModelArgs,
+    Nulls,
+    Out,
+    Rows,
+    Seed,
+    Shard,
+    Tasks,
+    Way,
+    settings_of,
+    tell,
+)
 
 _SCALE = ["scale=0.2,0.5,0.8,1.2,1.5,2"]
 _ROWS = ["last,keyword,option"]
@@ -107,11 +70,11 @@ def sweep(
     """
     from tempo_tasks.lab import options, verbs
 
-    settings = _settings(
+    settings = settings_of(
         tasks, model, model_args, limit, metadata, out, device, batch_size, memory, shard, seed
     )
     grid = options.Requested(edit, layers, rows, heads, nulls)
-    _tell(verbs.sweep(settings, grid, way=way, n_generated=generate))
+    tell(verbs.sweep(settings, grid, way=way, n_generated=generate))
 
 
 def share(
@@ -132,10 +95,10 @@ def share(
     """
     from tempo_tasks.lab import options, verbs
 
-    settings = _settings(
+    settings = settings_of(
         tasks, model, model_args, limit, metadata, out, device, batch_size, None, shard, 0
     )
-    _tell(verbs.share(settings, options.parse_rows(rows)))
+    tell(verbs.share(settings, options.parse_rows(rows)))
 
 
 def fit(
@@ -173,7 +136,7 @@ def fit(
         raise ConfigError("give either --tasks, to run a sweep first, or --from, a finished one")
     settings = grid = None
     if run is None:
-        settings = _settings(
+        settings = settings_of(
             tasks, model, model_args, limit, metadata, None, device, batch_size, memory, None, seed
         )
         grid = options.Requested(edit, layers, rows, heads, "none")
@@ -213,7 +176,7 @@ def compare(
     from tempo_tasks.lab import options
     from tempo_tasks.lab.compare import compare as run_compare
 
-    settings = _settings(
+    settings = settings_of(
         tasks, model, model_args, limit, metadata, out, device, batch_size, memory, shard, seed
     )
     outcome = run_compare(
@@ -224,7 +187,7 @@ def compare(
         nulls=options.parse_nulls(nulls),
         way=way,
     )
-    _tell(outcome)
+    tell(outcome)
 
 
 def merge(
@@ -237,53 +200,4 @@ def merge(
     """
     from tempo_tasks.lab import verbs
 
-    _tell(verbs.merge(runs, out))
-
-
-def _settings(
-    tasks: str,
-    model: str | None,
-    model_args: str,
-    limit: int | None,
-    metadata: str,
-    out: Path | None,
-    device: str | None,
-    batch_size: int | None,
-    memory: int | None,
-    shard: str | None,
-    seed: int,
-) -> Settings:
-    from lm_eval.utils import simple_parse_args_string
-
-    from tempo_attn.errors import ConfigError
-    from tempo_tasks.lab.options import parse_shard
-    from tempo_tasks.lab.study import Settings
-
-    try:
-        read: Any = json.loads(metadata)
-    except ValueError as error:
-        raise ConfigError(f"--metadata is no JSON: {error}") from None
-    if not isinstance(read, dict):
-        raise ConfigError(f'--metadata {metadata}: expected an object such as {{"data": "..."}}')
-    return Settings(
-        tasks=[name.strip() for name in tasks.split(",") if name.strip()],
-        model=model,
-        model_args=simple_parse_args_string(model_args),
-        device=device,
-        limit=limit,
-        metadata=read,
-        batch_size=batch_size,
-        memory=None if memory is None else memory << 20,
-        seed=seed,
-        shard=parse_shard(shard),
-        out=out,
-    )
-
-
-def _tell(outcome: Outcome | None) -> None:
-    if outcome is None:
-        return
-    names = ", ".join(path.name for path in outcome.files)
-    typer.echo(
-        f"In {outcome.folder}: {names or 'the records of this shard; tempo merge makes the tables'}"
-    )
+    tell(verbs.merge(runs, out))

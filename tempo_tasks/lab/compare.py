@@ -12,7 +12,8 @@ from tempo_attn.config import Mode
 from tempo_attn.lab.grid import Grid, Null, Variant
 from tempo_tasks.lab.options import LayerSets
 from tempo_tasks.lab.study import Settings, Study, default_folder
-from tempo_tasks.lab.verbs import Outcome, results_of, run_sweep, written
+from tempo_tasks.lab.verbs import run_sweep
+from tempo_tasks.lab.written import Outcome, results_of, written
 
 MATCHED: tuple[Mode, ...] = ("scale", "scale_preserving", "upweight_matched")
 """Scaling and its two parts: at the same alpha they agree on shape, or on mass, or on both."""

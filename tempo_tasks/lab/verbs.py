@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +11,15 @@ from tempo_attn.errors import ConfigError
 from tempo_attn.lab.choose import Choice, choose
 from tempo_attn.lab.grid import Variant
 from tempo_attn.lab.items import Item
-from tempo_attn.lab.records import SweepRecord, SweepResults
+from tempo_attn.lab.records import SweepRecord
 from tempo_attn.lab.runs import merge_runs, read_run
-from tempo_attn.lab.share import Sharer, ShareRecord, share_rows
+from tempo_attn.lab.share import Sharer
 from tempo_attn.lab.sweep import Sweeper
 from tempo_tasks.lab import report
 from tempo_tasks.lab.items import generate
 from tempo_tasks.lab.options import Requested
 from tempo_tasks.lab.study import Record, Settings, Study
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Where a verb wrote, and what.
-
-    Attributes:
-        folder: The run folder.
-        files: Tables and pictures in it.
-    """
-
-    folder: Path
-    files: list[Path]
+from tempo_tasks.lab.written import Outcome, results_of, write_tables, written
 
 
 def sweep(
@@ -91,35 +79,12 @@ def run_sweep(
     return study.run(verb, settings, run_batch, out=out)
 
 
-def results_of(manifest: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> SweepResults:
-    """Return what `read_run` read of a sweep.
-
-    Raises:
-        ConfigError: It is another verb's run, or not finished.
-    """
-    variants = manifest["settings"].get("variants")
-    if variants is None:
-        raise ConfigError(
-            f"a run of `tempo {manifest['verb']}` has no variants; expected one of `tempo sweep`"
-        )
-    return SweepResults(
-        [Variant.from_dict(variant) for variant in variants],
-        [SweepRecord.from_dict(record) for record in records],
-    )
-
-
 def share(settings: Settings, rows: Sequence[Sequence[str]]) -> Outcome | None:
     """Measure attention shares and write their tables."""
     study = Study(settings)
     sharer = Sharer(study.subject, rows, plan=study.plan)
     settings_of_run = {"rows": [list(names) for names in rows]}
     return written(study, *study.run("share", settings_of_run, sharer.run_batch))
-
-
-def write_share_tables(folder: Path, records: Sequence[Mapping[str, Any]]) -> list[Path]:
-    """Write the tables and pictures of a finished `tempo share`."""
-    table = share_rows([ShareRecord.from_dict(record) for record in records])
-    return report.write_shares(folder, table)
 
 
 # ---------------------------------------------------------------------- fit
@@ -214,25 +179,3 @@ def merge(paths: Sequence[Path], out: Path) -> Outcome:
     """
     run = merge_runs(paths, out)
     return Outcome(out, write_tables(out, run.manifest, run.records))
-
-
-def written(
-    study: Study, folder: Path, manifest: Mapping[str, Any], records: Sequence[Record]
-) -> Outcome | None:
-    """Write a run's tables, in the process that does; a shard has none of its own."""
-    if not study.is_main:
-        return None
-    if study.settings.shard is not None:
-        return Outcome(folder, [])
-    return Outcome(folder, write_tables(folder, manifest, records))
-
-
-def write_tables(
-    folder: Path, manifest: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
-) -> list[Path]:
-    """Write the tables and pictures of a finished run, by its verb."""
-    if manifest["verb"] == "share":
-        return write_share_tables(folder, records)
-    results = results_of(manifest, records)
-    write = report.write_compare if manifest["verb"] == "compare" else report.write_sweep
-    return write(folder, manifest, results)

@@ -23,7 +23,7 @@ from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.lab import compare as lab_compare
 from tempo_tasks.lab import items as lab_items
 from tempo_tasks.lab import verbs
-from tempo_tasks.lab.verbs import Outcome
+from tempo_tasks.lab.written import Outcome
 
 COMMANDS = ("sweep", "share", "fit", "compare", "merge")
 ROOT = Path(tempo_tasks.__file__).parents[1]

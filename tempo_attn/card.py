@@ -48,6 +48,11 @@ _MATHS = {
         "The shape within the edited keys stays; their mass becomes that of scaling by α.",
     ),
     "upweight_relative": ("L ← L + α · |L|", "The larger a logit's size, the more it gains."),
+    "enrich": (
+        "h ← ‖h‖ · m / ‖m‖, m = (1 − w) · h + w · ‖h‖ / ‖s‖ · s",
+        "No logits: h is what leaves an edited layer at the query rows behind the first audio "
+        "position, s what left the source layer there; the norm stays.",
+    ),
     "knockout": ("L ← −∞", "The edited rows cannot attend to the edited keys at all."),
 }
 _BODY = """
@@ -55,8 +60,8 @@ _BODY = """
 
 # {title}
 
-{count} of the attention logits of an audio language model at inference. No weights are trained or
-stored: a configuration of a few hundred bytes says what is edited.
+{count} of an audio language model's attention, or of its states between layers, at inference. No
+weights are trained or stored: a configuration of a few hundred bytes says what is edited.
 Base model: {base}.
 
 ## What is edited
@@ -174,7 +179,8 @@ def _row(name: str, config: AttnScaleConfig) -> str:
     layers = "all" if isinstance(config.layers, str) else _numbers(config.layers)
     phase = "prefill" if config.phase == "prefill" else "prefill and every decoding step"
     keys = ", ".join(config.keys)
-    cells = (plain(name), config.mode, strength, layers, heads, ", ".join(queries), keys, phase)
+    mode = config.mode if config.source is None else f"{config.mode} from layer {config.source}"
+    cells = (plain(name), mode, strength, layers, heads, ", ".join(queries), keys, phase)
     return f"| {' | '.join(cells)} |"
 
 

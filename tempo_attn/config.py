@@ -19,10 +19,18 @@ from tempo_attn.config_io import ConfigFile
 from tempo_attn.errors import ConfigError
 
 Mode = Literal[
-    "scale", "scale_preserving", "upweight", "upweight_matched", "upweight_relative", "knockout"
+    "scale",
+    "scale_preserving",
+    "upweight",
+    "upweight_matched",
+    "upweight_relative",
+    "knockout",
+    "enrich",
 ]
 Phase = Literal["prefill", "all"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+ATTENTION_MODES = tuple(mode for mode in MODES if mode != "enrich")
+"""The modes that edit attention logits; `enrich` edits the states between layers."""
 PHASES: tuple[Phase, ...] = get_args(Phase)
 QUERIES = ("last", "keyword", "option", "all_text")
 KEYS = ("audio", "transcript")
@@ -33,6 +41,7 @@ NEUTRAL = {
     "upweight": 0.0,
     "upweight_matched": 1.0,
     "upweight_relative": 0.0,
+    "enrich": 0.0,
 }
 """The strength at which a mode changes nothing; knockout has none."""
 # Where a configuration comes from; everything else decides the edit.
@@ -79,11 +88,12 @@ class AttnScaleConfig(ConfigFile):
             "help": "scale: L <- alpha L. scale_preserving: the same, the audio mass of each row "
             "kept. upweight: L <- L + b. upweight_matched: the b of each row and head that gives "
             "the audio mass of scaling by alpha. upweight_relative: L <- L + alpha |L|. "
-            "knockout: L <- -inf."
+            "knockout: L <- -inf. enrich: no logits, but what leaves the layers: the query rows' "
+            "states are mixed with those that left the layer `source`, w = strength of them."
         },
     )
     strength: float | None = field(
-        default=None, metadata={"help": "alpha or b; None for knockout and with `adaptive`."}
+        default=None, metadata={"help": "alpha, b or w; None for knockout and with `adaptive`."}
     )
     layers: Sequence[int] | Literal["all"] = field(
         default="all",
@@ -117,6 +127,13 @@ class AttnScaleConfig(ConfigFile):
     adaptive: Adaptive | None = field(
         default=None,
         metadata={"help": "Two strengths instead of one, chosen after a plain run per prompt."},
+    )
+    source: int | None = field(
+        default=None,
+        metadata={
+            "help": "enrich only: the layer whose states are mixed into deeper ones, from 0; "
+            "negative ones count from the end."
+        },
     )
     base_model_name_or_path: str | None = field(
         default=None, metadata={"help": "The model that this was chosen for."}
@@ -165,10 +182,32 @@ class AttnScaleConfig(ConfigFile):
                 f"phase is 'all' with queries {self.queries}; expected 'last' or 'all_text' among "
                 "them, as no other row exists in a decoding step. Or set phase='prefill'"
             )
+        self._check_source()
         for name in ("base_model_name_or_path", "revision", "tempo_version"):
             if getattr(self, name) is not None:
                 setattr(self, name, check.text(name, getattr(self, name)))
         self.provenance = check.json_object("provenance", self.provenance)
+
+    def _check_source(self) -> None:
+        if self.mode != "enrich":
+            if self.source is not None:
+                raise check.wrong("source", self.source, f"None: mode {self.mode!r} has no source")
+            return
+        try:
+            (self.source,) = check.integers("source", [self.source])
+        except ConfigError:
+            expected = "the layer whose states are mixed in, an integer such as 1: mode 'enrich'"
+            raise check.wrong("source", self.source, f"{expected} needs one") from None
+        alone = {
+            "layers": (self.layers != "all", "the deeper layers, such as [20]"),
+            "heads": (self.heads is None, "None: states have no heads"),
+            "keys": (self.keys == ["audio"], "['audio']: states have no keys"),
+            "phase": (self.phase == "prefill", "'prefill'"),
+            "adaptive": (self.adaptive is None, "None"),
+        }
+        for name, (fits, expected) in alone.items():
+            if not fits:
+                raise check.wrong(name, getattr(self, name), f"{expected} in mode 'enrich'")
 
     def _check_strengths(self) -> None:
         if self.adaptive is not None:
@@ -214,6 +253,21 @@ class AttnScaleConfig(ConfigFile):
             raise check.wrong("layers", self.layers, f"every layer of {n_layers} once")
         return sorted(resolved)
 
+    def resolve_source(self, n_layers: int) -> int:
+        """Return the layer whose states mode `enrich` mixes in, from 0.
+
+        Raises:
+            ConfigError: It is out of range, or not before every edited layer.
+        """
+        assert self.source is not None
+        source, layers = self._layer(self.source, n_layers), self.resolve_layers(n_layers)
+        if source >= layers[0]:
+            raise ConfigError(
+                f"source is layer {source} and layer {layers[0]} is edited; expected a source "
+                "before every edited layer"
+            )
+        return source
+
     def resolve_heads(self, n_layers: int, n_heads: int) -> dict[int, list[int] | None]:
         """Return the edited query heads of every edited layer; None for all of them.
 
@@ -254,6 +308,8 @@ class AttnScaleConfig(ConfigFile):
         values = {name: value for name, value in self.to_dict().items() if name not in _ORIGIN}
         # Words that no row asks for change nothing, nor does their order.
         values["keywords"] = sorted(self.keywords) if "keyword" in self.queries else []
+        if self.source is None:  # as it was before there was such a field
+            del values["source"]
         canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

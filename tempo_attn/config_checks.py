@@ -86,6 +86,8 @@ def strength(field: str, value: object, mode: str) -> float:
             "To weaken attention use a factor below 1, or mode 'upweight' with b < 0"
         )
         raise wrong(field, result, expected)
+    if mode == "enrich" and not 0 <= result <= 1:
+        raise wrong(field, result, "the early states' weight, from 0 to 1")
     if abs(result) > MAX_STRENGTH:
         raise wrong(field, result, f"at most {MAX_STRENGTH:g} in size: beyond it logits overflow")
     return result

@@ -47,6 +47,34 @@ def edit_logits(logits: Tensor, keys: Tensor, mode: str, strength: float | Tenso
     raise ValueError(f"unknown mode {mode!r}")
 
 
+def enrich_states(deep: Tensor, early: Tensor, weight: float | Tensor) -> Tensor:
+    """Mix early states into deep ones; the norm of the deep ones stays.
+
+    After AudioLens (arXiv 2506.05140), which enriches deep states with earlier ones and does not
+    print its formula: this one is tempo's. The early state is brought to the deep one's norm first,
+    as norms grow with depth.
+
+    Args:
+        deep: (..., width).
+        early: Of the same shape.
+        weight: Share of the early states, from 0 to 1; broadcastable to `deep`.
+
+    Returns:
+        The mix, at least float32. A state of norm 0 stays 0; a mix of norm 0 stays 0, too.
+    """
+    deep, early = deep.to(torch.promote_types(deep.dtype, torch.float32)), early.to(deep.device)
+    norm = deep.norm(dim=-1, keepdim=True)
+    mixed = (1 - weight) * deep + weight * norm * _directions(early.to(deep.dtype))
+    result: Tensor = norm * _directions(mixed)
+    return result
+
+
+def _directions(states: Tensor) -> Tensor:
+    """Return the states with norm 1; 0 for one of norm 0, where a factor would be infinite."""
+    tiny = torch.finfo(states.dtype).tiny
+    return states / states.norm(dim=-1, keepdim=True).clamp(min=tiny)
+
+
 def _log_sum_exp(logits: Tensor, keys: Tensor) -> Tensor:
     """Return logsumexp over the chosen keys; 0 for a row that has none: nothing is edited."""
     total = logits.masked_fill(~keys, -torch.inf).logsumexp(-1, keepdim=True)

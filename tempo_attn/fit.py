@@ -56,6 +56,9 @@ def fit(
     with_attention = [i for i, module in enumerate(attentions) if module is not None]
     every = config.layers == "all"
     layers = with_attention if every else config.resolve_layers(len(attentions))
+    if config.mode == "enrich":  # between layers, of any kind
+        config.resolve_source(len(attentions))
+        return Edit(config, dict.fromkeys(layers))
     without = sorted(set(layers) - set(with_attention))
     if without:
         raise UnsupportedModelError(

@@ -16,7 +16,7 @@ from tempo_attn.errors import PositionError
 from tempo_attn.option_blocks import OptionBlock, normal_name, option_blocks
 from tempo_attn.prompt_text import PromptText, Span, TextReader
 
-__all__ = ["PromptText", "TextReader", "keyword_rows", "option_rows"]
+__all__ = ["PromptText", "TextReader", "keyword_rows", "option_rows", "option_spans"]
 
 # U+FFFC is what a prompt's text has for audio, padding and special tokens: it ends everything.
 # Closing quotes and brackets belong to the sentence that they end.
@@ -68,13 +68,20 @@ def option_rows(
         PositionError: The question or an option is not in the prompt, or options without letters
             or quotes occur more than once.
     """
+    return prompt.rows(option_spans(prompt, options=options, question=question))
+
+
+def option_spans(
+    prompt: PromptText, *, options: Sequence[str] | None = None, question: str | None = None
+) -> Sequence[Span]:
+    """Return the characters of each option's name, in the prompt's order; see `option_rows`."""
     text = prompt.words()
     after = None if question is None else _question_span(text, question)[1]
     blocks = option_blocks(text, after or 0)
     block = None if not blocks else blocks[-1 if after is None else 0]
     if options is None:
-        return prompt.rows(block.names if block else ())
-    return prompt.rows(_named_options(text, tuple(options), block, after))
+        return block.names if block else ()
+    return _named_options(text, tuple(options), block, after)
 
 
 # ---------------------------------------------------------------------- the question

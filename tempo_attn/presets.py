@@ -22,6 +22,37 @@ PAPER_MODELS: dict[str, tuple[str, float, int]] = {
     "desta2.5": ("DeSTA-ntu/DeSTA2.5-Audio-Llama-3.1-8B", 0.2, 9),
 }
 
+# Preset: {model that it was published for: decoder layers}, the first being what its layers are
+# counted in. Depths are those of the models' configurations: Qwen2-Audio's and LLaMA-7B's are the
+# defaults in transformers, Audio Flamingo 3 has Qwen2.5-7B's, DeSTA2.5-Audio Llama-3.1-8B's. MATA
+# draws its attention from Qwen2.5-Omni-7B; on which of the two 10 to 20 was chosen is not known.
+SOURCE_DEPTHS: dict[str, dict[str, int]] = {
+    "mata": {"Qwen2-Audio": 32, "Qwen2.5-Omni-7B": 28},
+    "pai": {"LLaMA-7B (LLaVA-1.5)": 32},
+    "audio-flamingo-3": {"Audio Flamingo 3": 28},
+    "desta2.5": {"DeSTA2.5-Audio": 32},
+}
+
+
+def map_layers(layers: Sequence[int], n_source: int, n_layers: int) -> list[int]:
+    """Return the layers of a decoder that lie at the same relative depth as a source's.
+
+    Layer i of n spans the depths i / n to (i + 1) / n. A layer is taken where its middle lies in
+    one of the source's layers; where that gives none, the layers that hold the middles of those.
+
+    Args:
+        layers: The source's layers, from 0.
+        n_source: Its decoder's layers.
+        n_layers: The other decoder's layers.
+
+    Example:
+        >>> map_layers(range(10, 21), 32, 6)
+        [2, 3]
+    """
+    chosen = set(layers)
+    found = [i for i in range(n_layers) if (2 * i + 1) * n_source // (2 * n_layers) in chosen]
+    return found or sorted({(2 * i + 1) * n_layers // (2 * n_source) for i in chosen})
+
 
 def paper(model_name: str, *, queries: Sequence[str] = "keyword+last") -> AttnScaleConfig:
     """Return the attention scaling of arXiv 2606.17417: L <- alpha L, one layer, all heads.

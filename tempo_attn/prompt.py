@@ -97,7 +97,11 @@ class Prompt:
             complain: Called with what cannot be found in a batch row; raises, or goes on.
         """
         if self._rows.get(id(config), (None,))[0] is not config:
-            self._rows[id(config)] = (config, self._find_rows(config, reader, complain))
+            rows = self._find_rows(config, reader, complain)
+            if config.mode == "enrich" and self.given.query_mask is None:
+                # As where attention is edited: rows before the audio know nothing of it.
+                rows = rows & (self.keys(config).cumsum(1) > 0)[:, self.start :]
+            self._rows[id(config)] = (config, rows)
         return self._rows[id(config)][1]
 
     def _find_rows(

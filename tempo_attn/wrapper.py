@@ -15,6 +15,7 @@ from torch import nn
 from tempo_attn.attention import LayerEdit
 from tempo_attn.calls import arguments, cached_positions, last_of_prompts, shape_of
 from tempo_attn.config import AttnScaleConfig
+from tempo_attn.enrich import enrich_layers
 from tempo_attn.errors import AdapterError, ConfigError
 from tempo_attn.families import get_family
 from tempo_attn.fit import Edit, find_tokenizer, fit
@@ -205,11 +206,16 @@ class AttnScaleModel(nn.Module):
             raise AdapterError("this wrapper was unloaded: wrap the model again")
         edit = self._edit_of(adapter_name)
         self._restore()
-        for layer in edit.heads:
-            attention = self._attentions[layer]
-            assert attention is not None
-            attention._tempo_edit = LayerEdit(layer, self._tracker)  # type: ignore[assignment]
-            self._undo.append(self._family.redirect(attention))
+        if edit.config.mode == "enrich":
+            layers: Any = self._family.decoder(self.base_model).layers
+            source = edit.config.resolve_source(len(layers))
+            self._undo.append(enrich_layers(layers, source, list(edit.heads), self._tracker))
+        else:
+            for layer in edit.heads:
+                attention = self._attentions[layer]
+                assert attention is not None
+                attention._tempo_edit = LayerEdit(layer, self._tracker)  # type: ignore[assignment]
+                self._undo.append(self._family.redirect(attention))
         self._tracker.chosen = edit
         self._active = adapter_name
 

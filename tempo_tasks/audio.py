@@ -1,7 +1,8 @@
 """Audio as lazy handles: small JSON-able dicts that are decoded only when a batch needs them.
 
-A handle is `{"path": str, "sha256": str, "silence": bool}`. It is what the harness passes around,
-hashes for its cache and writes into the samples; memory does not grow with the number of clips.
+A handle is `{"path": str, "sha256": str, "silence": bool}`, with `"reversed": True` where the clip
+is to be heard backwards. It is what the harness passes around, hashes for its cache and writes into
+the samples; memory does not grow with the number of clips.
 """
 
 from __future__ import annotations
@@ -72,6 +73,15 @@ def make_handle(path: str | Path, sha256: str) -> dict[str, Any]:
     return {"path": str(path), "sha256": sha256, "silence": False}
 
 
+def reversed_handle(handle: Handle) -> dict[str, Any]:
+    """Return the handle of the same clip heard backwards.
+
+    No other handle has the key `reversed`: the harness's caches name a request by its handles'
+    JSON, and answers that were cached before there was such a key are to be found again.
+    """
+    return {**handle, "reversed": True}
+
+
 def file_handle(path: str | Path) -> dict[str, Any]:
     """Return the handle of an audio file, with the hash of its bytes.
 
@@ -86,7 +96,8 @@ def read_audio(handle: Handle, rate: int, limits: AudioLimits = DEFAULT_LIMITS) 
     """Decode a handle to mono float32 at `rate` Hz.
 
     Args:
-        handle: A lazy handle; with `silence` true, zeros of the same length are returned.
+        handle: A lazy handle; with `silence` true, zeros of the same length are returned, with
+            `reversed` true the samples in reversed order.
         rate: Wanted sampling rate, in Hz.
         limits: What is accepted.
 
@@ -121,6 +132,9 @@ def read_audio(handle: Handle, rate: int, limits: AudioLimits = DEFAULT_LIMITS) 
         wave = soxr.resample(wave, own_rate, rate, quality="HQ")
     if handle.get("silence"):
         return np.zeros(len(wave), dtype=np.float32)
+    if handle.get("reversed"):
+        # After resampling, so that it is the forward wave to the last bit, only flipped.
+        wave = wave[::-1]
     return np.ascontiguousarray(wave, dtype=np.float32)
 
 

@@ -1,4 +1,4 @@
-"""What the model is given: AQA, CQA, ACQA and silence (arXiv 2606.17417, section 2).
+"""What the model is given: AQA, CQA, ACQA, silence (arXiv 2606.17417, section 2) and the mirror.
 
 One function turns a question into a prompt. The paper does not print its prompt, so ours is an
 explicit, versioned template that is recorded with the results.
@@ -26,16 +26,22 @@ class Condition(str, Enum):
     CQA = "cqa"
     ACQA = "acqa"
     SILENCE = "silence"
+    MIRROR = "mirror"
 
     @property
     def has_audio(self) -> bool:
-        """Whether a waveform (the clip's, or zeros) is given."""
+        """Whether a waveform (the clip's, its mirrored twin's, or zeros) is given."""
         return self is not Condition.CQA
 
     @property
     def has_caption(self) -> bool:
         """Whether the clip's caption is given."""
         return self in (Condition.CQA, Condition.ACQA)
+
+
+# The conditions of the benchmark's groups. The mirror has groups of its own: it has no LD task, and
+# its tasks hold the plain question beside the mirrored one.
+SUITE = (Condition.AQA, Condition.CQA, Condition.ACQA, Condition.SILENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +69,8 @@ def make_prompt(
     Args:
         question: What is asked.
         condition: AQA gives the audio, CQA the caption, ACQA both, silence zeros of the audio's
-            length.
-        audio: The clip's lazy handle; needed by all conditions but CQA.
+            length, mirror the audio of the clip's mirrored twin (see `tempo_tasks.mirror`).
+        audio: The clip's lazy handle, for mirror its twin's; needed by all conditions but CQA.
         caption: The clip's caption; needed by CQA and ACQA.
 
     Raises:

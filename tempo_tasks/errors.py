@@ -14,6 +14,7 @@ __all__ = [
     "EventError",
     "LongAudioError",
     "MissingCaptionError",
+    "NoMirrorError",
     "NonFiniteAudioError",
     "PromptError",
     "QuestionError",
@@ -30,6 +31,10 @@ class EventError(TempoError, ValueError):
 
 class QuestionError(TempoError, ValueError):
     """Questions cannot be built from what was given, or a question row is malformed."""
+
+
+class NoMirrorError(TempoError, ValueError):
+    """Questions without a mirrored twin: longest duration, or no clip that gives a pair."""
 
 
 class PromptError(TempoError, ValueError):

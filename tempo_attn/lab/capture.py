@@ -68,6 +68,11 @@ class Decoder:
         model: The model; not wrapped.
         family: Its family.
 
+    Attributes:
+        layers: The decoder's layers.
+        attentions: The attention module of each; None where it has none.
+        without_attention: The layers that have none.
+
     Raises:
         AdapterError: An edit is on the model.
     """
@@ -77,7 +82,7 @@ class Decoder:
         if any(hasattr(attention, "_tempo_edit") for attention in attentions):
             raise AdapterError("the model is wrapped with an edit: unload() it first")
         self._family = family
-        self._attentions: list[Any] = attentions
+        self.attentions: list[Any] = attentions
         self.without_attention = [n for n, module in enumerate(attentions) if module is None]
         layers: Any = family.decoder(model).layers
         self.layers: list[nn.Module] = list(layers)
@@ -88,7 +93,7 @@ class Decoder:
         """Send attention of every layer through `attending` inside the context."""
         undo = []
         try:
-            for layer, attention in enumerate(self._attentions):
+            for layer, attention in enumerate(self.attentions):
                 if attention is None:
                     continue
                 attention._tempo_edit = LayerTakeover(layer, self._attend)
@@ -97,7 +102,7 @@ class Decoder:
         finally:
             for back in undo:
                 back()
-            for attention in self._attentions:
+            for attention in self.attentions:
                 if hasattr(attention, "_tempo_edit"):
                     del attention._tempo_edit
 

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tempo_attn.attention import Attention, AttentionCall
+from tempo_attn.enrich import states_of
 from tempo_attn.lab.capture import Decoder
 from tempo_attn.lab.grid import Variant
+from tempo_attn.lab.growing import rows_at
 from tempo_attn.lab.rows import EditedRows, context_of, logits_of
 from tempo_attn.visibility import visible_keys
 
@@ -40,6 +42,8 @@ def run_full(
     Raises:
         RowsLeftOut: An edited layer did not run for all rows.
     """
+    if variant.mode == "enrich":
+        return run_enriched(decoder, forward, edited, variant)
     statistics: list[Tensor] = []
 
     def attend(layer: int, call: AttentionCall) -> Attention:
@@ -57,6 +61,40 @@ def run_full(
     with decoder.attending(attend):
         returned = forward()
     return returned, torch.stack(statistics).mean(0)
+
+
+def run_enriched(
+    decoder: Decoder, forward: Callable[[], Any], edited: EditedRows, variant: Variant
+) -> tuple[Any, Tensor]:
+    """Run the model with an enrichment; see `run_full`. Audio statistics are not defined: NaN."""
+    early: list[Tensor] = []
+
+    def keep(module: nn.Module, args: Any, output: Any) -> None:
+        early[:] = [_rows_of(states_of(module, output), edited)]
+
+    def mix(module: nn.Module, args: Any, output: Any) -> Any:
+        states = states_of(module, output)
+        rows = edited.on(states.device)
+        deep = _rows_of(states, edited)[:, None]
+        new = rows.enrich(deep, early[0].to(deep.device), [variant])[:, 0]
+        states = states.scatter(1, rows.index[..., None].expand_as(new), new)
+        return (states, *output[1:]) if isinstance(output, tuple) else states
+
+    assert variant.source is not None
+    hooks = [decoder.layers[variant.source].register_forward_hook(keep)]
+    hooks += [decoder.layers[layer].register_forward_hook(mix) for layer in variant.layers]
+    try:
+        returned = forward()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return returned, torch.full((len(edited.index), 4), torch.nan, device=edited.index.device)
+
+
+def _rows_of(states: Tensor, edited: EditedRows) -> Tensor:
+    if states.shape[1] < edited.audio.shape[1]:
+        raise RowsLeftOut
+    return rows_at(states, edited.index)
 
 
 def row_logits(call: AttentionCall, index: Tensor) -> tuple[Tensor, Tensor]:

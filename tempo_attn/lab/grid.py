@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any, Literal
 
-from tempo_attn.config import MODES, AttnScaleConfig, Mode
+from tempo_attn.config import MODES, Adaptive, AttnScaleConfig, Mode
 from tempo_attn.errors import ConfigError
 
 Role = Literal["edit", "control", "sign", "keys"]
@@ -33,9 +33,14 @@ class Variant:
         mode: A mode of `AttnScaleConfig`.
         strength: alpha or b; None for knockout.
         heads: Edited query heads; None for all.
+        source: For mode "enrich": the layer whose states are mixed in.
         role: "edit"; "control": rows are recomputed, nothing is changed; "sign": the edit's change
-            of each logit with a random sign; "keys": the edit on as many random keys that are not
+            of each logit (or, in mode "enrich", of each component of the state) with a random
+            sign; "keys": the edit on as many random keys that are not
             audio (or all of these, where there are fewer).
+        adaptive: Threshold, low and high strength of an edit whose strength depends on the item's
+            confidence (see `Adaptive`); its `strength` is None. It is never run itself, but put
+            together of the records of its two strengths: see `lab.adaptive`.
     """
 
     layers: tuple[int, ...]
@@ -44,13 +49,20 @@ class Variant:
     strength: float | None = None
     heads: tuple[int, ...] | None = None
     role: Role = "edit"
+    source: int | None = None
+    adaptive: tuple[float, float, float] | None = None
 
     @property
     def name(self) -> str:
         """The variant in words: `scale 0.5, layer 3, last+keyword`."""
         strength = "" if self.strength is None else f" {self.strength:g}"
+        if self.adaptive is not None:
+            threshold, low, high = self.adaptive
+            strength = f" {low:g} below {threshold:g}, else {high:g}"
         layers = ",".join(map(str, self.layers))
-        parts = [f"{self.mode}{strength}", f"layer {layers}", "+".join(self.rows)]
+        source = "" if self.source is None else f" from layer {self.source}"
+        mode = self.mode if self.adaptive is None else f"adaptive {self.mode}"
+        parts = [f"{mode}{strength}{source}", f"layer {layers}", "+".join(self.rows)]
         if self.heads is not None:
             parts.append(f"heads {','.join(map(str, self.heads))}")
         if self.role == "control":
@@ -62,7 +74,14 @@ class Variant:
     @property
     def control(self) -> Variant:
         """What this variant is compared to."""
-        return replace(self, mode="scale", strength=1.0, role="control")
+        return replace(self, mode="scale", strength=1.0, role="control", source=None, adaptive=None)
+
+    @property
+    def nulls(self) -> tuple[Null, ...]:
+        """Which random perturbations there are of it."""
+        if self.mode == "knockout":  # its change is infinite: there is no sign to draw
+            return ("keys",)
+        return ("sign",) if self.mode == "enrich" else NULLS  # states have no keys
 
     def null(self, kind: Null) -> Variant:
         """Return the random perturbation of the same size."""
@@ -73,15 +92,18 @@ class Variant:
         return AttnScaleConfig(
             mode=self.mode,
             strength=self.strength,
+            adaptive=None if self.adaptive is None else Adaptive(*self.adaptive),
             layers=list(self.layers),
             heads=None if self.heads is None else list(self.heads),
             queries=list(self.rows),
+            source=self.source,
             **fields,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the variant as JSON data."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return {k: v for k, v in values.items() if k not in ("source", "adaptive") or v is not None}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Variant:
@@ -102,6 +124,8 @@ class Grid:
         rows: Sets of query rows.
         heads: Groups of query heads; None in it stands for all heads.
         nulls: Random perturbations to run beside every edit.
+        sources: For mode "enrich": the layers whose states are mixed in, each into every deeper
+            layer of the grid.
     """
 
     strengths: Mapping[Mode, Sequence[float]]
@@ -109,6 +133,7 @@ class Grid:
     rows: Sequence[Sequence[str]] = ROWS
     heads: Sequence[Sequence[int] | None] = (None,)
     nulls: Sequence[Null] = ("sign",)
+    sources: Sequence[int] = ()
 
     def variants(self, n_layers: int, n_heads: int) -> list[Variant]:
         """Return every variant for a decoder: controls first, each edit followed by its nulls.
@@ -116,11 +141,22 @@ class Grid:
         Raises:
             ConfigError: The grid is empty, or has a value that the decoder or the edit refuses.
         """
+        if "enrich" in self.strengths and not self.sources:
+            raise ConfigError("mode 'enrich' needs the layers whose states are mixed in (sources)")
         edits = [
-            Variant(layers=layers, rows=rows, mode=mode, strength=strength, heads=heads)
+            Variant(
+                layers=layers,
+                rows=rows,
+                mode=mode,
+                strength=strength,
+                heads=None if mode == "enrich" else heads,
+                source=source,
+            )
             for layers, rows, heads, (mode, strength) in product(
                 self._layer_sets(n_layers), self._row_sets(), self._head_groups(), self._edits()
             )
+            for source in (self.sources if mode == "enrich" else (None,))
+            if source is None or source < layers[0]
         ]
         if not edits:
             raise ConfigError(
@@ -141,8 +177,7 @@ class Grid:
                 )
         found: dict[Variant, None] = dict.fromkeys(edit.control for edit in edits)
         for edit in edits:
-            # A knockout's change is infinite: it has no sign to draw.
-            kinds = [null for null in self.nulls if null == "keys" or edit.mode != "knockout"]
+            kinds = [null for null in self.nulls if null in edit.nulls]
             found |= dict.fromkeys([edit, *(edit.null(kind) for kind in kinds)])
         return list(found)
 

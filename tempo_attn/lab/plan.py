@@ -13,7 +13,6 @@ from accelerate.utils.memory import should_reduce_batch_size
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.capture import Prefill
 from tempo_attn.lab.items import Item
-from tempo_attn.lab.rows import EditedRows
 
 R = TypeVar("R")
 MOST_ITEMS = 8
@@ -68,12 +67,18 @@ class Plan:
         return [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
 
     def chunks(
-        self, numbers: Sequence[int], prefill: Prefill, edited: EditedRows
+        self, numbers: Sequence[int], prefill: Prefill, first: int
     ) -> Iterator[Sequence[int]]:
-        """Cut variants into chunks that fit the memory."""
+        """Cut variants into chunks that fit the memory.
+
+        Args:
+            numbers: The variants.
+            prefill: What they run on from.
+            first: The first position that they change.
+        """
         state = prefill.layers[0]
         n_items, width = len(state.hidden), state.hidden.shape[-1]
-        n_rows = prefill.n_tokens - edited.first
+        n_rows = prefill.n_tokens - first
         n_heads = state.call.query.shape[1]
         # Logits and their exponentials in float32; hidden states and an MLP some times as wide.
         one = 4 * n_items * n_rows * (2 * n_heads * prefill.n_tokens + 16 * width)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tempo_attn.edits import edit_logits
+from tempo_attn.edits import edit_logits, enrich_states
 from tempo_attn.lab.grid import Variant
 from tempo_attn.lab.items import Batch
 
@@ -33,6 +33,7 @@ class EditedRows:
             many, up to the last edited row; drawn by the item's content, the same for all
             variants. A row edits those that it sees, but never its own key: some key must be left.
         signs: (items, tokens): 1 or -1, random at audio keys, likewise.
+        seeds: Of each item's draws.
     """
 
     index: Tensor
@@ -40,6 +41,7 @@ class EditedRows:
     audio: Tensor
     random: Tensor
     signs: Tensor
+    seeds: list[list[int]] = field(kw_only=True)
     _moved: dict[torch.device, EditedRows] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -55,10 +57,11 @@ class EditedRows:
             index[row] = at[-1]
             index[row, : len(at)] = at
         valid = torch.arange(index.shape[1]) < counts[:, None]
+        seeds = [[seed, int(item.key[:15], 16)] for item in batch.items]
         random = torch.zeros_like(batch.audio)
         signs = torch.ones(batch.audio.shape)
-        for row, item in enumerate(batch.items):
-            generator = np.random.default_rng([seed, int(item.key[:15], 16)])
+        for row, own_seed in enumerate(seeds):
+            generator = np.random.default_rng(own_seed)
             audio = batch.audio[row].nonzero().flatten()
             signs[row, audio] = torch.from_numpy(generator.choice([-1.0, 1.0], len(audio))).float()
             text = batch.real[row] & ~batch.audio[row]
@@ -68,7 +71,7 @@ class EditedRows:
             drawn = generator.choice(places, n_drawn, replace=False)
             random[row, torch.from_numpy(drawn)] = True
         tensors = (index, valid, batch.audio, random, signs)
-        return cls(*(tensor.to(device) for tensor in tensors))
+        return cls(*(tensor.to(device) for tensor in tensors), seeds=seeds)
 
     def on(self, device: torch.device) -> EditedRows:
         """Return the rows with their tensors on a device (layers may lie on several)."""
@@ -76,7 +79,8 @@ class EditedRows:
             return self
         if device not in self._moved:
             parts = (self.index, self.valid, self.audio, self.random, self.signs)
-            self._moved[device] = EditedRows(*(part.to(device) for part in parts))
+            moved = EditedRows(*(part.to(device) for part in parts), seeds=self.seeds)
+            self._moved[device] = moved
         return self._moved[device]
 
     @property
@@ -129,6 +133,26 @@ class EditedRows:
         both = torch.stack([before, after], -1)  # mass and entropy, before and after
         return new, both.flatten(2)
 
+    def enrich(self, deep: Tensor, early: Tensor, variants: Sequence[Variant]) -> Tensor:
+        """Mix early states into the rows' deep ones; see `enrich_states`.
+
+        Args:
+            deep: (items, variants, rows, width).
+            early: (items, rows, width).
+            variants: Of mode "enrich".
+
+        Returns:
+            The mixed states, as `deep`.
+        """
+        weights = torch.tensor([variant.strength for variant in variants], device=deep.device)
+        new = enrich_states(deep, early[:, None], weights[:, None, None].float())
+        # Streams of their own: how much the others draw depends on the prompt.
+        streams = [np.random.default_rng([*seed, 1]) for seed in self.seeds]
+        signs = np.stack([stream.choice([-1.0, 1.0], new.shape[-1]) for stream in streams])
+        flipped = deep + torch.from_numpy(signs).to(new)[:, None, None] * (new - deep)
+        random = torch.tensor([v.role == "sign" for v in variants], device=deep.device)
+        return torch.where(random[:, None, None], flipped, new).to(deep.dtype)
+
     def _statistics(self, logits: Tensor, allowed: Tensor, audio: Tensor, heads: Tensor) -> Tensor:
         """Mean mass and entropy of audio over heads and rows, (items, variants, 2)."""
         total = logits.masked_fill(~allowed, -torch.inf).logsumexp(-1)
@@ -144,10 +168,10 @@ class EditedRows:
 
 
 def groups(variants: Sequence[Variant], layer: int) -> list[list[int]]:
-    """Return the variants that edit a layer, by number, in groups for `EditedRows.edit`."""
+    """Return the variants that edit a layer's attention, in groups for `EditedRows.edit`."""
     found: dict[tuple[object, ...], list[int]] = {}
     for number, variant in enumerate(variants):
-        if layer in variant.layers:
+        if layer in variant.layers and variant.mode != "enrich":
             role = "edit" if variant.role == "control" else variant.role
             found.setdefault((variant.mode, role, variant.heads), []).append(number)
     return list(found.values())

@@ -161,11 +161,11 @@ class Sweeper:
             rows = edited[names]
             # Of like depth side by side: they join the growing batch together.
             numbers = sorted(numbers, key=lambda number: self.variants[number].layers[0])
-            for chunk in self.plan.chunks(numbers, prefill, rows):
+            for chunk in self.plan.chunks(numbers, prefill, rows.first):
                 variants = [self.variants[number] for number in chunk]
-                hidden, statistics = Replay(self._decoder, prefill, rows, variants).run()
-                logits[:, chunk] = self._readout(hidden, batch.candidates)
-                audio[:, chunk] = statistics.to(audio)
+                replay = Replay(self._decoder, prefill, rows, variants)
+                logits[:, chunk] = self._readout(replay.run(), batch.candidates)
+                audio[:, chunk] = replay.statistics.to(audio)
         return Answer(plain, logits, audio, confidence_of(output))
 
     def _answer_in_full(

@@ -17,13 +17,14 @@ TOLERANCE = 1e-4
 def probes(variants: Sequence[Variant]) -> list[int]:
     """Choose variants to run in full, by number.
 
-    Of every set of rows, and of layer sets and head groups, the strongest edit at the earliest
-    layer: a mistake shows most there.
+    Of every set of rows, and of layer sets, head groups and enrichments, the strongest edit at the
+    earliest layer: a mistake shows most there.
     """
     chosen: dict[tuple[object, ...], int] = {}
     for number, variant in enumerate(variants):
         if variant.role == "edit":
-            place = (variant.rows, len(variant.layers) > 1, variant.heads is not None)
+            kind = variant.heads is not None, variant.mode == "enrich"
+            place = (variant.rows, len(variant.layers) > 1, *kind)
             best = chosen.setdefault(place, number)
             if _rank(variant) < _rank(variants[best]):
                 chosen[place] = number

@@ -11,7 +11,7 @@ import lm_eval
 from lm_eval.tasks import TaskManager
 
 from tempo_attn.files import replacing
-from tempo_tasks.conditions import Condition
+from tempo_tasks.conditions import SUITE
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.paths import task_yamls_dir
 from tempo_tasks.questions import Kind
@@ -43,7 +43,7 @@ def run_demo(
             partial.write_text(json.dumps(results, indent=2, default=str))
     scores = results["results"]
     table = {}
-    for condition in Condition:
+    for condition in SUITE:
         names = [f"tempo_synth_{kind.value}_{condition.value}" for kind in Kind]
         cells = [_cell(scores[name]) for name in names]
         table[condition.value] = [*cells, _cell(scores[f"tempo_synth_{condition.value}"])]

@@ -26,11 +26,13 @@ from tempo_tasks.lab.cli_options import (
     Rows,
     Seed,
     Shard,
+    Source,
     Tasks,
     Way,
     settings_of,
     tell,
 )
+from tempo_tasks.lab.lens_cli import lens
 
 _SCALE = ["scale=0.2,0.5,0.8,1.2,1.5,2"]
 _ROWS = ["last,keyword,option"]
@@ -38,7 +40,7 @@ _ROWS = ["last,keyword,option"]
 
 def add_commands(app: typer.Typer) -> None:
     """Add the laboratory's commands to `tempo`."""
-    for command in (sweep, share, fit, compare, merge):
+    for command in (sweep, share, lens, fit, compare, merge):
         app.command(rich_help_panel="Laboratory")(command)
 
 
@@ -51,6 +53,7 @@ def sweep(
     rows: Rows = _ROWS,
     heads: Heads = "all",
     nulls: Nulls = "sign",
+    source: Source = "",
     limit: Limit = None,
     metadata: Metadata = "{}",
     out: Out = None,
@@ -73,7 +76,7 @@ def sweep(
     settings = settings_of(
         tasks, model, model_args, limit, metadata, out, device, batch_size, memory, shard, seed
     )
-    grid = options.Requested(edit, layers, rows, heads, nulls)
+    grid = options.Requested(edit, layers, rows, heads, nulls, source)
     tell(verbs.sweep(settings, grid, way=way, n_generated=generate))
 
 
@@ -113,6 +116,7 @@ def fit(
     layers: Layers = "each",
     rows: Rows = _ROWS,
     heads: Heads = "all",
+    source: Source = "",
     limit: Limit = None,
     metadata: Metadata = "{}",
     device: Device = None,
@@ -139,7 +143,7 @@ def fit(
         settings = settings_of(
             tasks, model, model_args, limit, metadata, None, device, batch_size, memory, None, seed
         )
-        grid = options.Requested(edit, layers, rows, heads, "none")
+        grid = options.Requested(edit, layers, rows, heads, "none", source)
     found = verbs.fit(
         settings, grid, run=run, out=out, folds=folds, objective=objective, kind=kind, seed=seed
     )
@@ -152,10 +156,19 @@ def fit(
 
 
 def compare(
+    ctx: typer.Context,
     tasks: Tasks,
     model: Model = None,
     model_args: ModelArgs = "",
     strengths: Annotated[str, typer.Option(help="alpha of the scaling.")] = "0.5,2",
+    presets: Annotated[
+        str | None,
+        typer.Option(
+            help="Compare published edits instead: all, or some of mata, mata_add, pai, adaptvis, "
+            "knockout, scaling, upweighting. They bring their strengths, rows and, unless --layers "
+            "is given, layers."
+        ),
+    ] = None,
     layers: Layers = "each",
     rows: Rows = ["last,keyword,keyword+last,option"],  # noqa: B006 - typer copies it
     nulls: Nulls = "sign",
@@ -171,6 +184,8 @@ def compare(
 ) -> None:
     """Compare scaling with upweighting at matched audio mass, for each set of rows.
 
+    With --presets: published edits side by side instead.
+
     Example: tempo compare --tasks tempo_synth_eo_aqa --limit 100 --layers 0,1 --out compared
     """
     from tempo_tasks.lab import options
@@ -179,6 +194,22 @@ def compare(
     settings = settings_of(
         tasks, model, model_args, limit, metadata, out, device, batch_size, memory, shard, seed
     )
+    if presets is not None:
+        from tempo_attn.errors import ConfigError
+        from tempo_tasks.lab.presets import compare_presets, parse_presets
+
+        for option in ("strengths", "rows"):
+            if _is_given(ctx, option):
+                raise ConfigError(f"--{option} with --presets: presets bring their own {option}")
+        outcome = compare_presets(
+            settings,
+            parse_presets(presets),
+            layers=options.parse_layers(layers) if _is_given(ctx, "layers") else None,
+            nulls=options.parse_nulls(nulls),
+            way=way,
+        )
+        tell(outcome)
+        return
     outcome = run_compare(
         settings,
         strengths=options.parse_edits([f"scale={strengths}"])["scale"],
@@ -188,6 +219,11 @@ def compare(
         way=way,
     )
     tell(outcome)
+
+
+def _is_given(ctx: typer.Context, option: str) -> bool:
+    source = ctx.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def merge(

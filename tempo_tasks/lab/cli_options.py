@@ -51,7 +51,7 @@ Edit = Annotated[
     list[str],
     typer.Option(
         help="MODE=STRENGTHS, several times: scale, scale_preserving, upweight, upweight_matched, "
-        "upweight_relative, knockout."
+        "upweight_relative, knockout, enrich."
     ),
 ]
 Layers = Annotated[
@@ -64,6 +64,9 @@ Rows = Annotated[
 Heads = Annotated[str, typer.Option(help="Query heads: all, each, or groups such as 0,1+2.")]
 Nulls = Annotated[
     str, typer.Option(help="Random perturbations of the same size: sign, keys, sign,keys or none.")
+]
+Source = Annotated[
+    str, typer.Option(help="With --edit enrich=...: layers whose states are mixed in, such as 1,2.")
 ]
 Way = Annotated[
     str, typer.Option(help="auto, replay (fast), or full: one forward for every variant.")

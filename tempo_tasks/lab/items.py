@@ -113,7 +113,11 @@ def _item(lm: LALM, task: TempoTask, document: Mapping[str, Any], index: int) ->
                 "first token"
             )
         candidates.append(tokens[:1])
-    heard = [(handle["sha256"], handle["silence"]) for handle in handles]
+    # Named only where it is so: the keys of all other items stay what they were.
+    heard = [
+        (handle["sha256"], handle["silence"], *(["reversed"] if handle.get("reversed") else []))
+        for handle in handles
+    ]
     answer = LETTERS.index(document["answer"])
     return Item(
         key=content_key([document["id"], prompt, heard, list(document["options"]), answer]),

@@ -32,6 +32,8 @@ def parse_edits(values: Sequence[str]) -> dict[Mode, tuple[float, ...]]:
             if given:
                 raise ConfigError(f"--edit {value}: knockout has no strength")
             found[mode] = ()
+        elif not given and mode == "enrich":
+            raise ConfigError(f"--edit {value}: say the weights, as in {mode}=0.1,0.3")
         elif not given and mode.startswith("upweight") and mode != "upweight_matched":
             raise ConfigError(f"--edit {value}: say the strengths, as in {mode}=-1,1")
         else:
@@ -101,6 +103,20 @@ def parse_nulls(value: str) -> list[Null]:
     return [_one_of("--nulls", name.strip(), NULLS) for name in value.split(",")]
 
 
+def parse_sources(value: str) -> list[int]:
+    """Read layers: `1,2`, or `0-3`; nothing for none.
+
+    Raises:
+        ConfigError: Something else.
+    """
+    if not value:
+        return []
+    sets = parse_layers(value)
+    if isinstance(sets, str) or any(len(layers) != 1 or layers[0] < 0 for layers in sets):
+        raise ConfigError(f"--source {value}: expected layers such as 1,2 or 0-3")
+    return [layers[0] for layers in sets]
+
+
 def parse_shard(value: str | None) -> tuple[int, int] | None:
     """Read `i/n`: part i, from 0, of n.
 
@@ -142,6 +158,7 @@ class Requested:
         rows: As `parse_rows`.
         heads: As `parse_heads`.
         nulls: As `parse_nulls`.
+        sources: As `parse_sources`.
     """
 
     edits: Sequence[str]
@@ -149,6 +166,7 @@ class Requested:
     rows: Sequence[str]
     heads: str
     nulls: str
+    sources: str = ""
 
     def grid(self, n_heads: int) -> Grid:
         """Return the grid for a decoder with so many query heads."""
@@ -158,4 +176,5 @@ class Requested:
             rows=parse_rows(self.rows),
             heads=parse_heads(self.heads, n_heads),
             nulls=parse_nulls(self.nulls),
+            sources=parse_sources(self.sources),
         )

@@ -11,7 +11,7 @@ from tempo_attn.errors import ConfigError
 from tempo_attn.lab.grid import Variant
 from tempo_attn.lab.records import SweepRecord, SweepResults
 from tempo_attn.lab.share import ShareRecord, share_rows
-from tempo_tasks.lab import report
+from tempo_tasks.lab import lens_report, presets_report, report
 from tempo_tasks.lab.study import Record, Study
 
 
@@ -46,7 +46,11 @@ def write_tables(
     if manifest["verb"] == "share":
         shares = [ShareRecord.from_dict(record) for record in records]
         return report.write_shares(folder, share_rows(shares))
+    if manifest["verb"] == "lens":
+        return lens_report.write_lens(folder, manifest, records)
     results = results_of(manifest, records)
+    if manifest["verb"] == "compare-presets":
+        return presets_report.write_presets(folder, manifest, results)
     write = report.write_compare if manifest["verb"] == "compare" else report.write_sweep
     return write(folder, manifest, results)
 

@@ -35,9 +35,10 @@ class QuestionSet:
         Questions, captions and audio content count; where the audio lies does not.
         """
         rows: list[Any] = [question.to_dict() for question in self.questions]
-        rows += [
-            [clip_id, self.audio[clip_id]["sha256"], self.captions.get(clip_id)]
-            for clip_id in {question.clip_id for question in self.questions}
-        ]
+        for clip_id in {question.clip_id for question in self.questions}:
+            handle = self.audio[clip_id]
+            row = [clip_id, handle["sha256"], self.captions.get(clip_id)]
+            # Nothing is added to the others: their fingerprints stay what they were.
+            rows.append([*row, "reversed"] if handle.get("reversed") else row)
         lines = sorted(json.dumps(row, sort_keys=True, ensure_ascii=False) for row in rows)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -93,8 +93,12 @@ def test_how_it_was_chosen_may_not_be_stated():
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode_has_its_maths(mode):
     strength = None if mode == "knockout" else 0.5
-    _, body = parts(model_card({"default": AttnScaleConfig(mode=mode, strength=strength)}))
-    assert len(re.findall(rf"^- \*\*{mode}\*\*: L ← .+ — .+\.$", body, re.MULTILINE)) == 1
+    places = {"layers": [3], "source": 1} if mode == "enrich" else {}
+    config = AttnScaleConfig(mode=mode, strength=strength, **places)
+    _, body = parts(model_card({"default": config}))
+    symbol = "h" if mode == "enrich" else "L"
+    maths = rf"^- \*\*{mode}\*\*: {symbol} ← .+ — .+\.$"
+    assert len(re.findall(maths, body, re.MULTILINE)) == 1
     assert body.count("- **") == 1
 
 
@@ -116,6 +120,15 @@ def test_what_is_edited_is_in_the_table():
     assert row[3:5] == ["-1, 9", "layer 9: 1, 4; other layers: all"]
     assert row[6:] == ["audio, transcript", "prefill and every decoding step"]
     assert cells(body, "b")[1:5] == ["knockout", "none", "all", "2"]
+
+
+def test_the_source_of_an_enrichment_is_in_the_table():
+    early = AttnScaleConfig(mode="enrich", strength=0.3, layers=[20, 24], source=-30)
+    scale = AttnScaleConfig(strength=2.0, layers=[20])
+    _, body = parts(model_card({"default": early, "loud": scale}))
+    assert cells(body, "default")[1:5] == ["enrich from layer -30", "0.3", "20, 24", "all"]
+    assert cells(body, "loud")[1] == "scale"
+    assert "attention, or of its states between layers" in body
 
 
 def test_the_snippet_is_python_for_this_adapter():

@@ -33,6 +33,8 @@ def some(values):
 def configs(draw):
     """Every field of a valid configuration."""
     mode = draw(st.sampled_from(config_module.MODES))
+    if mode == "enrich":
+        return draw(enrichments())
     strengths = st.floats(0, 1e4) if mode in ORDER else numbers
     adaptive = mode != "knockout" and draw(st.booleans())
     thresholds = st.floats(0, 1, exclude_min=True, exclude_max=True)
@@ -59,6 +61,24 @@ def configs(draw):
     )
 
 
+@st.composite
+def enrichments(draw):
+    """Every field that mode "enrich" has a choice of."""
+    names = st.none() | words
+    return AttnScaleConfig(
+        mode="enrich",
+        strength=draw(st.floats(0, 1)),
+        layers=draw(st.lists(st.integers(-9, 9), min_size=1, unique=True)),
+        source=draw(st.integers(-40, 40)),
+        queries=draw(some(QUERIES)),
+        keywords=draw(st.lists(words, min_size=1, max_size=4, unique=True)),
+        base_model_name_or_path=draw(names),
+        revision=draw(names),
+        tempo_version=draw(names),
+        provenance=draw(st.dictionaries(words, some_json, max_size=3)),
+    )
+
+
 @given(configs())
 def test_json_and_back_is_the_same_configuration(config):
     assert AttnScaleConfig.from_json(config.to_json()) == config
@@ -74,6 +94,12 @@ def test_fingerprint_is_of_the_edit_only(config, name):
     assert moved.fingerprint() == config.fingerprint()
     assert AttnScaleConfig.from_json(config.to_json()).fingerprint() == config.fingerprint()
     other = dataclasses.replace(config, layers=[10, 11], heads=None)  # no strategy draws these
+    assert other.fingerprint() != config.fingerprint()
+
+
+@given(enrichments())
+def test_fingerprint_is_of_the_source_too(config):
+    other = dataclasses.replace(config, source=config.source + 1)
     assert other.fingerprint() != config.fingerprint()
 
 
@@ -104,6 +130,42 @@ def test_fingerprint_is_pinned():
     assert AttnScaleConfig.paper("desta2.5").fingerprint() == (
         "778adbcb0b82ccc14188a4bbd79d8f1f2d062406d9461b191a888fcd0df33fb6"
     )
+
+
+@pytest.mark.parametrize(
+    ("config", "start"),
+    [
+        (AttnScaleConfig(strength=2.0), "55dda27971121c77"),
+        (AttnScaleConfig(mode="knockout", layers=[3, -1], heads=[0, 2]), "70915270b98c43b2"),
+        (
+            AttnScaleConfig(
+                mode="upweight",
+                strength=-1.5,
+                layers=[4],
+                heads={4: [1]},
+                queries="last+keyword",
+                keywords=["b", "a"],
+            ),
+            "507ef47c58217a78",
+        ),
+        (AttnScaleConfig.adaptvis(), "5064031f76cfa06b"),
+        (
+            AttnScaleConfig(
+                mode="upweight_matched",
+                strength=0.5,
+                keys="audio+transcript",
+                phase="all",
+                queries="all_text",
+            ),
+            "5c437351bdbdd28d",
+        ),
+    ],
+    ids=lambda value: getattr(value, "mode", None),
+)
+def test_without_a_source_the_fingerprint_is_what_it_was_before_there_were_sources(config, start):
+    """Computed with the last version that had no field `source`."""
+    assert config.source is None
+    assert config.fingerprint().startswith(start)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tempo_attn.config import MODES
+from tempo_attn.config import ATTENTION_MODES, MODES
 from tempo_attn.edits import edit_logits
 
 
@@ -54,7 +54,7 @@ def test_upweighting(logits, keys, b):
 def test_a_row_without_keys_is_left_alone():
     logits = torch.randn(1, 2, 3, 4)
     keys = torch.zeros(1, 1, 3, 4, dtype=torch.bool)
-    for mode in MODES:
+    for mode in ATTENTION_MODES:
         strength = None if mode == "knockout" else 2.0
         assert edit_logits(logits, keys, mode, strength).equal(logits)
 
@@ -64,6 +64,12 @@ def test_each_batch_row_has_its_strength():
     keys = torch.ones(2, 1, 1, 4, dtype=torch.bool)
     edited = edit_logits(logits, keys, "scale", torch.tensor([0.5, 2.0]))
     torch.testing.assert_close(edited, torch.stack([0.5 * logits[0], 2.0 * logits[1]]))
+
+
+def test_every_mode_but_that_of_states_edits_logits():
+    assert set(MODES) - set(ATTENTION_MODES) == {"enrich"}
+    with pytest.raises(ValueError, match="unknown mode 'enrich'"):
+        edit_logits(torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1, dtype=bool), "enrich", 0.5)
 
 
 def test_bad_modes():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tempo_attn.config import MODES, NEUTRAL, QUERIES
+from tempo_attn.config import ATTENTION_MODES, MODES, NEUTRAL, QUERIES
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.grid import NULLS, ROWS, STRENGTHS, Grid, Variant
 
@@ -58,12 +58,17 @@ def test_a_knockout_has_no_sign_to_draw():
     assert [variant.role for variant in found] == ["control", "edit"]
 
 
+def test_an_enrichment_has_a_sign_but_no_keys():
+    found = grid({"enrich": (0.5,)}, nulls=NULLS, layers=[[1]], sources=[0]).variants(2, 4)
+    assert [variant.role for variant in found] == ["control", "edit", "sign"]
+
+
 def test_all_modes_of_the_same_rows_share_a_control():
     strengths = {mode: () if mode == "knockout" else (0.5,) for mode in MODES}
-    found = grid(strengths, layers="all").variants(3, 4)
+    found = grid(strengths, layers=[[1, 2]], sources=[0]).variants(3, 4)
     assert [variant.mode for variant in edits(found)] == list(MODES)
     assert {variant.control for variant in found} == {found[0]}
-    assert found[0] == Variant(layers=(0, 1, 2), rows=("last",), strength=1.0, role="control")
+    assert found[0] == Variant(layers=(1, 2), rows=("last",), strength=1.0, role="control")
 
 
 @pytest.mark.parametrize(
@@ -148,8 +153,9 @@ def test_a_wrong_grid_is_refused(fields, message):
 
 @pytest.mark.parametrize(("mode", "neutral"), NEUTRAL.items())
 def test_a_neutral_strength_is_no_edit(mode, neutral):
-    with pytest.raises(ConfigError, match=f"{mode} {neutral:g}, .*leave the neutral strength out"):
-        grid({mode: (neutral,)}).variants(1, 4)
+    sources = [0] if mode == "enrich" else []
+    with pytest.raises(ConfigError, match=f"{mode} {neutral:g}[, ].*leave the neutral strength out"):
+        grid({mode: (neutral,)}, sources=sources).variants(2, 4)
 
 
 # ---------------------------------------------------------------------- variants
@@ -165,6 +171,7 @@ places = st.lists(st.integers(0, 99), min_size=1, unique=True).map(lambda v: tup
         mode=st.sampled_from(MODES),
         strength=st.none() | st.floats(allow_nan=False, allow_infinity=False),
         heads=st.none() | places,
+        source=st.none() | st.integers(0, 99),
         role=st.sampled_from(("edit", "control", *NULLS)),
     )
 )
@@ -187,9 +194,12 @@ def test_a_variant_in_words():
 
 
 def test_variants_of_a_grid_have_names_of_their_own():
-    strengths = {mode: () if mode == "knockout" else (0.5, 2.0) for mode in MODES}
+    strengths = {mode: () if mode == "knockout" else (0.5, 2.0) for mode in ATTENTION_MODES}
+    strengths["enrich"] = (0.25, 1.0)
     rows = [["last"], ["last", "keyword"]]
-    found = grid(strengths, rows=rows, nulls=NULLS, heads=[None, [0], [1, 2]]).variants(3, 4)
+    heads = [None, [0], [1, 2]]
+    found = grid(strengths, rows=rows, nulls=NULLS, heads=heads, sources=[0, 1]).variants(3, 4)
+    assert sum(variant.mode == "enrich" for variant in found) == (1 + 2) * 2 * 2 * 2
     assert len({variant.name for variant in found}) == len(found)
 
 

@@ -15,6 +15,7 @@ from tempo_tasks.lab.options import (
     parse_nulls,
     parse_rows,
     parse_shard,
+    parse_sources,
 )
 
 # ------------------------------------------------------------------------------ edits
@@ -43,6 +44,7 @@ def test_a_mode_of_alpha_alone_has_alphas_usual_strengths(mode):
         ("knockout=1", r"--edit knockout=1: knockout has no strength"),
         ("upweight", r"say the strengths, as in upweight=-1,1"),
         ("upweight_relative", r"say the strengths, as in upweight_relative=-1,1"),
+        ("enrich", r"--edit enrich: say the weights, as in enrich=0.1,0.3"),
     ],
 )
 def test_bad_edits(value, message):
@@ -151,6 +153,35 @@ def test_nulls():
     assert parse_nulls("keys, sign") == ["keys", "sign"]
     with pytest.raises(ConfigError, match="--nulls: unknown 'random'; expected one of sign, keys"):
         parse_nulls("sign,random")
+
+
+# ------------------------------------------------------------------------------ sources
+
+
+@pytest.mark.parametrize(
+    ("value", "layers"),
+    [("", []), ("0", [0]), ("1,2", [1, 2]), ("0-2, 5", [0, 1, 2, 5]), ("4-4", [4])],
+)
+def test_sources(value, layers):
+    assert parse_sources(value) == layers
+
+
+@pytest.mark.parametrize("value", ["each", "all", "-1", "0+1", "1,0+1", "0,-2"])
+def test_sources_are_single_layers_from_the_start(value):
+    with pytest.raises(ConfigError, match=r"--source .*: expected layers such as 1,2 or 0-3"):
+        parse_sources(value)
+
+
+def test_a_requested_grid_has_its_sources():
+    requested = Requested(["enrich=0.5", "scale=2"], "1,2", ["last"], "all", "sign", "0-1")
+    edits = [v for v in requested.grid(4).variants(3, 4) if v.role == "edit"]
+    assert [(v.mode, v.source, v.layers) for v in edits] == [
+        ("enrich", 0, (1,)),
+        ("scale", None, (1,)),
+        ("enrich", 0, (2,)),
+        ("enrich", 1, (2,)),
+        ("scale", None, (2,)),
+    ]
 
 
 # ------------------------------------------------------------------------------ shards

@@ -46,7 +46,7 @@ def load_synth(kind: Kind, *, scenes: int = TEST_SCENES) -> QuestionSet:
         kind: EO, LO or LD.
         scenes: How many scenes of the test split; only the default is the benchmark.
     """
-    clips = [scene.clip for scene in _scenes(scenes)]
+    clips = [scene.clip for scene in draw_test_scenes(scenes)]
     questions = build_questions(clips, kind, seed=0, margin=MARGIN, labels=LABELS)
     version = f"tempo-synth-{SCENE_VERSION}"
     return QuestionSet(
@@ -59,26 +59,36 @@ def load_synth(kind: Kind, *, scenes: int = TEST_SCENES) -> QuestionSet:
 
 # Cached: a run of all tasks loads the set 24 times.
 @lru_cache(maxsize=4)
-def _scenes(count: int) -> tuple[Scene, ...]:
+def draw_test_scenes(count: int) -> tuple[Scene, ...]:
+    """Draw the first `count` scenes of the test split."""
     return tuple(draw_scene(scene_name(TEST_SPLIT, number)) for number in range(count))
 
 
 @lru_cache(maxsize=4)
 def _captions(count: int) -> dict[str, str]:
-    return {scene.name: weak_caption(scene.clip) for scene in _scenes(count)}
+    return {scene.name: weak_caption(scene.clip) for scene in draw_test_scenes(count)}
 
 
 @lru_cache(maxsize=4)
 def _audio(scenes: int) -> dict[str, dict[str, Any]]:
-    """Return a handle for each scene, from a cache folder that is whole or absent."""
-    drawn = _scenes(scenes)
-    folder = cache_dir() / "synth" / f"{SCENE_VERSION}-{TEST_SPLIT}-{scenes}"
+    return rendered(draw_test_scenes(scenes), f"{SCENE_VERSION}-{TEST_SPLIT}-{scenes}")
+
+
+def rendered(drawn: Sequence[Scene], name: str, tail: str = "") -> dict[str, dict[str, Any]]:
+    """Return a handle for each scene, from a cache folder that is whole or absent.
+
+    Args:
+        drawn: The scenes; rendered where the folder is absent, incomplete or damaged.
+        name: The folder's name.
+        tail: Stands behind the number in a file's name.
+    """
+    folder = cache_dir() / "synth" / name
     folder.parent.mkdir(parents=True, exist_ok=True)
     # A second process waits for the first one's folder instead of rendering its own.
     with FileLock(f"{folder}.lock"):
         index = _read_index(folder, drawn)
         if index is None:
-            _render_folder(drawn, folder)
+            _render_folder(drawn, folder, tail)
             index = _read_index(folder, drawn)
     assert index is not None, f"{folder} changed while it was being read"
     return {
@@ -99,14 +109,14 @@ def _read_index(folder: Path, drawn: Sequence[Scene]) -> dict[str, dict[str, str
     return index if whole else None
 
 
-def _render_folder(drawn: Sequence[Scene], folder: Path) -> None:
+def _render_folder(drawn: Sequence[Scene], folder: Path, tail: str) -> None:
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     index = {}
-    for number, scene in enumerate(tqdm(drawn, desc="Rendering the tempo_synth test set")):
+    for number, scene in enumerate(tqdm(drawn, desc=f"Rendering tempo_synth {folder.name}")):
         content = wav_bytes(render(scene))
-        name = f"{number:05d}.wav"
+        name = f"{number:05d}{tail}.wav"
         (partial / name).write_bytes(content)
         index[scene.name] = {"file": name, "sha256": hashlib.sha256(content).hexdigest()}
     (partial / _INDEX).write_text(json.dumps(index, indent=1))

@@ -72,7 +72,8 @@ def enrich_states(deep: Tensor, early: Tensor, weight: float | Tensor) -> Tensor
 def _directions(states: Tensor) -> Tensor:
     """Return the states with norm 1; 0 for one of norm 0, where a factor would be infinite."""
     tiny = torch.finfo(states.dtype).tiny
-    return states / states.norm(dim=-1, keepdim=True).clamp(min=tiny)
+    unit: Tensor = states / states.norm(dim=-1, keepdim=True).clamp(min=tiny)
+    return unit
 
 
 def _log_sum_exp(logits: Tensor, keys: Tensor) -> Tensor:

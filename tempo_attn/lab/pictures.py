@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tempo_attn.errors import ConfigError
+from tempo_attn.lab.cells import draw_cells
 from tempo_attn.lab.effect_panels import (
     Column,
     by_panel,
@@ -300,7 +301,7 @@ def _wide_panel(layers: Sequence[int]) -> tuple[float, float]:
 def _draw_cells(
     axes: Axes, effects: Sequence[Effect], layers: Sequence[int], most: float
 ) -> QuadMesh:
-    """Draw one panel's table; its colours go from `-most` to `most`."""
+    """Draw one panel's table of layers and strengths."""
     names = edit_names(effects, by_mode=True)
     values = np.full((len(layers), len(names)), np.nan)
     starred = np.zeros(values.shape, dtype=bool)
@@ -308,33 +309,11 @@ def _draw_cells(
         at = layers.index(effect.variant.layers[0]), names.index(edit_name(effect, True))
         values[at] = points(effect.change)
         starred[at] = effect.p_holm is not None and effect.p_holm < SIGNIFICANT
-    axes.set_facecolor("0.9")  # what was not tried
-    mesh = axes.pcolormesh(
-        values, cmap="RdBu", vmin=-most, vmax=most, edgecolors="white", linewidth=0.5
+    return draw_cells(
+        axes,
+        values,
+        most=most,
+        columns=[name.removeprefix("strength ") for name in names],
+        lines=[str(layer) for layer in layers],
+        marked=starred,
     )
-    for y, x in zip(*np.nonzero(np.isfinite(values)), strict=True):
-        red, green, blue, _ = mesh.to_rgba(values[y, x])
-        dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-        text = axes.text(
-            x + 0.5,
-            y + 0.5,
-            _signed(values[y, x]) + ("*" if starred[y, x] else ""),
-            ha="center",
-            va="center",
-            fontsize=6.5,
-            fontweight="bold" if starred[y, x] else "normal",
-            color="white" if dark else "black",
-        )
-        text.set_in_layout(False)  # inside the axes anyway, and measuring takes time
-    strengths = [name.removeprefix("strength ") for name in names]
-    axes.set_xticks(np.arange(len(names)) + 0.5, strengths)
-    axes.set_yticks(np.arange(len(layers)) + 0.5, [str(layer) for layer in layers])
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    return mesh
-
-
-def _signed(value: float) -> str:
-    """Return a number with its sign, a true minus, and no sign for what rounds to zero."""
-    text = f"{value:+.1f}".replace("-", "−")
-    return "0.0" if text[1:] == "0.0" else text

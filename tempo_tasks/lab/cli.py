@@ -33,6 +33,7 @@ from tempo_tasks.lab.cli_options import (
     tell,
 )
 from tempo_tasks.lab.lens_cli import lens
+from tempo_tasks.lab.trace_cli import trace
 
 _SCALE = ["scale=0.2,0.5,0.8,1.2,1.5,2"]
 _ROWS = ["last,keyword,option"]
@@ -40,7 +41,7 @@ _ROWS = ["last,keyword,option"]
 
 def add_commands(app: typer.Typer) -> None:
     """Add the laboratory's commands to `tempo`."""
-    for command in (sweep, share, lens, fit, compare, merge):
+    for command in (sweep, share, lens, trace, fit, compare, merge):
         app.command(rich_help_panel="Laboratory")(command)
 
 

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 from tempo_attn.config import MODES, QUERIES, Mode
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.grid import NULLS, STRENGTHS, Grid, Null
+from tempo_attn.lab.trace_records import DIRECTIONS, Direction
 
 LayerSets = Literal["each", "all"] | list[tuple[int, ...]]
 T = TypeVar("T", bound=str)
@@ -111,10 +112,37 @@ def parse_sources(value: str) -> list[int]:
     """
     if not value:
         return []
+    return _single("--source", value)
+
+
+def parse_single_layers(value: str) -> list[int] | None:
+    """Read `each` as None, or single layers: `0,3,10-14`.
+
+    Raises:
+        ConfigError: Something else.
+    """
+    return None if value == "each" else _single("--layers", value)
+
+
+def _single(option: str, value: str) -> list[int]:
     sets = parse_layers(value)
     if isinstance(sets, str) or any(len(layers) != 1 or layers[0] < 0 for layers in sets):
-        raise ConfigError(f"--source {value}: expected layers such as 1,2 or 0-3")
+        raise ConfigError(f"{option} {value}: expected single layers such as 1,2 or 0-3")
     return [layers[0] for layers in sets]
+
+
+def parse_names(value: str) -> list[str]:
+    """Read names with commas."""
+    return [name.strip() for name in value.split(",")]
+
+
+def parse_directions(value: str) -> list[Direction]:
+    """Read `recover`, `shift`, or both.
+
+    Raises:
+        ConfigError: Something else.
+    """
+    return [_one_of("--direction", name, DIRECTIONS) for name in parse_names(value)]
 
 
 def parse_shard(value: str | None) -> tuple[int, int] | None:

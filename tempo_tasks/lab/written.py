@@ -11,7 +11,7 @@ from tempo_attn.errors import ConfigError
 from tempo_attn.lab.grid import Variant
 from tempo_attn.lab.records import SweepRecord, SweepResults
 from tempo_attn.lab.share import ShareRecord, share_rows
-from tempo_tasks.lab import lens_report, presets_report, report
+from tempo_tasks.lab import lens_report, presets_report, report, trace_report
 from tempo_tasks.lab.study import Record, Study
 
 
@@ -48,6 +48,8 @@ def write_tables(
         return report.write_shares(folder, share_rows(shares))
     if manifest["verb"] == "lens":
         return lens_report.write_lens(folder, manifest, records)
+    if manifest["verb"] == "trace":
+        return trace_report.write_trace(folder, manifest, records)
     results = results_of(manifest, records)
     if manifest["verb"] == "compare-presets":
         return presets_report.write_presets(folder, manifest, results)

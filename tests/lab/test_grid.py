@@ -154,7 +154,9 @@ def test_a_wrong_grid_is_refused(fields, message):
 @pytest.mark.parametrize(("mode", "neutral"), NEUTRAL.items())
 def test_a_neutral_strength_is_no_edit(mode, neutral):
     sources = [0] if mode == "enrich" else []
-    with pytest.raises(ConfigError, match=f"{mode} {neutral:g}[, ].*leave the neutral strength out"):
+    with pytest.raises(
+        ConfigError, match=f"{mode} {neutral:g}[, ].*leave the neutral strength out"
+    ):
         grid({mode: (neutral,)}, sources=sources).variants(2, 4)
 
 

@@ -1,0 +1,201 @@
+"""Many patches of one batch: fast on a remembered prefill, or slowly, one forward each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tempo_attn.errors import (
+    ConfigError,
+    TempoError,
+    UnsupportedInputError,
+    UnsupportedModelError,
+)
+from tempo_attn.lab.full import RowsLeftOut
+from tempo_attn.lab.items import Batch
+from tempo_attn.lab.patching import Patching, Source, run_patched
+from tempo_attn.lab.plan import Plan, out_of_memory
+from tempo_attn.lab.readout import Readout
+from tempo_attn.lab.sites import Places, Site
+from tempo_attn.lab.subject import Subject
+from tempo_attn.lab.ways import TOLERANCE, rounding
+
+
+class Patcher:
+    """Runs patches on batches.
+
+    Args:
+        subject: The model.
+        sites: The patches.
+        single: Patch the positions of a group one at a time, and take the mean over them; else all
+            at once.
+        plan: How much runs at once.
+        way: "auto"; or "replay" or "full" to insist on one.
+
+    Attributes:
+        way: "replay" or "full", once it is known.
+        reason: Why not "replay"; empty where it is.
+        checked: Largest difference of probabilities between the two ways; None before the check.
+
+    Raises:
+        ConfigError: There is nothing to patch, or no such way.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        sites: Sequence[Site],
+        *,
+        single: bool = False,
+        plan: Plan | None = None,
+        way: str = "auto",
+    ) -> None:
+        if way not in ("auto", "replay", "full"):
+            raise ConfigError(f"way must be 'auto', 'replay' or 'full', not {way!r}")
+        if not sites:
+            raise ConfigError("there is nothing to patch: no site is given")
+        self.subject = subject
+        self.sites = list(sites)
+        self.single = single
+        self.plan = plan or Plan()
+        self.way, self.reason = way, ""
+        self.checked: float | None = None
+        self._decoder = subject.decoder
+        try:
+            self._readout: Readout | None = Readout(subject.model, subject.family)
+        except UnsupportedModelError as error:
+            self._readout = None
+            self._must_be_full(str(error))
+
+    def run(self, base: Batch, source: Source, start: int, where: Mapping[str, Places]) -> Tensor:
+        """Patch a batch; the decoder is in hand.
+
+        Args:
+            base: The run that is patched.
+            source: What is written.
+            start: The first position of all groups.
+            where: The positions of every group.
+
+        Returns:
+            The candidates' probabilities, (items, sites, candidates).
+        """
+        if self.way == "auto":
+            self._find_way(base, source, start, where)
+        if self.way == "full":
+            return self._in_full(base, source, where, self.sites)
+        return self._fast(base, source, start, where)
+
+    def _fast(self, base: Batch, source: Source, start: int, where: Mapping[str, Places]) -> Tensor:
+        assert self._readout is not None
+        prefill, _ = self._decoder.remember(lambda: self.subject.call(base), start)
+        n_items, n_candidates = base.candidates.shape
+        shape = (n_items, len(self.sites), n_candidates)
+        found = torch.zeros(shape, device=self.subject.device)
+        for group, numbers in self._by_group().items():
+            # Of like depth side by side: they join the growing batch together.
+            numbers = sorted(numbers, key=lambda number: self.sites[number].layer)
+            for at, share in self._pieces(where[group]):
+                for chunk in self.plan.chunks(numbers, prefill, at.first):
+                    patches = [self.sites[number] for number in chunk]
+                    hidden = Patching(self._decoder, prefill, source, at, patches).run()
+                    shares = self._readout(hidden, base.candidates).softmax(-1)
+                    found[:, chunk] += share.to(found)[:, None, None] * shares.to(found)
+        return found
+
+    def _in_full(
+        self, base: Batch, source: Source, where: Mapping[str, Places], sites: Sequence[Site]
+    ) -> Tensor:
+        n_tokens = base.real.shape[1]
+        columns = []
+        for site in sites:
+            column = torch.zeros(base.candidates.shape, device=self.subject.device)
+            for at, share in self._pieces(where[site.group]):
+                output = self._run_patched(base, source, at, site, n_tokens)
+                shares = self.subject.candidate_logits(output, base).softmax(-1)
+                column += share.to(column)[:, None] * shares.to(column)
+            columns.append(column)
+        return torch.stack(columns, 1)
+
+    def _run_patched(
+        self, base: Batch, source: Source, at: Places, site: Site, n_tokens: int
+    ) -> Any:
+        def forward() -> Any:
+            return self.subject.call(base)
+
+        try:
+            return run_patched(self._decoder, forward, source, at, site, n_tokens)
+        except RowsLeftOut:
+            self.subject.keep_all_rows()
+            return run_patched(self._decoder, forward, source, at, site, n_tokens)
+
+    def _by_group(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for number, site in enumerate(self.sites):
+            found.setdefault(site.group, []).append(number)
+        return found
+
+    def _pieces(self, at: Places) -> list[tuple[Places, Tensor]]:
+        """Return what is patched at once, each with its share of each item's mean, (items,)."""
+        whole = torch.ones(len(at.index))
+        if not self.single:
+            return [(at, whole)]
+        # An item with fewer positions repeats its last one, which counts once.
+        return [
+            (
+                Places(at.index[:, n : n + 1], torch.ones_like(at.counts)),
+                (n < at.counts) / at.counts,
+            )
+            for n in range(at.index.shape[1])
+        ]
+
+    # ------------------------------------------------------------------ which way
+
+    def _find_way(
+        self, base: Batch, source: Source, start: int, where: Mapping[str, Places]
+    ) -> None:
+        """Compare the two ways on some patches; take the fast one where they agree."""
+        try:
+            fast = self._fast(base, source, start, where)
+        except Exception as error:
+            wrong_items = isinstance(error, TempoError) and not isinstance(
+                error, (UnsupportedModelError, UnsupportedInputError)
+            )
+            if wrong_items or out_of_memory(error):
+                raise
+            self._must_be_full(f"{type(error).__name__}: {error}")
+            return
+        numbers = self._probes()
+        slow = self._in_full(base, source, where, [self.sites[n] for n in numbers])
+        self.checked = float((fast[:, numbers] - slow).abs().max())
+        dtype = self.subject.dtype
+        # In 16 bits the two ways round differently; a probability moves by a quarter at most of
+        # what its logit does.
+        logits = self.subject.candidate_logits(self.subject.call(base), base)
+        coarse = dtype not in (torch.float32, torch.float64)
+        allowed = 4 * rounding(logits, dtype) if coarse else TOLERANCE
+        if self.checked <= allowed:
+            self.way = "replay"
+        else:
+            self._must_be_full(
+                f"patches give probabilities that differ by {self.checked:.2g} from a full forward"
+            )
+
+    def _probes(self) -> list[int]:
+        """Choose patches to run in full: the first and a middle one of each kind and group."""
+        kinds: dict[tuple[object, ...], list[int]] = {}
+        for number, site in enumerate(self.sites):
+            kinds.setdefault((site.component, site.group, site.random), []).append(number)
+        middle = len(self._decoder.layers) // 2
+        found: dict[int, None] = {}
+        for numbers in kinds.values():
+            nearest = min(numbers, key=lambda number: abs(self.sites[number].layer - middle))
+            found |= dict.fromkeys([numbers[0], nearest])
+        return list(found)
+
+    def _must_be_full(self, reason: str) -> None:
+        if self.way == "replay":
+            raise UnsupportedModelError(f"the fast way does not fit this model: {reason}")
+        self.way, self.reason = "full", reason

@@ -1,0 +1,65 @@
+"""What a trace corrupts an item to: silence, or its mirrored twin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from tempo_attn.errors import ConfigError
+from tempo_attn.lab.items import Item
+from tempo_tasks.conditions import Condition
+
+CORRUPTIONS = ("silence", "mirror")
+Corrupt = Callable[[Item], Item]
+
+
+def silenced(item: Item) -> Item:
+    """Return an item with silence of the same length in the place of its audio."""
+    prompt, handles = item.content
+    return replace(item, content=(prompt, [{**handle, "silence": True} for handle in handles]))
+
+
+def corruption(name: str, items: Sequence[Item]) -> tuple[list[Item], Corrupt]:
+    """Return the items to trace, and what corrupts them.
+
+    Args:
+        name: "silence" or "mirror".
+        items: All items of the tasks; for "mirror", of `*_mirror` tasks, whose items come in pairs.
+
+    Raises:
+        ConfigError: An unknown name; silent items; or items that the corruption does not fit.
+    """
+    if name not in CORRUPTIONS:
+        raise ConfigError(f"--corrupt {name}: expected {' or '.join(CORRUPTIONS)}")
+    silent = [item.id for item in items if item.condition == Condition.SILENCE.value]
+    if silent:
+        raise ConfigError(
+            f"{silent[0]} and {len(silent) - 1} more items are silent, so there is nothing heard "
+            "to trace; choose *_aqa, *_acqa or *_mirror tasks"
+        )
+    mirrored = [item for item in items if item.condition == Condition.MIRROR.value]
+    originals = [item for item in items if item.condition != Condition.MIRROR.value]
+    if name == "silence":
+        return _numbered(originals), silenced
+    twins = {_pair(item): item for item in mirrored}
+    found = _numbered([item for item in originals if _pair(item) in twins])
+    if not found:
+        raise ConfigError(
+            "--corrupt mirror needs items that have a mirrored twin; choose *_mirror tasks, such "
+            "as tempo_synth_eo_mirror"
+        )
+    return found, _twin_of(twins)
+
+
+def _twin_of(twins: Mapping[str, Item]) -> Corrupt:
+    return lambda item: twins[_pair(item)]
+
+
+def _pair(item: Item) -> str:
+    """Return what an item and its twin have in common: the id of the question."""
+    question = item.id.removesuffix(f"/{item.condition}")
+    return question.removesuffix(f"/{Condition.MIRROR.value}")
+
+
+def _numbered(items: Sequence[Item]) -> list[Item]:
+    return [replace(item, index=number) for number, item in enumerate(items)]

@@ -1,0 +1,155 @@
+"""Tables and pictures of `tempo trace`, and what the terminal shows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tempo_attn.lab.sites import GROUPS, Site
+from tempo_attn.lab.trace_picture import rate_table, rates_by_layer
+from tempo_attn.lab.trace_records import DROPPED, TraceRecord
+from tempo_attn.lab.trace_table import agreement_rows, dropped_rows, trace_rows
+from tempo_tasks.lab.report import write_csv, write_json
+
+Row = Mapping[str, Any]
+_NAMES = {"recover": "recovery rate", "shift": "belief shift"}
+_SHOWN = 10  # sites of an attribution alone
+
+
+def write_trace(folder: Path, manifest: Row, records: Sequence[Row]) -> list[Path]:
+    """Write the tables and the pictures of a finished run, and show them.
+
+    Args:
+        folder: The run folder.
+        manifest: Its manifest.
+        records: Its records, as `read_run` has them.
+
+    Returns:
+        `trace.csv` and `trace.json`, `summary.json`, and the pictures. Without any item that could
+        be traced, `summary.json` alone says why.
+    """
+    read = [TraceRecord.from_dict(record) for record in records]
+    settings = manifest["settings"]
+    sites = [Site(**site) for site in settings["sites"]]
+    rows = trace_rows(read, sites, seed=settings["seed"])
+    agreement = agreement_rows(rows)
+    about = {
+        "verb": manifest["verb"],
+        "model": manifest["fingerprints"]["model"]["name"],
+        "tasks": settings["tasks"],
+        "corrupt": settings["corrupt"],
+        "method": settings["method"],
+        "single_positions": settings["single"],
+        "n_patches": len(sites),
+        "way": sorted({record.way for record in read if record.dropped is None}),
+        "items": dropped_rows(read),
+        "attribution": agreement,
+    }
+    files = [write_json(folder / "summary.json", about)]
+    if rows:
+        files = [
+            write_csv(folder / "trace.csv", rows),
+            write_json(folder / "trace.json", rows),
+            *files,
+        ]
+        if settings["method"] != "attribution":
+            files += rate_table(rows, folder / "trace")
+            files += rates_by_layer(rows, folder / "trace-layers")
+        if any(row["twin"] is not None for row in rows):
+            files += rate_table(rows, folder / "trace-twin", value="twin")
+        if settings["method"] != "patching":
+            files += rate_table(rows, folder / "attribution", value="attributed")
+    _show(rows, about)
+    return files
+
+
+def _show(rows: Sequence[Row], about: Row) -> None:
+    console = Console(width=150)
+    places = dict.fromkeys(_place(row) for row in rows)
+    for place in places:
+        mine = [row for row in rows if _place(row) == place]
+        if mine[0]["rate"] is None:
+            console.print(_ranking(mine))
+        else:
+            console.print(_grid(mine, "rate"))
+        if mine[0]["twin"] is not None:
+            console.print(_grid(mine, "twin"))
+    for row in about["items"]:
+        reasons = ", ".join(f"{row[reason]} {reason}" for reason in DROPPED)
+        console.print(
+            f"{row['kind']} {row['condition']}: {row['traced']} of {row['n']} items traced "
+            f"({about['corrupt']}); dropped: {reasons}."
+        )
+    for row in about["attribution"]:
+        if row["rank_correlation"] is not None:
+            console.print(
+                f"Attribution against true patches, {row['kind']}, {row['direction']}, "
+                f"{row['component']}, {row['sites']} sites: rank correlation "
+                f"{row['rank_correlation']:.2f}, correlation {row['correlation']:.2f}; "
+                f"{row['same_top']} of the {row['top']} largest are the same."
+            )
+
+
+def _place(row: Row) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("condition", "kind", "direction", "component"))
+
+
+def _title(row: Row) -> str:
+    return (
+        f"{row['kind']} {row['condition']} (n = {row['n']}, {row['n_clips']} clips), "
+        f"{row['component']}: {_NAMES[row['direction']]}, % (95 % interval by clip)"
+    )
+
+
+def _grid(rows: Sequence[Row], value: str) -> Table:
+    """Return a table of layers and groups: of "rate", or of "twin", the twin's right answer."""
+    ends, null = ("low", "high"), "null"
+    title = _title(rows[0])
+    if value == "twin":
+        ends, null = ("twin_low", "twin_high"), "twin_null"
+        title += ", of the twin's right answer"
+    table = Table(title=title)
+    groups = [group for group in GROUPS if any(row["group"] == group for row in rows)]
+    table.add_column("behind layer")
+    for group in groups:
+        table.add_column(group, justify="right")
+    by_place = {(row["layer"], row["group"]): row for row in rows}
+    for layer in sorted({row["layer"] for row in rows}):
+        table.add_row(
+            "input" if layer < 0 else str(layer),
+            *(_cell(by_place[layer, group], value, ends) for group in groups),
+        )
+    nulls = [row[null] for row in rows if row[null] is not None]
+    if nulls:
+        table.caption = (
+            "Random changes of the same size: "
+            f"{100 * min(nulls):.0f} to {100 * max(nulls):.0f} (each in trace.csv)"
+        )
+    return table
+
+
+def _ranking(rows: Sequence[Row]) -> Table:
+    """Return a table of the sites with the largest attribution."""
+    table = Table(title=f"{_title(rows[0])}, to first order, the {_SHOWN} largest")
+    for column in ("positions", "behind layer"):
+        table.add_column(column)
+    table.add_column("attributed", justify="right")
+    for row in sorted(rows, key=lambda row: -abs(row["attributed"]))[:_SHOWN]:
+        layer = "input" if row["layer"] < 0 else str(row["layer"])
+        ends = ("attributed_low", "attributed_high")
+        table.add_row(row["group"], layer, _cell(row, "attributed", ends))
+    return table
+
+
+def _cell(row: Row, value: str, ends: tuple[str, str]) -> str:
+    text = _percent(row[value])
+    low, high = (row[name] for name in ends)
+    return text if low is None else f"{text} ({_percent(low)} to {_percent(high)})"
+
+
+def _percent(share: float) -> str:
+    return f"{round(100 * share)}"  # without the sign of a zero

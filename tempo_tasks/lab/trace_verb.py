@@ -1,0 +1,86 @@
+"""What `tempo trace` does; `lab.trace_cli` is its command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tempo_attn.lab.sites import COMPONENTS, GROUPS, sites
+from tempo_attn.lab.trace import Tracer
+from tempo_attn.lab.trace_records import Direction
+from tempo_tasks.lab.study import Settings, Study
+from tempo_tasks.lab.trace_items import corruption
+from tempo_tasks.lab.written import Outcome, written
+
+_DIRECTIONS: dict[str, tuple[Direction, ...]] = {"silence": ("recover",), "mirror": ("shift",)}
+"""What the sources of the two corruptions measure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patches:
+    """What is patched.
+
+    Attributes:
+        corrupt: "silence" or "mirror".
+        directions: "recover" and "shift"; none for the corruption's usual one.
+        components: Some of `COMPONENTS`.
+        groups: Some of `GROUPS`.
+        layers: Behind which layers; None for all, with the first layer's input.
+        method: "patching", "attribution" or "both".
+        single: Whether positions are patched one at a time.
+        nulls: Whether random changes of the same size are patched, too.
+        way: "auto", "replay" or "full".
+    """
+
+    corrupt: str = "silence"
+    directions: Sequence[Direction] = ()
+    components: Sequence[str] = COMPONENTS[:1]
+    groups: Sequence[str] = GROUPS
+    layers: Sequence[int] | None = None
+    method: str = "patching"
+    single: bool = False
+    nulls: bool = True
+    way: str = "auto"
+
+
+def trace(settings: Settings, patches: Patches) -> Outcome | None:
+    """Trace what carries the answer and write the tables.
+
+    Args:
+        settings: On what.
+        patches: What.
+
+    Returns:
+        None in a process that is not the one that writes tables.
+    """
+    study = Study(settings)
+    study.items, corrupt = corruption(patches.corrupt, study.items)
+    chosen = sites(
+        study.n_layers,
+        components=patches.components,
+        groups=patches.groups,
+        layers=patches.layers,
+        nulls=patches.nulls and patches.method != "attribution",
+    )
+    directions = tuple(patches.directions) or _DIRECTIONS[patches.corrupt]
+    tracer = Tracer(
+        study.subject,
+        corrupt,
+        chosen,
+        directions=directions,
+        method=patches.method,
+        single=patches.single,
+        plan=study.plan,
+        seed=settings.seed,
+        way=patches.way,
+    )
+    tracer.settle(study.plan.batches(study.items)[0][:2])
+    more = {
+        "corrupt": patches.corrupt,
+        "directions": list(directions),
+        "sites": [site.to_dict() for site in chosen],
+        "method": patches.method,
+        "single": patches.single,
+        "way": patches.way,
+    }
+    return written(study, *study.run("trace", more, tracer.run_batch))

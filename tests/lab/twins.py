@@ -1,0 +1,143 @@
+"""Two runs of one prompt, and patches between them by plain hooks, one full forward each."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from lab_items import CANDIDATES, Prepared, make_prepared
+
+from tempo_attn.families import get_family
+from tempo_attn.lab.sites import Site
+from tempo_attn.lab.subject import Subject
+from tempo_attn.lab.trace import Tracer
+
+
+def twin(item):
+    """The same item with other audio, for `Twins`."""
+    return replace(item, content="corrupted")
+
+
+class Twins:
+    """Prepares items, and their corrupted twins: the same prompts with other audio."""
+
+    def __init__(self, prepared: Prepared, corrupted=None):
+        self.clean = prepared
+        self.corrupted = replace(prepared, inputs=corrupted or with_other_audio(prepared.inputs))
+        self.items = prepared.items
+
+    def __call__(self, items):
+        (corrupted,) = {item.content == "corrupted" for item in items}
+        return (self.corrupted if corrupted else self.clean)(items)
+
+
+def with_other_audio(inputs):
+    """Other noise as features; silence behind the audio stays silent."""
+    generator = torch.Generator().manual_seed(5)
+    return {
+        name: torch.randn(value.shape, generator=generator) * (value != 0)
+        if isinstance(value, torch.Tensor) and value.is_floating_point()
+        else value
+        for name, value in inputs.items()
+    }
+
+
+def twins_of(tiny):
+    """Prompts of a family's tiny model: a padded batch where it takes one."""
+    inputs, spans = (
+        (tiny.inputs, tiny.spans) if tiny.batch is None else (tiny.batch, tiny.batch_spans)
+    )
+    masks = {f"{name}_mask": mask for name, mask in spans.items()}
+    return Twins(make_prepared({**inputs, **masks}, n_items=len(spans["audio"])))
+
+
+def tracer_of(model, twins, sites, forward=None, **settings):
+    subject = Subject(model, twins, tokenizer=twins.clean.tokenizer, forward=forward)
+    return Tracer(subject, twin, sites, **settings)
+
+
+def traced(tracer, twins):
+    """Probabilities of every site by direction, (items, sites), and changes to first order."""
+    return tracer.trace(twins.items, [twin(item) for item in twins.items])
+
+
+# ------------------------------------------------------------------------------ by plain hooks
+
+
+def answers(logits, items):
+    """The right answers' probabilities among the candidates, (items,)."""
+    shares = logits[:, -1, list(CANDIDATES)].float().softmax(-1)
+    return shares[range(len(items)), [item.answer for item in items]]
+
+
+def own_probability(run, inputs, items):
+    """The right answers' probabilities without a patch, (items,)."""
+    with torch.no_grad():
+        return answers(run(**without_masks(inputs)).logits, items)
+
+
+def without_masks(inputs):
+    return {k: v for k, v in inputs.items() if k not in ("audio_mask", "transcript_mask")}
+
+
+def module_of(model, site: Site):
+    family = get_family(model.config)
+    if site.component == "attention":
+        return family.attentions(model)[site.layer]
+    layer = family.decoder(model).layers[max(site.layer, 0)]
+    return layer.mlp if site.component == "mlp" else layer
+
+
+def run_with(model, run, inputs, site, change):
+    """Run a model whose states at a site are what `change` makes of them."""
+
+    def leave(module, args, output):
+        if isinstance(output, tuple):
+            return (change(output[0]), *output[1:])
+        return change(output)
+
+    def enter(module, args, kwargs):
+        if args:
+            return (change(args[0]), *args[1:]), kwargs
+        return args, {**kwargs, "hidden_states": change(kwargs["hidden_states"])}
+
+    module = module_of(model, site)
+    if site.layer < 0:
+        hook = module.register_forward_pre_hook(enter, with_kwargs=True)
+    else:
+        hook = module.register_forward_hook(leave)
+    try:
+        with torch.no_grad():
+            return run(**without_masks(inputs)).logits
+    finally:
+        hook.remove()
+
+
+def patched_by_hooks(model, run, base, source, site, where, items, seed=0):
+    """The right answers' probabilities under one patch, (items,).
+
+    Args:
+        model: The model.
+        run: Calls it.
+        base: Inputs of the run that is patched.
+        source: Inputs of the run that states come from.
+        site: The patch.
+        where: (items, tokens) bool: its positions.
+        items: The items.
+        seed: Of the random signs.
+    """
+    kept = []
+
+    def keep(states):
+        kept.append(states.clone())
+        return states
+
+    def change(states):
+        (new,) = kept
+        if site.random:
+            draws = [np.random.default_rng([seed, int(item.key[:15], 16), 2]) for item in items]
+            signs = np.stack([draw.choice([-1.0, 1.0], states.shape[-1]) for draw in draws])
+            new = states + torch.from_numpy(signs)[:, None].to(states) * (new - states)
+        return torch.where(where[..., None], new, states)
+
+    run_with(model, run, source, site, keep)
+    return answers(run_with(model, run, base, site, change), items)

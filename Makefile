@@ -12,8 +12,8 @@ help: ## show this list
 demo: $(STAMP) ## score the embedded model on the rendered scenes and print the table
 	$(BIN)/python -m tempo_tasks demo
 
-test: $(STAMP) ## run the fast tests
-	$(BIN)/python -m pytest
+test: $(STAMP) ## run the fast tests, one process a core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
 
 lint: $(STAMP) ## check style and types
 	$(BIN)/ruff check .

@@ -112,32 +112,50 @@ def run_with(model, run, inputs, site, change):
         hook.remove()
 
 
-def patched_by_hooks(model, run, base, source, site, where, items, seed=0):
-    """The right answers' probabilities under one patch, (items,).
+class ByHooks:
+    """Patches of one run with states of another one, one full forward each.
 
     Args:
         model: The model.
         run: Calls it.
         base: Inputs of the run that is patched.
         source: Inputs of the run that states come from.
-        site: The patch.
-        where: (items, tokens) bool: its positions.
         items: The items.
         seed: Of the random signs.
     """
-    kept = []
 
-    def keep(states):
-        kept.append(states.clone())
-        return states
+    def __init__(self, model, run, base, source, items, seed=0):
+        self._model, self._run, self._items, self._seed = model, run, items, seed
+        self._base, self._source = base, source
+        self._kept = {}
 
-    def change(states):
-        (new,) = kept
-        if site.random:
-            draws = [np.random.default_rng([seed, int(item.key[:15], 16), 2]) for item in items]
-            signs = np.stack([draw.choice([-1.0, 1.0], states.shape[-1]) for draw in draws])
-            new = states + torch.from_numpy(signs)[:, None].to(states) * (new - states)
-        return torch.where(where[..., None], new, states)
+    def __call__(self, site, where):
+        """The right answers' probabilities, (items,); `where` is (items, tokens) bool."""
+        return answers(self.logits(site, where), self._items)
 
-    run_with(model, run, source, site, keep)
-    return answers(run_with(model, run, base, site, change), items)
+    def logits(self, site, where):
+        new = self._states(site)
+
+        def change(old):
+            written = old + self._signs(old) * (new - old) if site.random else new
+            return torch.where(where[..., None], written, old)
+
+        return run_with(self._model, self._run, self._base, site, change)
+
+    def _states(self, site):
+        key = site.component, site.layer
+        if key not in self._kept:
+
+            def keep(states):
+                self._kept[key] = states.clone()
+                return states
+
+            run_with(self._model, self._run, self._source, site, keep)
+        return self._kept[key]
+
+    def _signs(self, states):
+        """As the laboratory draws them: a stream for each item, by its key."""
+        seeds = [[self._seed, int(item.key[:15], 16), 2] for item in self._items]
+        width = states.shape[-1]
+        signs = np.stack([np.random.default_rng(seed).choice([-1.0, 1.0], width) for seed in seeds])
+        return torch.from_numpy(signs)[:, None].to(states)

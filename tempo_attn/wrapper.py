@@ -210,11 +210,12 @@ class AttnScaleModel(nn.Module):
             layers: Any = self._family.decoder(self.base_model).layers
             source = edit.config.resolve_source(len(layers))
             self._undo.append(enrich_layers(layers, source, list(edit.heads), self._tracker))
-        else:
-            for layer in edit.heads:
-                attention = self._attentions[layer]
-                assert attention is not None
-                attention._tempo_edit = LayerEdit(layer, self._tracker)  # type: ignore[assignment]
+        for layer, attention in enumerate(self._attentions):
+            if attention is None or (edit.config.mode != "enrich" and layer not in edit.heads):
+                continue
+            # An enrichment only marks the model as edited: its attention runs as it is.
+            attention._tempo_edit = LayerEdit(layer, self._tracker)  # type: ignore[assignment]
+            if edit.config.mode != "enrich":
                 self._undo.append(self._family.redirect(attention))
         self._tracker.chosen = edit
         self._active = adapter_name

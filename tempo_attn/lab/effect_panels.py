@@ -101,6 +101,8 @@ def _label(variant: Variant, by_mode: bool) -> str:
         parts.append(f"heads {_ranges(variant.heads)}")
     if by_mode:
         parts.append(variant.mode)
+    if variant.source is not None:
+        parts.append(f"from layer {variant.source}")
     return ", ".join(parts)
 
 

@@ -155,7 +155,7 @@ class Grid:
             for layers, rows, heads, (mode, strength) in product(
                 self._layer_sets(n_layers), self._row_sets(), self._head_groups(), self._edits()
             )
-            for source in (self.sources if mode == "enrich" else (None,))
+            for source in (self._sources(n_layers) if mode == "enrich" else (None,))
             if source is None or source < layers[0]
         ]
         if not edits:
@@ -163,6 +163,7 @@ class Grid:
                 "the grid is empty: it needs at least one layer, one set of rows, one group of "
                 f"heads and one strength; found layers {self.layers!r}, rows {self.rows!r}, heads "
                 f"{self.heads!r}, strengths {dict(self.strengths)!r}"
+                + (f", sources {self.sources!r} before them" if self.sources else "")
             )
         unknown = sorted(set(self.nulls) - set(NULLS))
         if unknown:
@@ -200,6 +201,10 @@ class Grid:
             for layers in self.layers
         ]
         return [tuple(layers) for layers in sets]
+
+    def _sources(self, n_layers: int) -> list[int]:
+        one = [AttnScaleConfig(strength=0.5, layers=[source]) for source in self.sources]
+        return [config.resolve_layers(n_layers)[0] for config in one]
 
     def _row_sets(self) -> list[tuple[str, ...]]:
         # The configuration's order, so that "last+keyword" and "keyword+last" are one.

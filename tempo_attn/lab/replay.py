@@ -138,6 +138,8 @@ class Replay(GrowingBatch):
             early = self._rows_of_prefill(source, edited.index).to(rows.device)
             mine = [n for n in numbers if self._variants[n].source == source]
             mine = [n for n in mine if layer in self._variants[n].layers]
+            if not mine:
+                continue
             at = [numbers.index(n) for n in mine]
             rows[:, at] = edited.enrich(rows[:, at], early, [self._variants[n] for n in mine])
         return rows

@@ -30,6 +30,7 @@ def _row(effect: Effect) -> dict[str, Any]:
         "layers": ",".join(map(str, variant.layers)),
         "rows": "+".join(variant.rows),
         "heads": None if variant.heads is None else ",".join(map(str, variant.heads)),
+        "source": variant.source,
     }
     for field in fields(Effect):
         if field.name not in {"variant", "kind", "condition", "nulls"}:

@@ -121,8 +121,11 @@ class Tracer:
         records = []
         for n, item in enumerate(items):
             mine: dict[str, dict[str, list[Any]]] = {"patched": {}, "twin": {}, "attributed": {}}
+            own = twins[n].answer != item.answer
             if n in kept:
                 for (what, direction), values in found.items():
+                    if what == "twin" and not own:
+                        continue
                     mine[what][direction] = rounded(values[kept.index(n)].tolist())
             records.append(
                 TraceRecord.of(
@@ -130,7 +133,7 @@ class Tracer:
                     plain=rounded(plain[n]),
                     corrupted=rounded(other[n]),
                     dropped=why[n],
-                    twin_answer=twins[n].answer if twins[n].answer != item.answer else None,
+                    twin_answer=twins[n].answer if own else None,
                     way=self.patcher.way,
                     **mine,
                 )
@@ -153,9 +156,9 @@ class Tracer:
 
         Returns:
             By ("patched", direction): the right answers' probabilities (items, sites); by ("twin",
-            direction): those of the twins' right answers, where they are others; and by
-            ("attributed", direction): first-order changes of the right answers' probabilities
-            (items, sites that are not random). On the CPU.
+            direction): those of the twins' right answers; and by ("attributed", direction):
+            first-order changes of the right answers' probabilities (items, sites that are not
+            random). On the CPU.
         """
         clean, corrupted = self.subject.read(items), self.subject.read(twins)
         _require_alike(clean, corrupted)
@@ -173,8 +176,7 @@ class Tracer:
                     source = Source(states, start, seeds)
                     shares = self.patcher.run(base, source, start, where).cpu()
                     found["patched", direction] = _of_answers(shares, items)
-                    if _other_answers(items, twins):
-                        found["twin", direction] = _of_answers(shares, twins)
+                    found["twin", direction] = _of_answers(shares, twins)
             if self.method != "patching":
                 approximate = attributed(self.subject, base, states, start, where, self.true_sites)
                 found["attributed", direction] = approximate.cpu()
@@ -195,10 +197,6 @@ def _of_answers(shares: Tensor, items: Sequence[Item]) -> Tensor:
     """Return the right answers' part of (items, sites, candidates)."""
     answers = torch.tensor([item.answer for item in items])
     return shares.gather(-1, answers[:, None, None].expand(-1, shares.shape[1], -1))[..., 0]
-
-
-def _other_answers(items: Sequence[Item], twins: Sequence[Item]) -> bool:
-    return all(item.answer != twin.answer for item, twin in zip(items, twins, strict=True))
 
 
 def _require_alike(clean: Batch, corrupted: Batch) -> None:

@@ -13,6 +13,7 @@ from tempo_attn.lab.sites import Site
 from tempo_attn.lab.trace_records import DROPPED, TraceRecord
 
 _PLACE = ("condition", "kind", "direction", "component")
+_NO_GAP = 1e-9  # a difference of probabilities that is rounding alone
 
 
 def trace_rows(
@@ -44,9 +45,11 @@ def trace_rows(
         of the twin's right answer (`twin` ..., `twin_null` ...), where the corrupted run has one:
         what only does harm lowers the right answer but does not raise the twin's; the rate
         `attributed` to first order; and the mean probabilities `p_base`, `p_source`, `p_patched`.
-        None where nothing was measured, and for ends where there are fewer than two clips.
+        None where nothing was measured, and for ends where there are fewer than two clips or, of
+        the twin's answer, resamples in which the two runs do not differ, or the other way round.
     """
     how = {"resamples": resamples, "seed": seed, "level": level}
+    places = {site: number for number, site in enumerate(sites)}
     found: list[dict[str, Any]] = []
     for (condition, kind), mine in _by_kind(records).items():
         kept = [record for record in mine if record.dropped is None]
@@ -68,10 +71,9 @@ def trace_rows(
                 gained = None if theirs is None else theirs - before[:, None]
                 to_twin = _ends(gained, after - before, runs.clips, how)
             first_order = _ends(attributed, source - base, runs.clips, how)
-            true = [number for number, site in enumerate(sites) if not site.random]
-            for order, number in enumerate(true):
-                site = sites[number]
-                null = sites.index(site.null) if site.null in sites else None
+            true = [site for site in sites if not site.random]
+            for order, site in enumerate(true):
+                number, null = places[site], places.get(site.null)
                 found.append(
                     {
                         "condition": condition,
@@ -199,19 +201,22 @@ def _ends(changes: Array | None, gaps: Array, clips: Array, how: Mapping[str, An
         clips: (items,).
         how: `resamples`, `seed` and `level`.
     """
-    if changes is None:
+    # The twin's answer may be no likelier in one run than in the other.
+    if changes is None or abs(gaps.sum()) < _NO_GAP:
         return None
     n_sites = changes.shape[1]
-    ratios = changes / gaps[:, None]
+    gap = gaps[:, None]
+    ratios = np.divide(changes, gap, out=np.full_like(changes, np.nan), where=gap != 0)
     found = np.full((n_sites, 6), np.nan)
     found[:, 0], found[:, 3] = changes.sum(0) / gaps.sum(), ratios.mean(0)
     if len(np.unique(clips)) < 2:  # one clip has no spread
         return found
     weights = cluster_weights(clips, how["resamples"], how["seed"]).astype(float)
-    sums, sizes = cluster_sums(np.concatenate([changes, ratios, gaps[:, None]], 1), clips)
+    sums, sizes = cluster_sums(np.concatenate([changes, ratios, gap], 1), clips)
     drawn = weights @ sums
     tails = [(1 - how["level"]) / 2, (1 + how["level"]) / 2]
-    found[:, 1:3] = np.quantile(drawn[:, :n_sites] / drawn[:, -1:], tails, axis=0).T
+    if (drawn[:, -1] * np.sign(gaps.sum()) > _NO_GAP).all():  # else rates have no bounds
+        found[:, 1:3] = np.quantile(drawn[:, :n_sites] / drawn[:, -1:], tails, axis=0).T
     means = drawn[:, n_sites:-1] / (weights @ sizes)[:, None]
     found[:, 4:6] = np.quantile(means, tails, axis=0).T
     return found

@@ -44,7 +44,7 @@ def parse_edits(values: Sequence[str]) -> dict[Mode, tuple[float, ...]]:
     return found
 
 
-def parse_layers(value: str) -> LayerSets:
+def parse_layers(value: str, option: str = "--layers") -> LayerSets:
     """Read `each`, `all`, or single layers and sets: `0,3,10-14,2+3` (a set is edited at once).
 
     Raises:
@@ -57,13 +57,13 @@ def parse_layers(value: str) -> LayerSets:
         if match := re.fullmatch(r"\s*(\d+)-(\d+)\s*", part):
             first, last = int(match[1]), int(match[2])
             if first > last:
-                raise ConfigError(f"--layers {value}: {part} runs backwards")
+                raise ConfigError(f"{option} {value}: {part} runs backwards")
             found += [(layer,) for layer in range(first, last + 1)]
         elif re.fullmatch(r"\s*-?\d+(\+-?\d+)*\s*", part):
             found.append(tuple(int(layer) for layer in part.split("+")))
         else:
             raise ConfigError(
-                f"--layers {value}: cannot read {part!r}; expected 'each', 'all', or a list such "
+                f"{option} {value}: cannot read {part!r}; expected 'each', 'all', or a list such "
                 "as 0,3,10-14,2+3"
             )
     return found
@@ -125,7 +125,7 @@ def parse_single_layers(value: str) -> list[int] | None:
 
 
 def _single(option: str, value: str) -> list[int]:
-    sets = parse_layers(value)
+    sets = parse_layers(value, option)
     if isinstance(sets, str) or any(len(layers) != 1 or layers[0] < 0 for layers in sets):
         raise ConfigError(f"{option} {value}: expected single layers such as 1,2 or 0-3")
     return [layers[0] for layers in sets]

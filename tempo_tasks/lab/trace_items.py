@@ -42,11 +42,18 @@ def corruption(name: str, items: Sequence[Item]) -> tuple[list[Item], Corrupt]:
     if name == "silence":
         return _numbered(originals), silenced
     twins = {_pair(item): item for item in mirrored}
-    found = _numbered([item for item in originals if _pair(item) in twins])
+    # With a caption, a question has no twin: its prompt is another.
+    found = _numbered(
+        [
+            item
+            for item in originals
+            if (twin := twins.get(_pair(item))) and twin.content[0] == item.content[0]
+        ]
+    )
     if not found:
         raise ConfigError(
             "--corrupt mirror needs items that have a mirrored twin; choose *_mirror tasks, such "
-            "as tempo_synth_eo_mirror"
+            "as tempo_synth_eo_mirror, and a --limit of at least 2: twins are items of their own"
         )
     return found, _twin_of(twins)
 

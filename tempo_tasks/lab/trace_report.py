@@ -127,7 +127,7 @@ def _grid(rows: Sequence[Row], value: str) -> Table:
     if nulls:
         table.caption = (
             "Random changes of the same size: "
-            f"{100 * min(nulls):.0f} to {100 * max(nulls):.0f} (each in trace.csv)"
+            f"{_percent(min(nulls))} to {_percent(max(nulls))} (each in trace.csv)"
         )
     return table
 
@@ -146,6 +146,8 @@ def _ranking(rows: Sequence[Row]) -> Table:
 
 
 def _cell(row: Row, value: str, ends: tuple[str, str]) -> str:
+    if row[value] is None:  # the two runs do not differ at all
+        return "-"
     text = _percent(row[value])
     low, high = (row[name] for name in ends)
     return text if low is None else f"{text} ({_percent(low)} to {_percent(high)})"

@@ -37,11 +37,6 @@ MIXED = {"enrich": (0.3, 0.8), "scale": (0.5,), "upweight": (1.5,), "knockout": 
 ROWS = [["last"], ["last", "keyword"], ["option"], ["all_text"]]
 SINGLE, SEVERAL = [[1], [2], [5]], [[2, 4]]
 BOTH = [*SINGLE, [2, 4], [1, 2, 3, 4, 5]]
-NOTHING_TO_MIX = pytest.mark.xfail(
-    strict=True,
-    raises=RuntimeError,
-    reason="Replay._enriched asks EditedRows.enrich for no variants where a source has none",
-)
 
 
 def enrichment(strength=0.4, layers=(3,), rows=("last",), source=1, **fields):
@@ -80,7 +75,7 @@ def mixed(layers, rows=ROWS, **fields):
 @pytest.mark.parametrize("rows", ROWS, ids="+".join)
 @pytest.mark.parametrize(
     ("layers", "n_enriched"),
-    [(SINGLE, 6), (SEVERAL, 2), pytest.param(BOTH, 9, marks=NOTHING_TO_MIX)],
+    [(SINGLE, 6), (SEVERAL, 2), (BOTH, 9)],
     ids=["single", "several", "both"],
 )
 def test_replay_full_and_the_wrapper_agree(tiny_model, prepared, sweep, layers, n_enriched, rows):
@@ -131,7 +126,6 @@ def test_all_sorts_of_sets_of_layers_run_the_fast_way(prepared, sweep):
         assert sweeper.way == "replay", sweeper.reason
 
 
-@pytest.mark.xfail(strict=True, reason=NOTHING_TO_MIX.kwargs["reason"])
 @pytest.mark.parametrize("layers", [BOTH, [[2], [1, 3]]], ids=str)
 def test_further_sets_of_layers_run_the_fast_way(prepared, sweep, layers):
     sweeper = sweep(mixed(layers, [["last"]]))
@@ -191,7 +185,6 @@ def test_the_model_is_left_as_it_was(tiny_model, prepared, sweep):
     assert not any(layer._forward_hooks or layer._forward_pre_hooks for layer in layers)
 
 
-@pytest.mark.xfail(strict=True, reason="an enriched model has no `_tempo_edit`: see wrapper.py")
 def test_an_enriched_model_is_refused(tiny_model, prepared, sweep):
     wrapped = apply_attn_scale(tiny_model, enrichment().config())
     try:
@@ -319,21 +312,18 @@ def test_a_wrong_grid_is_refused(fields, message):
         replace(grid, **fields).variants(3, 4)
 
 
-@pytest.mark.xfail(strict=True, reason="Grid takes a negative source; replay mixes embeddings in")
 def test_a_source_from_the_end_is_resolved_or_refused():
     grid = Grid(strengths={"enrich": (0.5,)}, rows=[["last"]], layers=[[3]], sources=[-1], nulls=())
     with pytest.raises(ConfigError, match="source"):
         grid.variants(6, 4)
 
 
-@pytest.mark.xfail(strict=True, reason="the message of an empty grid does not name its sources")
 def test_an_empty_grid_names_its_sources():
     grid = Grid(strengths={"enrich": (0.5,)}, rows=[["last"]], layers=[[1]], sources=[4])
     with pytest.raises(ConfigError, match=r"sources \[4\]"):
         grid.variants(6, 4)
 
 
-@pytest.mark.xfail(strict=True, reason="parse_sources lets parse_layers speak")
 def test_the_option_is_named_where_it_cannot_be_read():
     with pytest.raises(ConfigError, match="--source first"):
         parse_sources("first")
@@ -383,7 +373,6 @@ def test_effects_of_an_enrichment_have_no_mass():
     assert {effect.change for edit, effect in found.items() if edit != EDITS[1]} == {0.0}
 
 
-@pytest.mark.xfail(strict=True, reason="tables have no column for the source")
 def test_tables_tell_enrichments_of_several_sources_apart():
     rows = to_rows(effects(planted(), resamples=20))
     names = ("mode", "strength", "layers", "rows", "source")
@@ -391,7 +380,6 @@ def test_tables_tell_enrichments_of_several_sources_apart():
     assert [row["source"] for row in rows] == [0, 1, 1, None]
 
 
-@pytest.mark.xfail(strict=True, reason="pictures know no sources: the last one's number is shown")
 def test_pictures_have_a_place_for_every_enrichment():
     places = [
         (panel, edit_name(effect, True), effect.variant.layers)

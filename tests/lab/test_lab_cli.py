@@ -22,10 +22,12 @@ from tempo_tasks import cli
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.lab import compare as lab_compare
 from tempo_tasks.lab import items as lab_items
-from tempo_tasks.lab import verbs
+from tempo_tasks.lab import lens_verb, trace_verb, verbs
 from tempo_tasks.lab.written import Outcome
 
-COMMANDS = ("sweep", "share", "fit", "compare", "merge")
+COMMANDS = ("sweep", "share", "lens", "trace", "fit", "compare", "merge")
+MODULES = {"compare": lab_compare, "lens": lens_verb, "trace": trace_verb}
+"""Where a command's work is done, if not in `verbs`."""
 ROOT = Path(tempo_tasks.__file__).parents[1]
 DATA = ["--tasks", "tempo_synth_eo_aqa", "--metadata", '{"synth_scenes": 2}']
 
@@ -111,7 +113,7 @@ def told(monkeypatch):
     """What the verbs are told by the command line; none of them runs."""
     calls = []
     for name in COMMANDS:
-        module = lab_compare if name == "compare" else verbs
+        module = MODULES.get(name, verbs)
         monkeypatch.setattr(module, name, lambda *args, **kwargs: calls.append((args, kwargs)))
     return calls
 
@@ -267,6 +269,21 @@ MISTAKES = {
     "sweep DATA --model-args attn_scale=x": r"ConfigError: attn_scale is among the model arg",
     "share DATA --rows first": r"ConfigError: --rows: unknown 'first'; expected one of last",
     "compare DATA --strengths much": r"ConfigError: --edit scale=much: 'much' is no number",
+    "lens DATA --rows first": r"ConfigError: rows is 'first'; expected one of 'last', ",
+    "lens DATA --candidates words": r"ConfigError: candidates is 'words'; expected one of",
+    "lens DATA --tasks tempo_synth_eo_cqa": r"ConfigError: task tempo_synth_eo_cqa gives no audio",
+    "trace DATA --corrupt noise": r"ConfigError: --corrupt noise: expected silence or mirror",
+    "trace DATA --corrupt mirror": r"ConfigError: --corrupt mirror needs items that have a mirr",
+    "trace DATA --tasks tempo_synth_eo_silence": r"ConfigError: .*/silence and 1 more items are si",
+    "trace DATA --direction back": r"ConfigError: --direction: unknown 'back'; expected one of rec",
+    "trace DATA --components mlps": r"ConfigError: components: unknown \['mlps'\]; expected some o",
+    "trace DATA --groups last,": r"ConfigError: groups: unknown \[''\]; expected some of \['text',",
+    "trace DATA --layers 6": r"ConfigError: layers: unknown \[6\]; expected some of \[-1, 0, 1, ",
+    "trace DATA --layers 0+1": r"ConfigError: --layers 0\+1: expected single layers such as 1,2 or",
+    "trace DATA --layers first": r"ConfigError: --layers first: cannot read 'first'",
+    "trace DATA --method patch": r"ConfigError: method 'patch': expected one of patching, attribu",
+    "trace DATA --single --method both": r"ConfigError: attribution is of whole groups of positio",
+    "trace DATA --way fast": r"ConfigError: way must be 'auto', 'replay' or 'full', not 'fast'",
     "fit --out edit": r"ConfigError: give either --tasks, to run a sweep first, or --from",
     "fit DATA --from run --out edit": r"ConfigError: give either --tasks, .* or --from",
     "fit --from . --out edit": r"RunFolderError: \.: no run folder: it has no manifest.json",

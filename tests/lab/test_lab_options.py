@@ -1,5 +1,7 @@
 """The laboratory's options: what each text means, and what is said about one that means nothing."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,12 +11,15 @@ from tempo_attn.errors import ConfigError
 from tempo_attn.lab.grid import STRENGTHS
 from tempo_tasks.lab.options import (
     Requested,
+    parse_directions,
     parse_edits,
     parse_heads,
     parse_layers,
+    parse_names,
     parse_nulls,
     parse_rows,
     parse_shard,
+    parse_single_layers,
     parse_sources,
 )
 
@@ -168,7 +173,7 @@ def test_sources(value, layers):
 
 @pytest.mark.parametrize("value", ["each", "all", "-1", "0+1", "1,0+1", "0,-2"])
 def test_sources_are_single_layers_from_the_start(value):
-    with pytest.raises(ConfigError, match=r"--source .*: expected layers such as 1,2 or 0-3"):
+    with pytest.raises(ConfigError, match=r"--source .*: expected single layers such as 1,2 or"):
         parse_sources(value)
 
 
@@ -182,6 +187,41 @@ def test_a_requested_grid_has_its_sources():
         ("enrich", 1, (2,)),
         ("scale", None, (2,)),
     ]
+
+
+# ------------------------------------------------------------------------------ trace
+
+
+@pytest.mark.parametrize(
+    ("value", "layers"),
+    [("each", None), ("0", [0]), ("0,3,10-12", [0, 3, 10, 11, 12]), ("4-4, 2", [4, 2])],
+)
+def test_single_layers(value, layers):
+    assert parse_single_layers(value) == layers
+
+
+@pytest.mark.parametrize("value", ["all", "-1", "2+3", "0,1+2", "", "first", "0,each", "1,", "5-3"])
+def test_bad_single_layers(value):
+    reasons = "expected single layers such as 1,2|cannot read '|5-3 runs backwards"
+    with pytest.raises(ConfigError, match=rf"^--layers {re.escape(value)}: ({reasons})"):
+        parse_single_layers(value)
+
+
+def test_names_have_commas_between_them():
+    assert parse_names("residual") == ["residual"]
+    assert parse_names("option, last ,audio") == ["option", "last", "audio"]
+    assert parse_names("option,,") == ["option", "", ""]  # refused where names are known
+
+
+def test_directions():
+    assert parse_directions("recover") == ["recover"]
+    assert parse_directions("shift, recover") == ["shift", "recover"]
+
+
+@pytest.mark.parametrize("value", ["", "both", "recover,", "Shift"])
+def test_bad_directions(value):
+    with pytest.raises(ConfigError, match=r"--direction: unknown '.*'; .*one of recover, shift"):
+        parse_directions(value)
 
 
 # ------------------------------------------------------------------------------ shards
@@ -212,12 +252,14 @@ def test_whatever_is_typed_is_read_or_refused_in_words(text):
         lambda: parse_heads(text, 4),
         lambda: parse_nulls(text),
         lambda: parse_shard(text),
+        lambda: parse_single_layers(text),
+        lambda: parse_directions(text),
     ):
         try:
             parse()
         except ConfigError as error:
             refused.append(str(error))
-    options = ("--edit", "--layers", "--rows", "--heads", "--nulls", "--shard")
+    options = ("--edit", "--layers", "--rows", "--heads", "--nulls", "--shard", "--direction")
     assert all(message.startswith(options) for message in refused)
 
 

@@ -38,10 +38,9 @@ def test_rows_are_flat_and_have_the_same_columns():
     first, second, *_ = rows = to_rows(effects(results, resamples=50))
     assert len(rows) == 6
     assert {tuple(row) for row in rows} == {tuple(first)}
-    assert list(first)[:9] == (
-        ["condition", "kind", "mode", "strength", "layers", "rows", "heads", "n", "n_clips"]
-    )
-    assert list(first)[11:14] == ["change", "change_low", "change_high"]
+    names = "condition kind mode strength layers rows heads source n n_clips"
+    assert list(first)[:10] == names.split()
+    assert list(first)[12:15] == ["change", "change_low", "change_high"]
     assert {"margin_low", "null_sign_change_high", "null_keys_excess_low"} < set(first)
     assert (first["layers"], first["rows"], first["heads"]) == ("3", "last", None)
     assert (second["layers"], second["rows"], second["heads"]) == ("0,1", "keyword+last", "2,5")

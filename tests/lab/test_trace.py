@@ -26,7 +26,6 @@ from tempo_attn.lab.sites import COMPONENTS, GROUPS, Site, places, sites
 from tempo_attn.lab.subject import Subject
 from tempo_attn.lab.trace import Tracer
 from tempo_attn.lab.trace_records import DIRECTIONS, TraceRecord, dropped
-from tempo_attn.lab.ways import TOLERANCE
 
 SLOW_WAY = {"gemma4", "granite_speech_hybrid", "kimi_audio"}
 NO_STATES = {"gemma3n"}
@@ -49,7 +48,8 @@ def tracer(tiny_model, twins):
 
 
 def close(found, expected):
-    return float((found - expected).abs().max()) < TOLERANCE
+    """Probabilities differ by about 1e-7 between the ways; patches of tiny models do 1e-3."""
+    return float((found - expected).abs().max()) < 1e-5
 
 
 def mask_of(batch, group):
@@ -123,7 +123,8 @@ def test_the_other_direction_breaks_the_same_way(wired):
 def test_text_as_a_whole_has_it_from_where_it_is_fetched(wired):
     model, known = wired
     chosen = sites(N_LAYERS, groups=["text"], nulls=False)
-    rates = rates_of(model, known, traced(tracer_of(model, known, chosen), known), "recover")
+    tracer = tracer_of(model, known, chosen, way="replay")
+    rates = rates_of(model, known, traced(tracer, known), "recover")
     expected = torch.tensor([float(site.layer >= FETCH) for site in chosen])
     assert float((rates - expected).abs().max()) < 1e-4
 
@@ -131,7 +132,7 @@ def test_text_as_a_whole_has_it_from_where_it_is_fetched(wired):
 def test_every_row_holds_the_answer_but_only_one_is_looked_at(wired):
     """What a probe finds is not what the model uses: the options' rows hold the same code."""
     model, known = wired
-    tracer = tracer_of(model, known, [Site(layer=FETCH, group="option")])
+    tracer = tracer_of(model, known, [Site(layer=FETCH, group="option")], way="replay")
     batch = tracer.subject.read(known.items)
     with torch.no_grad():
         states = model(**known.clean.inputs, output_hidden_states=True).hidden_states[FETCH + 1]
@@ -153,7 +154,7 @@ def test_random_changes_of_the_same_size_carry_nothing(wired):
     chosen = [s for s in chosen if s.component == "attention" or s.layer in (0, FETCH, TELL)]
     assert len(chosen) == 5
     rates = []
-    for seed in range(6):
+    for seed in range(5):
         tracer = tracer_of(model, known, chosen, seed=seed, way="replay")
         rates.append(rates_of(model, known, traced(tracer, known), "recover"))
     rates = torch.stack(rates)  # (seeds, items, sites)
@@ -166,8 +167,8 @@ def test_one_position_of_many_that_say_the_same_is_too_little(wired):
     model, known = wired
     chosen = [Site(layer=0, group="audio"), Site(layer=FETCH, group="keyword")]
     together, alone = (
-        rates_of(model, known, traced(tracer_of(model, known, chosen, single=s), known), "recover")
-        for s in (False, True)
+        rates_of(model, known, traced(tracer, known), "recover")
+        for tracer in (tracer_of(model, known, chosen, single=s, way="replay") for s in (0, 1))
     )
     assert float((together - 1).abs().max()) < 1e-4
     assert float(alone[:, 0].max()) < 0.05
@@ -184,28 +185,35 @@ def test_every_family(name):
     known = twins_of(tiny)
     n_layers = len(get_family(tiny.config).decoder(tiny.model).layers)
     components = ["residual"] if name in RESIDUAL_ONLY else COMPONENTS
-    chosen = sites(n_layers, components=components, groups=["text", "last", "audio"])
-    # Every second layer goes the other way, too: the two ways share all of their code.
-    for direction in DIRECTIONS:
-        if direction == "shift":
-            chosen = [site for site in chosen if site.layer % 2]
-        fast = tracer_of(tiny.model, known, chosen, tiny.run, directions=[direction])
-        found = traced(fast, known)["patched", direction]
-        assert fast.patcher.way == ("full" if name in SLOW_WAY else "replay")
-        assert bool(fast.patcher.reason) == (name in SLOW_WAY)
-        if name not in SLOW_WAY:
-            assert fast.patcher.checked < 1e-6
-            slow = tracer_of(
-                tiny.model, known, chosen, tiny.run, directions=[direction], way="full"
-            )
-            assert close(found, traced(slow, known)["patched", direction])
+    chosen = sites(n_layers, components=components, groups=["text", "last", "audio"], nulls=False)
+    chosen += [site.null for site in chosen[::3]]
+    chosen = chosen[::2] if name == "gemma4" else chosen  # which takes its time
+    found, way = by_engine(tiny, known, chosen[::5], "recover", "auto")
+    assert way == ("full" if name in SLOW_WAY else "replay")
+    ways = [way, "full"] if way == "replay" else [way]
+    for way, direction, some in [
+        (ways[0], "recover", chosen),
+        (ways[0], "shift", chosen[1::4]),
+        (ways[-1], "recover", chosen[2::4]),
+    ]:
+        found, _ = by_engine(tiny, known, some, direction, way)
         base, source = inputs_of(known, direction)
         by_hooks = ByHooks(tiny.model, tiny.run, base, source, known.items)
-        batch = fast.subject.read(known.items)
-        expected = [by_hooks(site, mask_of(batch, site.group)) for site in chosen]
-        assert close(found, torch.stack(expected, 1))
+        batch = Subject(tiny.model, known).read(known.items)
+        expected = torch.stack([by_hooks(site, mask_of(batch, site.group)) for site in some], 1)
+        assert close(found, expected)
         plain = own_probability(tiny.run, base, known.items)
-        assert float((found - plain[:, None]).abs().max()) > 3e-3  # the patches do something
+        assert float((found - plain[:, None]).abs().max()) > 1e-3  # the patches do something
+
+
+def by_engine(tiny, known, chosen, direction, way):
+    """Probabilities of all sites, and the way that was taken."""
+    one = tracer_of(tiny.model, known, chosen, tiny.run, directions=[direction], way=way)
+    found = traced(one, known)["patched", direction]
+    if way == "auto":
+        assert bool(one.patcher.reason) == (one.patcher.way == "full")
+        assert (one.patcher.checked is None) == (one.patcher.way == "full")
+    return found, one.patcher.way
 
 
 @pytest.mark.parametrize("name", sorted(NO_STATES))
@@ -229,16 +237,16 @@ def test_layers_without_a_component_say_so(component):
 
 
 def test_all_groups_of_a_padded_batch(tiny_model, twins, tracer):
-    chosen = sites(6, components=COMPONENTS, layers=[-1, 0, 2, 5], nulls=False)
+    chosen = sites(6, components=COMPONENTS, layers=[-1, 2, 4], nulls=False)
     chosen += [site.null for site in chosen[::7]]
-    fast = tracer(chosen, directions=DIRECTIONS, way="replay")
+    assert {site.group for site in chosen} == set(GROUPS)
+    fast = tracer(chosen, way="replay")
     found = traced(fast, twins)
     batch = fast.subject.read(twins.items)
     assert bool((~batch.real).any())
-    for direction in DIRECTIONS:
-        by_hooks = ByHooks(tiny_model, tiny_model, *inputs_of(twins, direction), twins.items)
-        expected = [by_hooks(site, mask_of(batch, site.group)) for site in chosen]
-        assert close(found["patched", direction], torch.stack(expected, 1))
+    by_hooks = ByHooks(tiny_model, tiny_model, *inputs_of(twins, "recover"), twins.items)
+    expected = [by_hooks(site, mask_of(batch, site.group)) for site in chosen]
+    assert close(found["patched", "recover"], torch.stack(expected, 1))
 
 
 def test_order_and_repetition_of_sites_do_not_matter(twins, tracer):
@@ -283,10 +291,9 @@ def test_small_chunks_change_nothing(twins, tracer, single):
 def test_single_positions_by_hand(tiny_model, twins, tracer, way):
     """The mean over one full forward for every position; items have unlike many of them."""
     chosen = [
-        Site(layer=2, group="option"),
-        Site(layer=2, group="option").null,
-        Site(component="attention", layer=1, group="option"),
-        Site(layer=1, group="keyword"),
+        Site(layer=4, group="option"),
+        Site(component="attention", layer=3, group="option").null,
+        Site(layer=4, group="keyword"),
     ]
     one = tracer(chosen, single=True, way=way)
     found = traced(one, twins)["patched", "recover"]
@@ -304,7 +311,7 @@ def test_single_positions_by_hand(tiny_model, twins, tracer, way):
             assert close(found[item, number], torch.stack(alone).mean())
     together = traced(tracer(chosen, way=way), twins)["patched", "recover"]
     assert float((found - together)[:, 0].abs().max()) > 1e-3
-    assert close(found[:, 3], together[:, 3])
+    assert close(found[:, 2], together[:, 2])
 
 
 # ------------------------------------------------------------------------------ what must hold
@@ -352,10 +359,8 @@ def test_directions_are_each_others_mirror(twins, tracer):
     assert torch.equal(one["patched", "recover"], other["patched", "shift"])
 
 
-def test_the_null_is_of_the_size_of_the_change(tiny_model, twins):
+def test_the_null_is_of_the_size_of_the_change():
     """Every component of the difference, with its own size and a sign of its own."""
-    subject = Subject(tiny_model, twins, tokenizer=twins.clean.tokenizer)
-    del subject
     states, old = torch.randn(2, 9, 16), torch.randn(2, 3, 4, 16)
     index = torch.tensor([[2, 3, 5, 8], [4, 4, 6, 7]])
     source = Source({"residual": [states]}, 0, [[0, 1], [0, 2]])
@@ -561,7 +566,7 @@ def test_a_model_that_fools_the_fast_way_is_found_out(tiny_model, twins):
     model = copy.deepcopy(tiny_model)
     mlp = model.get_decoder().layers[3].mlp
     mlp.register_forward_hook(lambda module, args, output: output + output.mean(1, keepdim=True))
-    chosen = sites(6, groups=["keyword", "last"], layers=[1, 3])
+    chosen = sites(6, groups=["keyword", "last"], layers=[2])
     one = tracer_of(model, twins, chosen)
     found = traced(one, twins)["patched", "recover"]
     assert one.patcher.way == "full"
@@ -578,7 +583,8 @@ def test_hooks_of_others_on_layers_count_once(tiny_model, twins):
     steer = torch.randn(128, generator=torch.Generator().manual_seed(0))
     layer = model.get_decoder().layers[1]
     layer.register_forward_pre_hook(lambda module, args: (args[0] + steer, *args[1:]))
-    chosen = sites(6, groups=["keyword", "last"], layers=[0, 1, 3], components=COMPONENTS)
+    chosen = [Site(layer=layer, group=group) for layer in (0, 1) for group in ("keyword", "last")]
+    chosen += [Site(component=component, layer=1, group="keyword") for component in COMPONENTS[1:]]
     one = tracer_of(model, twins, chosen)
     found = traced(one, twins)["patched", "recover"]
     assert one.patcher.way == "replay"
@@ -601,8 +607,8 @@ def test_the_model_is_left_as_it_was(tiny_model, twins, tracer, way):
     configs, hooks = [part.config for part in attentions], hooks_on(tiny_model)
     with torch.no_grad():
         before = tiny_model(**twins.clean.inputs).logits
-    chosen = sites(6, components=COMPONENTS, groups=["last", "audio"], layers=[-1, 0, 5])
-    one = tracer(chosen, way=way, method="both", directions=DIRECTIONS)
+    chosen = sites(6, components=COMPONENTS, groups=["last"], layers=[-1, 0, 5])
+    one = tracer(chosen, way=way, method="both")
     traced(one, twins)
     assert hooks_on(tiny_model) == hooks
     assert all(part.config is old for part, old in zip(attentions, configs, strict=True))
@@ -635,7 +641,7 @@ def test_layers_that_run_for_the_last_row_only_are_asked_for_all(tiny_model, twi
     forward = model.forward
 
     def shortened(*args, logits_to_keep=0, **kwargs):
-        hook = last.register_forward_hook(lambda module, args, output: output[:, -1:])
+        hook = last.register_forward_hook(lambda module, args, output: output[:, -1:], prepend=True)
         try:
             return forward(*args, **kwargs)
         finally:
@@ -650,3 +656,54 @@ def test_layers_that_run_for_the_last_row_only_are_asked_for_all(tiny_model, twi
     one = Tracer(subject, twin, chosen, way="full")
     assert close(traced(one, twins)["patched", "recover"], expected)
     assert "logits_to_keep" not in subject._more
+
+
+# ------------------------------------------------------------------------------ twins' answers
+
+
+def otherwise(item):
+    """The wired model's twin with its own right answer: the one that its clip says."""
+    return replace(twin(item), answer=(item.answer + 1) % 4)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_a_twins_own_answer_goes_the_other_way(wired, direction):
+    """Where the right answer's probability comes, that of the twin's answer goes."""
+    model, known = wired
+    chosen = [Site(layer=2, group=group) for group in ("keyword", "option")]
+    one = tracer_of(model, known, chosen, directions=[direction], way="replay")
+    corrupted = [otherwise(item) for item in known.items]
+    found = one.trace(known.items, corrupted)["twin", direction]
+    inputs = inputs_of(known, direction)
+    base, source = (own_probability(model, side, corrupted) for side in inputs)
+    assert close(found, torch.stack([source, base], 1))
+    assert float((source - base).abs().min()) > 0.9
+    alike = one.trace(known.items, [twin(item) for item in known.items])
+    assert list(alike) == [("patched", direction)]
+
+
+def test_records_keep_the_twins_answer(wired):
+    model, known = wired
+    subject = Subject(model, known, tokenizer=known.clean.tokenizer)
+    one = Tracer(subject, otherwise, [Site(layer=2, group="keyword")], way="replay")
+    for record in one.run_batch(known.items):
+        assert record.dropped is None
+        assert record.twin_answer == (record.answer + 1) % 4
+        assert record.patched["recover"] == pytest.approx([0.9964], abs=1e-4)
+        assert record.twin["recover"] == pytest.approx([0.0012], abs=1e-4)
+
+
+def test_a_twins_answer_does_not_depend_on_the_batch(wired):
+    """As in a run over several kinds: mirrored, the first event is another, the longest is not."""
+    model, known = wired
+    subject = Subject(model, known, tokenizer=known.clean.tokenizer)
+
+    def some_otherwise(item):
+        return otherwise(item) if item.index else twin(item)
+
+    one = Tracer(subject, some_otherwise, [Site(layer=2, group="keyword")], way="replay")
+    same, *others = one.run_batch(known.items)
+    assert (same.twin_answer, same.twin) == (None, {})
+    for record in others:
+        assert record.twin_answer is not None
+        assert record.twin["recover"] == pytest.approx([0.0012], abs=1e-4)

@@ -47,7 +47,13 @@ def twins_of(tiny):
         (tiny.inputs, tiny.spans) if tiny.batch is None else (tiny.batch, tiny.batch_spans)
     )
     masks = {f"{name}_mask": mask for name, mask in spans.items()}
-    return Twins(make_prepared({**inputs, **masks}, n_items=len(spans["audio"])))
+    inputs = {**inputs, **masks}
+    # Other words, too: some tiny encoders make almost the same of all noise.
+    ids = inputs["input_ids"]
+    words = (ids >= 10) & (ids < 80)
+    other = torch.where(words, 89 - ids, ids)
+    corrupted = with_other_audio(inputs) | {"input_ids": other}
+    return Twins(make_prepared(inputs, n_items=len(spans["audio"])), corrupted)
 
 
 def tracer_of(model, twins, sites, forward=None, **settings):

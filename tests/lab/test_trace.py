@@ -678,8 +678,6 @@ def test_a_twins_own_answer_goes_the_other_way(wired, direction):
     base, source = (own_probability(model, side, corrupted) for side in inputs)
     assert close(found, torch.stack([source, base], 1))
     assert float((source - base).abs().min()) > 0.9
-    alike = one.trace(known.items, [twin(item) for item in known.items])
-    assert list(alike) == [("patched", direction)]
 
 
 def test_records_keep_the_twins_answer(wired):

@@ -50,7 +50,11 @@ def attributed(
     """
     components = list(dict.fromkeys(site.component for site in sites))
     outputs: dict[Component, list[Tensor]] = {component: [] for component in components}
-    with torch.enable_grad(), _graph_from_first_layer(subject, outputs):
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        _graph_from_first_layer(subject, outputs),
+    ):
         logits = subject.candidate_logits(subject.call(base), base)
         answers = torch.tensor([[item.answer] for item in base.items], device=logits.device)
         total = logits.softmax(-1).gather(1, answers).sum()
@@ -108,7 +112,7 @@ def _graph_from_first_layer(
         for weight in learned:
             weight.requires_grad_(False)
         first = subject.decoder.layers[0]
-        hooks.append(first.register_forward_pre_hook(begin, with_kwargs=True))
+        hooks.append(first.register_forward_pre_hook(begin, with_kwargs=True, prepend=True))
         for component, kept in outputs.items():
             for module in modules_of(subject.decoder, component):
                 hooks.append(module.register_forward_hook(keep(kept)))

@@ -140,10 +140,10 @@ def _chosen(batch: Batch, group: str) -> Tensor:
         return text
     if group == "last":
         return last
-    option = batch.rows(("option",))
+    option = batch.rows(("option",)) & ~last  # a prompt may end with an option
     if group == "option":
         return option
-    keyword = batch.rows(("keyword",)) & ~option
+    keyword = batch.rows(("keyword",)) & ~option & ~last
     if group == "keyword":
         return keyword
     behind = option.cumsum(1) > 0

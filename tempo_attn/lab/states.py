@@ -84,6 +84,7 @@ def keeping(
                 first.register_forward_pre_hook(
                     lambda module, args, kwargs: enter(module, args, entering(args, kwargs)),
                     with_kwargs=True,
+                    prepend=True,  # as the prefill is remembered: before the hooks of others
                 )
             )
         for component in components:
@@ -120,7 +121,7 @@ def changing_input(layer: nn.Module, change: Change) -> Iterator[None]:
         states = states_of(module, entering(args, kwargs))
         return with_entering(args, kwargs, change(states))
 
-    handle = layer.register_forward_pre_hook(hook, with_kwargs=True)
+    handle = layer.register_forward_pre_hook(hook, with_kwargs=True, prepend=True)
     try:
         yield
     finally:

@@ -16,6 +16,14 @@ from tempo_attn.lab.panels import Panel, save_all, sheets, style
 from tempo_attn.lab.sites import GROUPS
 
 _NAMES = {"recover": "recovery rate", "shift": "belief shift"}
+_STAR = "\nBold with *: its 95 % interval holds neither zero nor any of the random change's."
+_HEADS = {
+    "rate": "The number in a cell is the share of the two runs' difference that the patch "
+    "brings, %." + _STAR,
+    "twin": "The same of the twin's right answer: the share of the belief in it that the patch "
+    "brings, %." + _STAR,
+    "attributed": "The same to first order (attribution), %.",
+}
 Row = Mapping[str, Any]
 
 
@@ -64,12 +72,7 @@ def rate_table(rows: Sequence[Row], path: Path, *, value: str = "rate") -> list[
                         decimals=0,
                     )
                 )
-            figure.suptitle(
-                "The number in a cell is the share of the two runs' difference that the patch "
-                "brings, %.\nBold with *: its 95 % interval holds neither zero nor any of the "
-                "random change's.",
-                fontsize=8,
-            )
+            figure.suptitle(_HEADS[value], fontsize=8)
             figure.supxlabel("patched positions")
             figure.supylabel("behind layer")
             aspect = 5 * figure.get_size_inches()[1]

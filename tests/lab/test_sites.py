@@ -63,6 +63,17 @@ def test_groups_are_a_partition_of_the_text(batch):
     assert not bool((chosen(batch, "text") & chosen(batch, "audio")).any())
 
 
+def test_a_prompt_that_ends_with_an_option_has_no_position_twice(tiny_model, prepared, batch):
+    end = int(places(batch, "option").index[1].max()) + 1
+    inputs = prepared(prepared.items[1:])
+    for name in ("input_ids", "attention_mask"):
+        inputs[name] = inputs[name][:, :end]
+    short = make_prepared(inputs, prepared.tokenizer)
+    found = Subject(tiny_model, short, tokenizer=short.tokenizer).read(short.items)
+    parts = [chosen(found, group) for group in ("early", "keyword", "option", "late", "last")]
+    assert torch.equal(torch.stack(parts).sum(0), chosen(found, "text").long())
+
+
 def test_groups_by_the_tokenizers_own_offsets(batch, tiny_processor):
     case = build_case(tiny_processor, SCENES)
     behind = case.audio.cumsum(1) > 0

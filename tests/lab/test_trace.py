@@ -23,6 +23,7 @@ from tempo_attn.lab.patcher import Patcher
 from tempo_attn.lab.patching import Patching, Source
 from tempo_attn.lab.plan import Plan
 from tempo_attn.lab.sites import COMPONENTS, GROUPS, Site, places, sites
+from tempo_attn.lab.states import keeping
 from tempo_attn.lab.subject import Subject
 from tempo_attn.lab.trace import Tracer
 from tempo_attn.lab.trace_records import DIRECTIONS, TraceRecord, dropped
@@ -258,6 +259,26 @@ def test_order_and_repetition_of_sites_do_not_matter(twins, tracer):
     assert close(again[:, -1], found[:, 3])
 
 
+def test_patches_come_back_in_the_order_they_are_given(tiny_model, twins, tracer):
+    """Below `Patcher`, which sorts them by layer."""
+    mixed = [Site(layer=layer, group="keyword") for layer in (3, 1, 4, 0)]
+    mixed.insert(2, Site(component="mlp", layer=3, group="keyword"))
+    subject = tracer(mixed).subject
+    clean, corrupted = (subject.read(i) for i in (twins.items, [twin(i) for i in twins.items]))
+    at, n_tokens = places(clean, "keyword"), clean.real.shape[1]
+    with subject.studied():
+        with keeping(subject.decoder, ["residual", "mlp"], at.first, n_tokens) as states:
+            subject.call(clean)
+        source = Source(states, at.first, [[0, 0], [0, 1]])
+        prefill, _ = subject.decoder.remember(lambda: subject.call(corrupted), at.first)
+        found = Patching(subject.decoder, prefill, source, at, mixed).run()
+        for number, site in enumerate(mixed):
+            alone = Patching(subject.decoder, prefill, source, at, [site]).run()
+            assert torch.allclose(found[:, number], alone[:, 0], atol=1e-4)
+            others = found[:, [n for n in range(5) if n != number]] - alone
+            assert float(others.abs().amax(-1).min()) > 1e-3
+
+
 def test_items_alone_or_together_are_the_same(twins, tracer):
     """Alone, nothing is padded: the tokens in front are cut off."""
     chosen = sites(6, groups=["option", "audio"], layers=[-1, 2, 5])
@@ -423,6 +444,16 @@ def test_dropped_items_are_kept_without_patches(twins, tracer, monkeypatch):
         assert patched == pytest.approx(expected["patched", direction][0].tolist(), abs=6e-6)
         assert attributed == pytest.approx(expected["attributed", direction][0].tolist(), abs=6e-6)
         assert (len(patched), len(attributed)) == (4, 2)
+
+
+def test_every_record_has_its_own_items_numbers(twins, tracer, monkeypatch):
+    one = tracer(sites(6, groups=["last"], layers=[1, 3]), way="replay")
+    fake_logits(one, monkeypatch, [RIGHT, WRONG], [WRONG, RIGHT])  # answers 0 and 1
+    records = one.run_batch(twins.items)
+    expected = traced(one, twins)["patched", "recover"].tolist()
+    assert expected[0] != pytest.approx(expected[1], abs=1e-2)
+    for record, probabilities in zip(records, expected, strict=True):
+        assert record.patched["recover"] == pytest.approx(probabilities, abs=6e-6)
 
 
 def test_nothing_is_patched_where_no_item_tells_anything(twins, tracer, monkeypatch):
@@ -592,6 +623,18 @@ def test_hooks_of_others_on_layers_count_once(tiny_model, twins):
     by_hooks = ByHooks(model, model, *inputs_of(twins, "recover"), twins.items)
     expected = [by_hooks(site, mask_of(batch, site.group)) for site in chosen]
     assert close(found, torch.stack(expected, 1))
+
+
+def test_a_hook_of_others_before_the_first_layer_counts_once(tiny_model, twins):
+    """What enters the first layer is kept and written in front of it."""
+    model = copy.deepcopy(tiny_model)
+    steer = torch.randn(128, generator=torch.Generator().manual_seed(0))
+    layer = model.get_decoder().layers[0]
+    layer.register_forward_pre_hook(lambda module, args: (args[0] + steer, *args[1:]))
+    for way in ("replay", "full"):
+        one = tracer_of(model, twins, [Site(layer=-1, group="audio")], way=way)
+        found = traced(one, twins)["patched", "recover"]
+        assert close(found[:, 0], own_probability(model, twins.clean.inputs, twins.items))
 
 
 def hooks_on(model):

@@ -213,37 +213,17 @@ def test_where_the_twins_answer_gains_nothing_in_some_draws_there_is_no_interval
     assert (row["low"], row["high"]) == (0.5, 0.5)  # of the right answer, as before
 
 
-def log_odds(*shares):
-    return [log(share / (1 - share)) for share in shares]
-
-
-def test_attributed_rates_are_of_log_odds_and_of_sites_that_are_not_random():
+def test_attributed_rates_are_of_the_sites_that_are_not_random():
     """Two for every item, in the order of these sites, beside four patches."""
-    gaps = [
-        clean - corrupted
-        for clean, corrupted in zip(log_odds(0.9, 0.7, 0.6), log_odds(0.1, 0.3, 0.2), strict=True)
-    ]
     records = [
         replace(r, attributed={"recover": a})
         for r, a in zip(RECORDS, [[0.4, 4], [0.2, 2], [0.2, -2.5]], strict=True)
     ]
     table = trace_rows(records, SITES)
-    assert of(table, 0)["attributed"] == pytest.approx(0.8 / sum(gaps), abs=1e-6)
-    assert of(table, 1)["attributed"] == pytest.approx(3.5 / sum(gaps), abs=1e-6)
-    falls = [replace(r, attributed={"shift": [-1.5, 1]}, patched={}) for r in RECORDS]
-    found = [row["attributed"] for row in trace_rows(falls, SITES)]
-    assert found == pytest.approx([4.5 / sum(gaps), -3 / sum(gaps)], abs=1e-6)
-
-
-def test_a_model_that_is_all_but_certain_has_attributed_rates():
-    """Its probabilities are 0 and 1 to the last bit, whose log-odds are infinite."""
-    sure, wrong = [60.0, 0, 0, 0], [0, 60.0, 0, 0]
-    one = record(0, 0.9, 0.1, attributed={"recover": [10, 20]})
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        table = trace_rows([replace(one, plain=sure, corrupted=wrong)], SITES)
-    assert 0 < table[0]["attributed"] < 1
-    assert table[1]["attributed"] == pytest.approx(2 * table[0]["attributed"], abs=2e-6)
+    assert of(table, 0)["attributed"] == pytest.approx(0.8 / 1.6, abs=1e-6)
+    assert of(table, 1)["attributed"] == pytest.approx(3.5 / 1.6, abs=1e-6)
+    falls = [replace(r, attributed={"shift": [-0.4, 0.1]}, patched={}) for r in RECORDS]
+    assert [row["attributed"] for row in trace_rows(falls, SITES)] == [0.75, -0.1875]
 
 
 def test_attribution_alone_has_no_patched_rates():
@@ -283,10 +263,15 @@ def test_nulls_are_found_wherever_they_stand():
 
 
 def many(n_clips=25, seed=0):
-    """Items in threes with gaps from small to large; the first patch brings more where it is."""
+    """Three items a clip, or one, with gaps from small to large, which patches close by half.
+
+    The first patch closes more of large ones.
+    """
     rng = np.random.default_rng(seed)
     records = []
     for index in range(3 * n_clips):
+        if index % 15 in (1, 2, 4, 5):  # clips of one item
+            continue
         clean, corrupted = rng.uniform(0.5, 0.95), rng.uniform(0.05, 0.35)
         gap = clean - corrupted
         shares = np.array([gap, 0.1 * rng.normal(), 0.5 + 0.2 * rng.normal(), 0.05 * rng.normal()])
@@ -320,14 +305,17 @@ def test_intervals_by_many_draws():
     )
     clean, clean_twin, base, base_twin = answers.T
     gap, twin_gap = clean - base, clean_twin - base_twin
-    odds = np.log(clean / (1 - clean)) - np.log(base / (1 - base))
     changes = np.array([r.patched["recover"] for r in records]) - base[:, None]
     twins = np.array([r.twin["recover"] for r in records]) - base_twin[:, None]
     first_order = np.array([r.attributed["recover"] for r in records])
     rng = np.random.default_rng(1)
     drawn = []
+    clips = [
+        np.flatnonzero([r.clip == clip for r in records])
+        for clip in dict.fromkeys(r.clip for r in records)
+    ]
     for _ in range(4000):
-        items = (3 * rng.integers(0, 25, 25)[:, None] + np.arange(3)).ravel()
+        items = np.concatenate([clips[n] for n in rng.integers(0, 25, 25)])
         drawn.append(
             [
                 changes[items, 0].sum() / gap[items].sum(),
@@ -335,7 +323,7 @@ def test_intervals_by_many_draws():
                 changes[items, 1].sum() / gap[items].sum(),
                 twins[items, 0].sum() / twin_gap[items].sum(),
                 twins[items, 1].sum() / twin_gap[items].sum(),
-                first_order[items, 0].sum() / odds[items].sum(),
+                first_order[items, 0].sum() / gap[items].sum(),
             ]
         )
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
@@ -359,7 +347,7 @@ def test_clips_are_drawn_and_not_items():
     three = [replace(r, index=3 * r.index + n, clip=r.id) for r in many() for n in range(3)]
     (first, *_), (same, *_) = trace_rows(apart, SITES), trace_rows(three, SITES)
     assert same["n"] == 3 * first["n"]
-    assert same["n_clips"] == first["n_clips"] == 75
+    assert same["n_clips"] == first["n_clips"] == len(many())
     assert ends(same, "rate", "low", "high") == pytest.approx(
         ends(first, "rate", "low", "high"), abs=2e-6
     )
@@ -467,15 +455,17 @@ def rated(pairs, **fields):
 
 def test_agreement_by_hand_and_by_scipy():
     """Ranks 1 2 3 4 and 1 3 2 4: 1 - 6 * 2 / (4 * 15)."""
-    pairs = [(-0.1, -9.0), (0.0, 0.3), (0.2, 0.2), (0.9, 0.5)]
+    pairs = [(-0.3, -9.0), (0.0, 0.3), (0.2, 0.2), (0.9, 0.5)]
     (row,) = agreement_rows(rated(pairs), top=2)
     assert row["rank_correlation"] == pytest.approx(0.8)
     assert row["correlation"] == pytest.approx(
         stats.pearsonr(*zip(*pairs, strict=True))[0], abs=1e-6
     )
-    assert row["correlation"] < 0.7
-    # The largest in size: 0.9 and 0.2; -9 and 0.5.
-    assert (row["sites"], row["top"], row["same_top"]) == (4, 2, 1)
+    assert row["correlation"] < 0.75
+    # The largest in size: 0.9 and -0.3; -9 and 0.5.
+    assert (row["sites"], row["top"], row["same_top"]) == (4, 2, 2)
+    (row,) = agreement_rows(rated([(0.1, 0.4), *pairs[1:]]), top=2)  # 0.9 and 0.2; 0.5 and 0.4
+    assert row["same_top"] == 1
     (row,) = agreement_rows(rated(pairs), top=9)
     assert (row["top"], row["same_top"]) == (4, 4)
     assert [row[name] for name in ("condition", "kind", "direction", "component")] == [

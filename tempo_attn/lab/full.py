@@ -25,6 +25,9 @@ class RowsLeftOut(Exception):
     """A layer ran for the last rows only, as some do where only the last logits are asked for."""
 
 
+ONLY_LAST_ROWS = "a layer runs for the last rows alone, even where the logits of all are asked for"
+
+
 def run_full(
     decoder: Decoder, forward: Callable[[], Any], edited: EditedRows, variant: Variant
 ) -> tuple[Any, Tensor]:

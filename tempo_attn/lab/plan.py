@@ -66,6 +66,11 @@ class Plan:
         order = sorted(items, key=lambda item: (-item.length, item.index))
         return [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
 
+    def extremes(self, items: Sequence[Item]) -> list[Item]:
+        """Return the longest and the shortest item: together they are padded as any batch is."""
+        order = [item for batch in self.batches(items) for item in batch]
+        return order[:1] + order[1:][-1:]
+
     def chunks(
         self, numbers: Sequence[int], prefill: Prefill, first: int
     ) -> Iterator[Sequence[int]]:

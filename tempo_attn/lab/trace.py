@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tempo_attn.errors import ConfigError, PositionError
+from tempo_attn.errors import ConfigError, PositionError, UnsupportedModelError
 from tempo_attn.lab.attribution import attributed
-from tempo_attn.lab.full import RowsLeftOut
+from tempo_attn.lab.full import ONLY_LAST_ROWS, RowsLeftOut
 from tempo_attn.lab.items import Batch, Item
 from tempo_attn.lab.patcher import Patcher
 from tempo_attn.lab.patching import Source
@@ -116,7 +116,12 @@ class Tracer:
             for item, one, other in zip(items, clean.cpu(), corrupted.cpu(), strict=True)
         ]
         kept = [n for n, reason in enumerate(why) if reason is None]
+        if kept:
+            self.settle(items[:2])
         found = self.trace([items[n] for n in kept], [twins[n] for n in kept]) if kept else {}
+        for name, logits in (("clean", clean), ("corrupted", corrupted)):
+            if ("logits", name) in found:  # of the very batch that was patched
+                logits[kept] = found.pop(("logits", name)).to(logits)
         plain, other = clean.double().cpu().tolist(), corrupted.double().cpu().tolist()
         records = []
         for n, item in enumerate(items):
@@ -134,7 +139,7 @@ class Tracer:
                     corrupted=rounded(other[n]),
                     dropped=why[n],
                     twin_answer=twins[n].answer if own else None,
-                    way=self.patcher.way,
+                    way="gradient" if self.method == "attribution" else self.patcher.way,
                     **mine,
                 )
             )
@@ -142,8 +147,9 @@ class Tracer:
 
     def _logits(self, items: Sequence[Item]) -> Tensor:
         batch = self.subject.read(items)
-        with torch.inference_mode():
-            return self.subject.candidate_logits(self.subject.call(batch), batch)
+        with self.subject.studied():
+            logits = self.patcher.logits(batch)
+        return logits.clone()  # one that may be written to
 
     # ------------------------------------------------------------------ one batch
 
@@ -158,7 +164,8 @@ class Tracer:
             By ("patched", direction): the right answers' probabilities (items, sites); by ("twin",
             direction): those of the twins' right answers; and by ("attributed", direction):
             first-order changes of the right answers' probabilities (items, sites that are not
-            random). On the CPU.
+            random). By ("logits", "clean" or "corrupted"), where there are patches: the
+            candidates' logits of the two runs, (items, candidates). All on the CPU.
         """
         clean, corrupted = self.subject.read(items), self.subject.read(twins)
         _require_alike(clean, corrupted)
@@ -168,13 +175,17 @@ class Tracer:
         found: dict[tuple[str, str], Tensor] = {}
         for direction in self.directions:
             base, other = (corrupted, clean) if direction == "recover" else (clean, corrupted)
+            names = ("corrupted", "clean") if direction == "recover" else ("clean", "corrupted")
             # The right answer is the clean one's, whichever run is patched.
             base.items, other.items = items, items
             with self.subject.studied():
                 states = self._states(other, start)
                 if self.method != "attribution":
                     source = Source(states, start, seeds)
-                    shares = self.patcher.run(base, source, start, where).cpu()
+                    shares, plain = self.patcher.run(base, source, start, where)
+                    shares = shares.cpu()
+                    found["logits", names[0]] = plain.cpu()
+                    found["logits", names[1]] = self.patcher.logits(other).cpu()
                     found["patched", direction] = _of_answers(shares, items)
                     found["twin", direction] = _of_answers(shares, twins)
             if self.method != "patching":
@@ -184,13 +195,14 @@ class Tracer:
 
     def _states(self, batch: Batch, start: int) -> States:
         n_tokens = batch.real.shape[1]
-        try:
-            with keeping(self.subject.decoder, self._components, start, n_tokens) as states:
-                self.subject.call(batch)
-        except RowsLeftOut:
-            self.subject.keep_all_rows()
-            return self._states(batch, start)
-        return states
+        for _ in range(2):
+            try:
+                with keeping(self.subject.decoder, self._components, start, n_tokens) as states:
+                    self.subject.call(batch)
+                return states
+            except RowsLeftOut:
+                self.subject.keep_all_rows()
+        raise UnsupportedModelError(ONLY_LAST_ROWS)
 
 
 def _of_answers(shares: Tensor, items: Sequence[Item]) -> Tensor:
@@ -200,13 +212,15 @@ def _of_answers(shares: Tensor, items: Sequence[Item]) -> Tensor:
 
 
 def _require_alike(clean: Batch, corrupted: Batch) -> None:
+    """Check that the two runs have the same positions and candidates; texts are the caller's."""
+    wrong = [item.id for item in clean.items]
     if clean.real.shape == corrupted.real.shape:
         unlike = (clean.real != corrupted.real) | (clean.audio != corrupted.audio)
+        unlike |= (clean.candidates != corrupted.candidates).any(1)[:, None]
         wrong = [item.id for item, row in zip(clean.items, unlike, strict=True) if bool(row.any())]
-    else:
-        wrong = [item.id for item in clean.items]
     if wrong:
         raise PositionError(
             f"{wrong[0]!r} and its corrupted twin do not have the same positions of text and "
-            "audio, so states of one mean nothing in the other; their audio must be equally long"
+            "audio, or other candidates, so states of one mean nothing in the other; expected the "
+            "same prompt with audio of the same length"
         )

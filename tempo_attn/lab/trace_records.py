@@ -15,6 +15,8 @@ from tempo_attn.lab.records import ItemRecord, is_right
 Direction = Literal["recover", "shift"]
 DIRECTIONS: tuple[Direction, ...] = ("recover", "shift")
 """recover: clean states into the corrupted run; shift: corrupted states into the clean run."""
+SMALLEST_GAP = 1e-4
+"""Of the right answer's probability in the two runs; below it a rate is rounding alone."""
 DROPPED = ("clean answer wrong", "corrupted answer right", "no gap")
 
 
@@ -57,4 +59,4 @@ def dropped(item: Item, clean: Tensor, corrupted: Tensor) -> str | None:
     if bool(is_right(corrupted.double().numpy(), answer)):
         return "corrupted answer right"
     gap = clean.double().softmax(-1) - corrupted.double().softmax(-1)
-    return None if float(gap[item.answer]) > 0 else "no gap"
+    return None if float(gap[item.answer]) > SMALLEST_GAP else "no gap"

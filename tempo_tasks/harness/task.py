@@ -158,7 +158,7 @@ def _synth_scenes(metadata: Mapping[str, Any]) -> int:
     from tempo_tasks.sources.synth.testset import TEST_SCENES
 
     scenes = metadata.get("synth_scenes", TEST_SCENES)
-    if not isinstance(scenes, int) or scenes < 1:
+    if not isinstance(scenes, int) or isinstance(scenes, bool) or scenes < 1:
         raise QuestionError(f"synth_scenes is {scenes!r}; expected a number of scenes, from 1")
     return scenes
 

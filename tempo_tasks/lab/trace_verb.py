@@ -74,7 +74,7 @@ def trace(settings: Settings, patches: Patches) -> Outcome | None:
         seed=settings.seed,
         way=patches.way,
     )
-    tracer.settle(study.plan.batches(study.items)[0][:2])
+    tracer.settle(study.plan.extremes(study.items))
     more = {
         "corrupt": patches.corrupt,
         "directions": list(directions),

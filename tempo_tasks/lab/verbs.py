@@ -59,7 +59,7 @@ def run_sweep(
     n_items = len(study.items)
     n_asked = min(n_generated, n_items)
     generated = {number * n_items // n_asked for number in range(n_asked)}
-    sweeper.settle(study.plan.batches(study.items)[0][:2])
+    sweeper.settle(study.plan.extremes(study.items))
 
     def run_batch(items: Sequence[Item]) -> list[SweepRecord]:
         records = sweeper.run_batch(items)

@@ -608,6 +608,30 @@ def test_a_model_that_fools_the_fast_way_is_found_out(tiny_model, twins):
     assert close(found, torch.stack(expected, 1))
 
 
+def in_16_bits(model, inputs):
+    model = copy.deepcopy(model).bfloat16()
+    return model, {
+        name: value.bfloat16() if value.is_floating_point() else value
+        for name, value in inputs.items()
+    }
+
+
+@pytest.mark.parametrize("fooled", [False, True])
+def test_16_bits_hide_no_mistake(tiny_model, twins, fooled):
+    """The check allows for rounding, but not for a level that all logits share."""
+    model, inputs = in_16_bits(tiny_model, twins.clean.inputs)
+    _, others = in_16_bits(tiny_model, twins.corrupted.inputs)
+    known = copy.copy(twins)
+    known.clean, known.corrupted = copy.copy(twins.clean), copy.copy(twins.corrupted)
+    known.clean.inputs, known.corrupted.inputs = inputs, others
+    if fooled:
+        mlp = model.get_decoder().layers[3].mlp
+        mlp.register_forward_hook(lambda module, args, output: output + 4 * output.mean(1)[:, None])
+    one = tracer_of(model, known, sites(6, groups=["keyword", "last"], layers=[2]))
+    traced(one, known)
+    assert one.patcher.way == ("full" if fooled else "replay"), one.patcher.checked
+
+
 def test_hooks_of_others_on_layers_count_once(tiny_model, twins):
     """A steering vector that somebody put before layer 1."""
     model = copy.deepcopy(tiny_model)

@@ -180,7 +180,7 @@ def swap_consistency_stderr(answers: Sequence[Answer]) -> float | str:
 
 
 def same_answer(answers: Sequence[Answer]) -> float | str:
-    """Share of pairs with the same option chosen twice; two parse failures are no such pair.
+    """Share of pairs with the same option chosen twice; parse failures and ties choose none.
 
     1/4 for independent guesses, 1 for an answer that does not depend on the audio; "N/A" without
     pairs.

@@ -50,8 +50,8 @@ def edit_logits(logits: Tensor, keys: Tensor, mode: str, strength: float | Tenso
 def enrich_states(deep: Tensor, early: Tensor, weight: float | Tensor) -> Tensor:
     """Mix early states into deep ones; the norm of the deep ones stays.
 
-    After AudioLens (arXiv 2506.05140), which enriches deep states with earlier ones and does not
-    print its formula: this one is tempo's. The early state is brought to the deep one's norm first,
+    After AudioLens (arXiv 2506.05140), which enriches deep states with earlier ones; the formula is
+    tempo's, as we found none in print. The early state is brought to the deep one's norm first,
     as norms grow with depth.
 
     Args:

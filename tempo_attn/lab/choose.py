@@ -116,6 +116,10 @@ class Choice:
     def to_dict(self) -> dict[str, Any]:
         """Return the choice as JSON data, for a configuration's provenance."""
         data: dict[str, Any] = rounded(asdict(self))
+        choices: list[Choice | Fold] = [self, *self.per_fold]
+        for part, choice in zip([data, *data["per_fold"]], choices, strict=True):
+            edit = choice.variant
+            part["variant"] = None if edit is None else rounded(edit.to_dict())
         for name in ("p", "p_procedure"):  # decimals would make a small one 0
             data[name] = float(f"{getattr(self, name):.6g}")
         return data

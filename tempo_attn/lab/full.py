@@ -18,14 +18,8 @@ from tempo_attn.lab.capture import Decoder
 from tempo_attn.lab.grid import Variant
 from tempo_attn.lab.growing import rows_at
 from tempo_attn.lab.rows import EditedRows, context_of, logits_of
+from tempo_attn.lab.subject import RowsLeftOut
 from tempo_attn.visibility import visible_keys
-
-
-class RowsLeftOut(Exception):
-    """A layer ran for the last rows only, as some do where only the last logits are asked for."""
-
-
-ONLY_LAST_ROWS = "a layer runs for the last rows alone, even where the logits of all are asked for"
 
 
 def run_full(

@@ -18,12 +18,11 @@ from torch import Tensor, nn
 from tempo_attn.config import QUERIES
 from tempo_attn.config_checks import some_of
 from tempo_attn.errors import ConfigError, PositionError, UnsupportedModelError
-from tempo_attn.lab.full import RowsLeftOut
 from tempo_attn.lab.items import Batch, Item
 from tempo_attn.lab.plan import Plan
 from tempo_attn.lab.readout import Readout
 from tempo_attn.lab.records import ItemRecord
-from tempo_attn.lab.subject import Subject, finite, rounded
+from tempo_attn.lab.subject import RowsLeftOut, Subject, finite, rounded
 from tempo_attn.lab.ways import disagreement, rounding
 from tempo_attn.positions import option_spans
 
@@ -124,11 +123,7 @@ class Lens:
             labels = [first_tokens(batch, row) for row in range(len(batch.items))]
         view = _View.of(self, batch, labels)
         with torch.inference_mode():
-            try:
-                output = self._forward(batch, view)
-            except RowsLeftOut:
-                self.subject.keep_all_rows()
-                output = self._forward(batch, view)
+            output = self.subject.on_all_rows(lambda: self._forward(batch, view))
         plain = self.subject.candidate_logits(output, batch)
         return Reading(plain, view.last, view.found, labels)
 

@@ -15,7 +15,6 @@ from tempo_attn.errors import (
     UnsupportedInputError,
     UnsupportedModelError,
 )
-from tempo_attn.lab.full import ONLY_LAST_ROWS, RowsLeftOut
 from tempo_attn.lab.items import Batch
 from tempo_attn.lab.patching import Patching, Source, run_patched
 from tempo_attn.lab.plan import Plan, out_of_memory
@@ -159,12 +158,9 @@ class Patcher:
         def forward() -> Any:
             return self.subject.call(base)
 
-        for _ in range(2):
-            try:
-                return run_patched(self._decoder, forward, source, at, site, n_tokens)
-            except RowsLeftOut:
-                self.subject.keep_all_rows()
-        raise UnsupportedModelError(ONLY_LAST_ROWS)
+        return self.subject.on_all_rows(
+            lambda: run_patched(self._decoder, forward, source, at, site, n_tokens)
+        )
 
     def _by_group(self) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {}

@@ -50,12 +50,7 @@ class EditedRows:
     ) -> EditedRows:
         """Find the rows of a set, and draw what its random perturbations need."""
         chosen = batch.rows(names)
-        counts = chosen.sum(1)
-        index = torch.zeros(len(chosen), int(counts.max()), dtype=torch.long)
-        for row, mask in enumerate(chosen):
-            at = mask.nonzero().flatten()
-            index[row] = at[-1]
-            index[row, : len(at)] = at
+        index, counts = index_of(chosen)
         valid = torch.arange(index.shape[1]) < counts[:, None]
         seeds = [[seed, int(item.key[:15], 16)] for item in batch.items]
         random = torch.zeros_like(batch.audio)
@@ -165,6 +160,24 @@ class EditedRows:
         weights = (heads[:, None] & self.valid[:, None, None, :]).to(logits)
         both = torch.stack([mass, entropy], -1)
         return (both * weights[..., None]).sum((2, 3)) / weights.sum((2, 3))[..., None]
+
+
+def index_of(chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the chosen positions of each item, and how many there are.
+
+    Args:
+        chosen: (items, tokens) bool, at least one in each item.
+
+    Returns:
+        (items, positions), ascending, shorter lists repeating their last one; and (items,).
+    """
+    counts = chosen.sum(1)
+    index = torch.zeros(len(chosen), int(counts.max()), dtype=torch.long)
+    for row, mask in enumerate(chosen):
+        at = mask.nonzero().flatten()
+        index[row] = at[-1]
+        index[row, : len(at)] = at
+    return index, counts
 
 
 def groups(variants: Sequence[Variant], layer: int) -> list[list[int]]:

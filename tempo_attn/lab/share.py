@@ -19,13 +19,13 @@ from tempo_attn.attention import Attention, AttentionCall
 from tempo_attn.config import QUERIES
 from tempo_attn.config_checks import some_of
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.full import RowsLeftOut, row_logits
+from tempo_attn.lab.full import row_logits
 from tempo_attn.lab.inference import cluster_sums, cluster_weights, interval_of_mean
 from tempo_attn.lab.items import Batch, Item
 from tempo_attn.lab.plan import Plan
 from tempo_attn.lab.records import Array, ItemRecord, is_right
 from tempo_attn.lab.rows import LOWEST, EditedRows
-from tempo_attn.lab.subject import Subject, finite, rounded
+from tempo_attn.lab.subject import RowsLeftOut, Subject, finite, rounded
 
 GROUPS = ("all", "right", "wrong")
 RowSet = tuple[str, ...]
@@ -101,11 +101,7 @@ class Sharer:
             return call.base()
 
         with self.subject.studied(), self.subject.decoder.attending(attend):
-            try:
-                output = self.subject.call(batch)
-            except RowsLeftOut:
-                self.subject.keep_all_rows()
-                output = self.subject.call(batch)
+            output = self.subject.on_all_rows(lambda: self.subject.call(batch))
         return self.subject.candidate_logits(output, batch), found
 
     def _records(self, items: Sequence[Item]) -> list[ShareRecord]:

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from tempo_attn.errors import ConfigError, PositionError
 from tempo_attn.lab.items import Batch
+from tempo_attn.lab.rows import index_of
 
 Component = Literal["residual", "attention", "mlp"]
 COMPONENTS: tuple[Component, ...] = ("residual", "attention", "mlp")
@@ -122,13 +122,7 @@ def places(batch: Batch, group: str) -> Places:
         raise PositionError(
             f"{none[0]!r}: no {group!r} positions in the prompt; choose other groups"
         )
-    counts = chosen.sum(1)
-    index = torch.zeros(len(chosen), int(counts.max()), dtype=torch.long)
-    for row, mask in enumerate(chosen):
-        at = mask.nonzero().flatten()
-        index[row] = at[-1]
-        index[row, : len(at)] = at
-    return Places(index, counts)
+    return Places(*index_of(chosen))
 
 
 def _chosen(batch: Batch, group: str) -> Tensor:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from tempo_attn.enrich import states_of
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.lab.capture import Decoder
-from tempo_attn.lab.full import RowsLeftOut
 from tempo_attn.lab.sites import Component
+from tempo_attn.lab.subject import RowsLeftOut
 
 States = dict[Component, list[Tensor]]
 """By component and layer: (items, tokens from a start on, width). What enters the first layer comes

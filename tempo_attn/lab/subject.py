@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,12 @@ from tempo_attn.families import Family, get_family
 from tempo_attn.lab.capture import Decoder
 from tempo_attn.lab.items import Batch, Item, Prepare
 from tempo_attn.positions import TextReader
+
+R = TypeVar("R")
+
+
+class RowsLeftOut(Exception):
+    """A layer ran for the last rows only, as some do where only the last logits are asked for."""
 
 
 class Subject:
@@ -95,6 +101,26 @@ class Subject:
     def keep_all_rows(self) -> None:
         """Ask for the logits of all positions from now on."""
         self._more.pop("logits_to_keep", None)
+
+    def on_all_rows(self, run: Callable[[], R]) -> R:
+        """Run something; where a layer leaves rows out, ask for all logits from then on, and again.
+
+        Args:
+            run: Calls the model; raises `RowsLeftOut` where it needs rows that a layer left out.
+
+        Raises:
+            UnsupportedModelError: Rows are left out even then.
+        """
+        try:
+            return run()
+        except RowsLeftOut:
+            self.keep_all_rows()
+        try:
+            return run()
+        except RowsLeftOut:
+            raise UnsupportedModelError(
+                "a layer runs for the last rows alone, even where the logits of all are asked for"
+            ) from None
 
     def candidate_logits(self, output: Any, batch: Batch) -> Tensor:
         """Return the candidates' logits behind the prompts, (items, candidates), float32."""

@@ -21,7 +21,7 @@ from tempo_attn.errors import (
     UnsupportedInputError,
     UnsupportedModelError,
 )
-from tempo_attn.lab.full import RowsLeftOut, run_full
+from tempo_attn.lab.full import run_full
 from tempo_attn.lab.grid import Variant
 from tempo_attn.lab.items import Batch, Item
 from tempo_attn.lab.plan import Plan, out_of_memory
@@ -176,6 +176,16 @@ class Sweeper:
         readout: Readout | None = None,
     ) -> Answer:
         """Run variants one by one; `readout` reads the logits instead of the model's own head."""
+        # From the start where rows were left out: all variants are run the same way.
+        return self.subject.on_all_rows(lambda: self._one_by_one(batch, edited, numbers, readout))
+
+    def _one_by_one(
+        self,
+        batch: Batch,
+        edited: Mapping[tuple[str, ...], EditedRows],
+        numbers: Sequence[int],
+        readout: Readout | None,
+    ) -> Answer:
         confidence: list[Tensor] = []
 
         def forward() -> Tensor:
@@ -190,11 +200,7 @@ class Sweeper:
         logits, audio = [], []
         for number in numbers:
             variant = self.variants[number]
-            try:
-                found, statistics = run_full(self._decoder, forward, edited[variant.rows], variant)
-            except RowsLeftOut:
-                self.subject.keep_all_rows()
-                return self._answer_in_full(batch, edited, numbers, readout)
+            found, statistics = run_full(self._decoder, forward, edited[variant.rows], variant)
             logits.append(found)
             audio.append(statistics)
         return Answer(plain, torch.stack(logits, 1), torch.stack(audio, 1), confidence[0])

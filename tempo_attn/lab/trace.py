@@ -14,9 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tempo_attn.errors import ConfigError, PositionError, UnsupportedModelError
+from tempo_attn.errors import ConfigError, PositionError
 from tempo_attn.lab.attribution import attributed
-from tempo_attn.lab.full import ONLY_LAST_ROWS, RowsLeftOut
 from tempo_attn.lab.items import Batch, Item
 from tempo_attn.lab.patcher import Patcher
 from tempo_attn.lab.patching import Source
@@ -195,14 +194,13 @@ class Tracer:
 
     def _states(self, batch: Batch, start: int) -> States:
         n_tokens = batch.real.shape[1]
-        for _ in range(2):
-            try:
-                with keeping(self.subject.decoder, self._components, start, n_tokens) as states:
-                    self.subject.call(batch)
-                return states
-            except RowsLeftOut:
-                self.subject.keep_all_rows()
-        raise UnsupportedModelError(ONLY_LAST_ROWS)
+
+        def forward() -> States:
+            with keeping(self.subject.decoder, self._components, start, n_tokens) as states:
+                self.subject.call(batch)
+            return states
+
+        return self.subject.on_all_rows(forward)
 
 
 def _of_answers(shares: Tensor, items: Sequence[Item]) -> Tensor:

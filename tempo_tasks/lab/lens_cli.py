@@ -53,10 +53,10 @@ def lens(
 
     Example: tempo lens --tasks tempo_synth_eo_aqa,tempo_synth_lo_aqa --limit 100 --rows last,option
     """
-    from tempo_tasks.lab import lens_verb
+    from tempo_tasks.lab import lens_verb, options
 
     settings = settings_of(
         tasks, model, model_args, limit, metadata, out, device, batch_size, None, shard, 0
     )
-    names = lens_verb.parse_names
-    tell(lens_verb.lens(settings, names(rows), names([candidates])))
+    names = [name for value in rows for name in options.parse_names(value)]
+    tell(lens_verb.lens(settings, names, options.parse_names(candidates)))

@@ -29,8 +29,3 @@ def lens(
         "candidates": list(reader.candidates),
     }
     return written(study, *study.run("lens", settings_of_run, reader.run_batch))
-
-
-def parse_names(values: Sequence[str]) -> list[str]:
-    """Read names: several values, or one with commas."""
-    return [name.strip() for value in values for name in value.split(",")]

@@ -12,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "attn"))
 from lab_items import Prepared, make_prepared
 from prompts import SCENES, build_case
 
+from tempo_tasks.harness.lalm import LALM
+from tempo_tasks.lab import items as lab_items
 from tempo_tasks.tiny.build import build_model, build_processor
 
 
@@ -36,3 +38,23 @@ def tiny_model(tiny_processor):
 def prepared(tiny_processor) -> Prepared:
     """Two prompts of different lengths, one padded on the left."""
     return make_prepared(build_case(tiny_processor, SCENES).inputs, tiny_processor.tokenizer)
+
+
+@pytest.fixture(scope="module")
+def loaded_once():
+    """Models and tasks are loaded once for all runs of a file; it takes half a second."""
+    once = {}
+
+    def remembering(load):
+        def loaded(*args, **kwargs):
+            key = (load, repr(args), repr(sorted(kwargs.items())))
+            if key not in once:
+                once[key] = load(*args, **kwargs)
+            return once[key]
+
+        return loaded
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempo_tasks.lab.study.LALM", remembering(LALM))
+        patch.setattr(lab_items, "load_tasks", remembering(lab_items.load_tasks))
+        yield

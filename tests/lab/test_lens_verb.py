@@ -14,12 +14,11 @@ from tempo_attn.lab.lens_critical import correlation_rows, critical_rows
 from tempo_attn.lab.lens_table import lens_rows
 from tempo_attn.lab.runs import read_run
 from tempo_tasks import cli
-from tempo_tasks.harness.lalm import LALM
-from tempo_tasks.lab import items as lab_items
 from tempo_tasks.lab import lens_verb, verbs
 from tempo_tasks.lab.study import Settings
 
 TASKS = ["tempo_synth_eo_aqa", "tempo_synth_eo_silence"]
+pytestmark = pytest.mark.usefixtures("loaded_once")
 SETTINGS = Settings(tasks=TASKS, metadata={"synth_scenes": 4}, batch_size=3)
 TABLES = {"lens.csv", "lens.json", "critical.csv", "critical.json", "summary.json"}
 FILES = TABLES | {"lens.png", "lens.svg"}
@@ -27,26 +26,6 @@ FILES = TABLES | {"lens.png", "lens.svg"}
 
 def lens(out, rows=("last", "option"), **changes):
     return lens_verb.lens(replace(SETTINGS, out=out, **changes), rows)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def loaded_once():
-    """Models and tasks are loaded once for all runs of this file; it takes half a second."""
-    once = {}
-
-    def remembering(load):
-        def loaded(*args, **kwargs):
-            key = (load, repr(args), repr(sorted(kwargs.items())))
-            if key not in once:
-                once[key] = load(*args, **kwargs)
-            return once[key]
-
-        return loaded
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tempo_tasks.lab.study.LALM", remembering(LALM))
-        patch.setattr(lab_items, "load_tasks", remembering(lab_items.load_tasks))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ from tempo_tasks.lab.written import results_of
 
 TASK = "tempo_synth_eo_aqa"
 DATA = {"synth_scenes": 4}
+pytestmark = pytest.mark.usefixtures("loaded_once")
 SETTINGS = Settings(tasks=[TASK], metadata=DATA, batch_size=2)
 FEW = ["mata", "adaptvis"]
 FILES = {f"{name}.{kind}" for name in ("effects", "presets") for kind in ("csv", "json")} | {
@@ -40,26 +41,6 @@ FILES = {f"{name}.{kind}" for name in ("effects", "presets") for kind in ("csv",
 def compare(out, names=FEW, **changes):
     layers = changes.pop("layers", None)
     return compare_presets(replace(SETTINGS, out=out, **changes), names, layers=layers)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def loaded_once():
-    """Models and tasks are loaded once for all runs of this file."""
-    once = {}
-
-    def remembering(load):
-        def loaded(*args, **kwargs):
-            key = (load, repr(args), repr(sorted(kwargs.items())))
-            if key not in once:
-                once[key] = load(*args, **kwargs)
-            return once[key]
-
-        return loaded
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tempo_tasks.lab.study.LALM", remembering(LALM))
-        patch.setattr(lab_items, "load_tasks", remembering(lab_items.load_tasks))
-        yield
 
 
 @pytest.fixture(scope="module")

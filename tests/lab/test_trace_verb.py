@@ -27,6 +27,7 @@ from tempo_tasks.lab.trace_verb import Patches
 
 TASK, MIRROR = "tempo_synth_eo_aqa", "tempo_synth_eo_mirror"
 DATA = {"synth_scenes": 7}
+pytestmark = pytest.mark.usefixtures("loaded_once")
 SETTINGS = Settings(tasks=[TASK], metadata=DATA, batch_size=3)
 PATCHES = Patches(layers=[1, 4], groups=["option", "last"])
 TWINS = Patches(
@@ -46,26 +47,6 @@ def pictures(*names):
 
 def trace(out, patches=PATCHES, **changes):
     return trace_verb.trace(replace(SETTINGS, out=out, **changes), patches)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def loaded_once():
-    """Models and tasks are loaded once for all runs of this file; it takes half a second."""
-    once = {}
-
-    def remembering(load):
-        def loaded(*args, **kwargs):
-            key = (load, repr(args), repr(sorted(kwargs.items())))
-            if key not in once:
-                once[key] = load(*args, **kwargs)
-            return once[key]
-
-        return loaded
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tempo_tasks.lab.study.LALM", remembering(LALM))
-        patch.setattr(lab_items, "load_tasks", remembering(lab_items.load_tasks))
-        yield
 
 
 @pytest.fixture(scope="module")

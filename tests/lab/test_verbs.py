@@ -30,6 +30,7 @@ from tempo_tasks.paths import task_yamls_dir
 
 TASK = "tempo_synth_eo_aqa"
 DATA = {"synth_scenes": 8}
+pytestmark = pytest.mark.usefixtures("loaded_once")
 SETTINGS = Settings(tasks=[TASK], metadata=DATA, batch_size=3)
 GRID = Requested(["scale=0,2"], "0,3", ["last,option"], "all", "sign")
 SMALL = Requested(["scale=2"], "all", ["last"], "all", "none")
@@ -40,26 +41,6 @@ PICTURES = {"layers.png", "layers.svg", "heatmap.png", "heatmap.svg"}
 def sweep(out, grid=GRID, way="auto", n_generated=5, **changes):
     settings = replace(SETTINGS, out=out, **changes)
     return verbs.sweep(settings, grid, way=way, n_generated=n_generated)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def loaded_once():
-    """Models and tasks are loaded once for all runs of this file; it takes half a second."""
-    once = {}
-
-    def remembering(load):
-        def loaded(*args, **kwargs):
-            key = (load, repr(args), repr(sorted(kwargs.items())))
-            if key not in once:
-                once[key] = load(*args, **kwargs)
-            return once[key]
-
-        return loaded
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tempo_tasks.lab.study.LALM", remembering(LALM))
-        patch.setattr(lab_items, "load_tasks", remembering(lab_items.load_tasks))
-        yield
 
 
 @pytest.fixture(scope="module")

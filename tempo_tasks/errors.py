@@ -7,6 +7,7 @@ from tempo_attn.errors import TempoError
 __all__ = [
     "AudioNotFoundError",
     "BadClipsError",
+    "BadIntervalsError",
     "CacheMismatchError",
     "DataUnavailableError",
     "DataVersionError",
@@ -14,6 +15,7 @@ __all__ = [
     "EventError",
     "LongAudioError",
     "MissingCaptionError",
+    "MissingIntervalsError",
     "NoMirrorError",
     "NonFiniteAudioError",
     "PromptError",
@@ -27,6 +29,10 @@ __all__ = [
 
 class EventError(TempoError, ValueError):
     """An event or a clip that cannot be: an empty label, an interval that ends before it starts."""
+
+
+class BadIntervalsError(TempoError, ValueError):
+    """Rows of an interval table that cannot be; the message lists every one of them."""
 
 
 class QuestionError(TempoError, ValueError):
@@ -47,6 +53,10 @@ class CacheMismatchError(TempoError, ValueError):
 
 class MissingCaptionError(TempoError, ValueError):
     """A caption condition (CQA, ACQA) was asked for and a clip has no caption."""
+
+
+class MissingIntervalsError(TempoError, ValueError):
+    """Questions that need the times of events, and no clip's are known."""
 
 
 class DataUnavailableError(TempoError, FileNotFoundError):

@@ -13,6 +13,8 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
+from functools import lru_cache
+from heapq import nsmallest
 from itertools import pairwise
 from typing import Any
 
@@ -87,12 +89,14 @@ class Question:
 
     Attributes:
         id: "<clip id>/<kind>", with "/<n>" after it for further questions on the same clip.
-        clip_id: The clip; the cluster of every standard error.
+        clip_id: The clip.
         kind: EO, LO or LD.
         options: Four distinct labels, in the order of the letters A-D.
         answer: The right letter.
         n_present: How many of the options occur in the clip (None where unknown). Only items with
             two or more test time at all.
+        group: The questions that were made together, such as the four of a quartet (see
+            `tempo_tasks.sources.synth.quartets`); empty for a question on its own.
     """
 
     id: str
@@ -101,6 +105,7 @@ class Question:
     options: tuple[str, str, str, str]
     answer: str
     n_present: int | None = None
+    group: str = ""
 
     def __post_init__(self) -> None:
         if len(self.options) != 4 or len(set(self.options)) != 4:
@@ -120,9 +125,16 @@ class Question:
         """The label of the right option."""
         return self.options[LETTERS.index(self.answer)]
 
+    @property
+    def cluster(self) -> str:
+        """What standard errors are clustered by: the group, else the clip."""
+        return self.group or self.clip_id
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return {**asdict(self), "kind": self.kind.value, "options": list(self.options)}
+        plain = {**asdict(self), "kind": self.kind.value, "options": list(self.options)}
+        # Absent where there is none: the fingerprints of all other sets stay what they were.
+        return plain if self.group else {key: plain[key] for key in plain if key != "group"}
 
 
 def right_event(clip: Clip, kind: Kind, margin: float) -> Event | None:
@@ -143,6 +155,18 @@ def right_event(clip: Clip, kind: Kind, margin: float) -> Event | None:
 def _draw(*key: object) -> str:
     """Return a string that orders items at random: SHA-256 over the seed and names."""
     return hashlib.sha256(json.dumps(key, ensure_ascii=False).encode()).hexdigest()
+
+
+def _draws(*key: object) -> Callable[[str], bytes]:
+    """Return a function of a label that orders as `_draw(*key, label)` does, only faster."""
+    start = json.dumps(key, ensure_ascii=False).encode()[:-1] + b", "
+    return lambda label: hashlib.sha256(start + _list_end(label)).digest()
+
+
+@lru_cache(maxsize=1 << 16)
+def _list_end(label: str) -> bytes:
+    """Return the JSON of a list from its last item on."""
+    return json.dumps(label, ensure_ascii=False).encode() + b"]"
 
 
 def build_questions(
@@ -228,15 +252,16 @@ def _distractors(
     clip: Clip, right: Event, pool: set[str], seed: int, name: str
 ) -> tuple[str, str, str]:
     """Draw three wrong labels: from the clip first, then absent ones, in shuffled order."""
-    present = sorted(clip.labels - {right.label}, key=lambda label: _draw(seed, name, label))
-    absent = sorted(pool - clip.labels, key=lambda label: _draw(seed, name, label))
-    chosen = (present + absent)[:3]
+    draw = _draws(seed, name)
+    chosen = sorted(clip.labels - {right.label}, key=draw)[:3]
+    if len(chosen) < 3:
+        chosen += nsmallest(3 - len(chosen), pool - clip.labels, key=draw)
     if len(chosen) < 3:
         raise QuestionError(
             f"{name}: four options need four labels, found {len(chosen) + 1}; "
             "pass `labels` with further class labels"
         )
-    first, second, third = sorted(chosen, key=lambda label: _draw(seed, name, "order", label))
+    first, second, third = sorted(chosen, key=_draws(seed, name, "order"))
     return first, second, third
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from tempo_tasks.events import Clip
 from tempo_tasks.questions import Question
 
 
@@ -21,12 +22,15 @@ class QuestionSet:
         questions: In the order in which they are asked.
         audio: Lazy handle of each clip (see `tempo_tasks.audio`).
         captions: Caption of each clip that has one.
+        clips: Events of each clip whose intervals are known. They pose nothing: they only tell
+            what an item asks of a listener (see `tempo_tasks.strata`).
     """
 
     name: str
     questions: tuple[Question, ...]
     audio: Mapping[str, Mapping[str, Any]]
     captions: Mapping[str, str]
+    clips: Mapping[str, Clip] = field(default_factory=dict)
 
     @cached_property
     def fingerprint(self) -> str:

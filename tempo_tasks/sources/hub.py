@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from tempo_tasks.errors import DataUnavailableError
 from tempo_tasks.questions import Kind
 from tempo_tasks.sources.base import QuestionSet
+from tempo_tasks.sources.joined import join
 from tempo_tasks.sources.local import find_tables
 from tempo_tasks.sources.released import choose_tables, read_questions
 
 RELEASED_REPO = "gamma-lab-umd/temporal-lalm"
+# The same data set under the name it had first; asked only where the other does not exist.
+RELEASED_ALIAS = "Kaousheik/temporal-lalm"
 
 
 def load_released(
-    kind: Kind, *, data: str | None = None, revision: str | None = None, split: str | None = None
+    kind: Kind,
+    *,
+    data: str | None = None,
+    revision: str | None = None,
+    split: str | None = None,
+    intervals: Sequence[Path] = (),
+    captions: Path | None = None,
 ) -> QuestionSet:
     """Return one kind's questions of the released benchmark.
 
@@ -28,6 +38,8 @@ def load_released(
             id of a data set on the Hub. A folder of that name comes before the Hub.
         revision: Branch, tag or commit on the Hub.
         split: The split to read; default: `test`, else the only one.
+        intervals: Interval CSVs, joined by filename; default: `intervals.csv` in the folder.
+        captions: Caption CSV, joined by filename; default: `captions.csv` in the folder.
 
     Returns:
         The set; its name is "<repo>@<commit>" or the folder's name, a clip's id is its filename.
@@ -39,27 +51,49 @@ def load_released(
         QuestionError: Rows are malformed.
         AudioNotFoundError, BadClipsError: Audio files are missing.
     """
-    source = data or os.environ.get("TEMPO_DATA") or ""
-    local = Path(source).expanduser()
-    if source and local.exists():
-        if revision:
-            raise DataUnavailableError(
-                f"{source} is a local folder and has no revision {revision!r}; leave it out"
-            )
-        path, name = local, local.resolve().name
-    elif source and _is_path(source):
-        raise DataUnavailableError(_advice(f"there is no {local.absolute()}", RELEASED_REPO))
-    else:
-        repo = source or RELEASED_REPO
-        path = _download(repo, revision)
-        name = f"{repo}@{path.name[:12]}"  # the Hub's cache names a snapshot after its commit
+    path, name = locate(data or os.environ.get("TEMPO_DATA") or "", revision)
     tables = find_tables(path)
     if not tables:
         raise DataUnavailableError(
             _advice(f"{name} holds no Parquet, CSV or JSON Lines file", RELEASED_REPO)
         )
     folder = path.parent if path.is_file() else path
-    return read_questions(choose_tables(tables, kind, split), kind, folder.absolute(), name)
+    asked = read_questions(choose_tables(tables, kind, split), kind, folder.absolute(), name)
+    return join(asked, folder, intervals, captions)
+
+
+def locate(source: str, revision: str | None = None) -> tuple[Path, str]:
+    """Return where data lie, downloading them from the Hub if they are there, and their name.
+
+    Args:
+        source: A folder, a file, or the id of a data set on the Hub; empty: the released one.
+        revision: Branch, tag or commit on the Hub.
+
+    Raises:
+        DataUnavailableError: They cannot be had; the message says what to do.
+    """
+    local = Path(source).expanduser()
+    if source and local.exists():
+        if revision:
+            raise DataUnavailableError(
+                f"{source} is a local folder and has no revision {revision!r}; leave it out"
+            )
+        return local, local.resolve().name
+    if source and _is_path(source):
+        raise DataUnavailableError(_advice(f"there is no {local.absolute()}", RELEASED_REPO))
+    repo = source or RELEASED_REPO
+    try:
+        path = _download(repo, revision)
+    except _NoSuchRepository:
+        if repo != RELEASED_REPO:
+            raise
+        repo = RELEASED_ALIAS
+        path = _download(repo, revision)
+    return path, f"{repo}@{path.name[:12]}"  # the Hub's cache names a snapshot after its commit
+
+
+class _NoSuchRepository(DataUnavailableError):
+    """The Hub answered, and has no such repository (or shows it to others only)."""
 
 
 def _is_path(source: str) -> bool:
@@ -69,6 +103,7 @@ def _is_path(source: str) -> bool:
 
 def _download(repo: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
         return Path(snapshot_download(repo, repo_type="dataset", revision=revision))
@@ -77,7 +112,8 @@ def _download(repo: str, revision: str | None) -> Path:
     except Exception as error:
         at = f" at revision {revision!r}" if revision else ""
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataUnavailableError(
+        missing = isinstance(error, RepositoryNotFoundError)
+        raise (_NoSuchRepository if missing else DataUnavailableError)(
             _advice(f"{repo}{at} cannot be downloaded from the Hub ({reason})", repo)
         ) from error
 

@@ -21,6 +21,8 @@ from tempo_tasks.errors import DataVersionError
 Row = dict[str, Any]
 
 TEXT_NAMES = ("metadata.csv", "metadata.jsonl", "questions.csv", "questions.jsonl")
+# What may lie beside questions and holds none: see `joined` and `tempo data build`.
+_BESIDE = ("intervals.csv", "captions.csv", "annotations_weak.csv", "attribution.csv")
 _SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
 _SPLIT_WORD = re.compile(r"(train|validation|valid|val|dev|test|eval)(?=$|[-_.])")
 # Rows with embedded audio are large: few at a time, whatever the row groups of the file.
@@ -58,7 +60,9 @@ def find_tables(path: Path) -> list[Table]:
     for name in TEXT_NAMES:
         if (path / name).is_file():
             return _table_of_file(path / name)
-    texts = sorted([*path.glob("*.csv"), *path.glob("*.jsonl")])
+    texts = sorted(
+        file for file in (*path.glob("*.csv"), *path.glob("*.jsonl")) if file.name not in _BESIDE
+    )
     if len(texts) > 1:
         raise DataVersionError(
             f"{path} holds {[file.name for file in texts]}, and none is called "

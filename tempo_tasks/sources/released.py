@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +82,80 @@ def choose_tables(tables: Sequence[Table], kind: Kind, split: str | None = None)
     return wanted
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One row's question, before anything is known of the other rows.
+
+    Attributes:
+        kind: EO, LO or LD.
+        clip_id: The filename.
+        options: In the order of the letters.
+        letter: The right one.
+        text: What the row gives as the right option.
+        other_wording: The row's sentence where it is not the released one.
+    """
+
+    kind: Kind
+    clip_id: str
+    options: tuple[str, str, str, str]
+    letter: str
+    text: str
+    other_wording: str
+
+    def question(self, name: str | None = None) -> Question:
+        """Return the question.
+
+        Raises:
+            QuestionError: It contradicts itself.
+        """
+        name = name or self.clip_id
+        question = Question(name, self.clip_id, self.kind, self.options, self.letter)
+        if question.answer_text != self.text:
+            raise QuestionError(
+                f"{self.clip_id}: correct_text is {self.text!r} and option {self.letter} is "
+                f"{question.answer_text!r}"
+            )
+        return question
+
+
+def read_row(row: Row) -> Asked:
+    """Read the columns of one question.
+
+    Raises:
+        QuestionError: A column holds no text, or task and question do not say one kind.
+    """
+    kind, other_wording = _kind(row)
+    a, b, c, d = (_text(row, column) for column in OPTION_COLUMNS)
+    return Asked(
+        kind=kind,
+        clip_id=_text(row, "filename"),
+        options=(a, b, c, d),
+        letter=_text(row, "correct_answer"),
+        text=_text(row, "correct_text"),
+        other_wording=other_wording,
+    )
+
+
+def _kind(row: Row) -> tuple[Kind, str]:
+    """Return the kind, and the sentence where it is another than the released one."""
+    wording = " ".join(_text(row, "question").split())
+    asked = next((kind for kind in Kind if kind.text == wording), None)
+    named = kind_named(row.get("task"))
+    other = ""
+    if asked is None and named is not None:
+        # A variant of the sentence is fine as long as it asks for the same thing.
+        keywords = [kind for kind in Kind if kind.keyword in wording.lower()]
+        if keywords == [named]:
+            asked, other = named, wording
+    if asked is None or named not in (None, asked):
+        raise QuestionError(
+            f"task {row.get('task')!r} with the question {wording!r}: expected one of the "
+            f"tasks {sorted(TASK_NAMES)} or one of the questions "
+            f"{[kind.text for kind in Kind]}, and both of one kind"
+        )
+    return asked, other
+
+
 @dataclass
 class _Draft:
     """Questions, audio and captions gathered so far, and what is wrong with the rows."""
@@ -97,20 +172,14 @@ class _Draft:
 
     def add(self, row: Row) -> None:
         """Add a row, or raise QuestionError with what is wrong with it."""
-        kind = self._kind(row)
-        self.seen_kinds.add(kind)
-        if kind is not self.kind:
+        asked = read_row(row)
+        self.seen_kinds.add(asked.kind)
+        if asked.other_wording:
+            self.wordings.add(asked.other_wording)
+        if asked.kind is not self.kind:
             return
-        clip_id = _text(row, "filename")
-        options = tuple(_text(row, column) for column in OPTION_COLUMNS)
-        letter, right = _text(row, "correct_answer"), _text(row, "correct_text")
-        a, b, c, d = options
-        question = Question(clip_id, clip_id, kind, (a, b, c, d), letter)
-        if question.answer_text != right:
-            raise QuestionError(
-                f"{clip_id}: correct_text is {right!r} and option {letter} is "
-                f"{question.answer_text!r}"
-            )
+        question = asked.question()
+        clip_id, letter = question.clip_id, question.answer
         if (clip_id, question.options, letter) in self.found:
             raise QuestionError(f"{clip_id}: the same question stands in an earlier row")
         caption = str(row.get("caption") or "").strip()
@@ -125,33 +194,28 @@ class _Draft:
             raise QuestionError(f"{clip_id}: another audio than in an earlier row")
         self.found.append((clip_id, question.options, letter))
 
-    def _kind(self, row: Row) -> Kind:
-        wording = " ".join(_text(row, "question").split())
-        asked = next((kind for kind in Kind if kind.text == wording), None)
-        named = kind_named(row.get("task"))
-        if asked is None and named is not None:
-            # A variant of the sentence is fine as long as it asks for the same thing.
-            keywords = [kind for kind in Kind if kind.keyword in wording.lower()]
-            if keywords == [named]:
-                self.wordings.add(wording)
-                asked = named
-        if asked is None or named not in (None, asked):
-            raise QuestionError(
-                f"task {row.get('task')!r} with the question {wording!r}: expected one of the "
-                f"tasks {sorted(TASK_NAMES)} or one of the questions "
-                f"{[kind.text for kind in Kind]}, and both of one kind"
-            )
-        return asked
-
     def questions(self) -> Iterator[Question]:
         """Yield the questions; ids do not depend on the order of the rows."""
-        of_clip: dict[str, list[tuple[Any, str]]] = {}
-        for clip_id, options, letter in sorted(self.found):
-            of_clip.setdefault(clip_id, []).append((options, letter))
-        for clip_id, options, letter in self.found:
-            number = of_clip[clip_id].index((options, letter))
-            name = f"{clip_id}/{self.kind.value}" + (f"/{number}" if number else "")
+        names = question_names((clip_id, self.kind, *rest) for clip_id, *rest in self.found)
+        for name, (clip_id, options, letter) in zip(names, self.found, strict=True):
             yield Question(name, clip_id, self.kind, options, letter)
+
+
+def question_names(asked: Iterable[tuple[Any, ...]]) -> list[str]:
+    """Return "<clip>/<kind>", with "/<n>" for further questions on a clip, whatever their order.
+
+    Args:
+        asked: For each question (clip id, kind, and what tells it from others on the clip).
+    """
+    asked = list(asked)
+    of_clip: dict[tuple[str, Kind], list[Any]] = defaultdict(list)
+    for clip_id, kind, *rest in sorted(asked):
+        of_clip[clip_id, kind].append(rest)
+    names = []
+    for clip_id, kind, *rest in asked:
+        number = of_clip[clip_id, kind].index(rest)
+        names.append(f"{clip_id}/{kind.value}" + (f"/{number}" if number else ""))
+    return names
 
 
 def read_questions(tables: Iterable[Table], kind: Kind, folder: Path, name: str) -> QuestionSet:

@@ -45,7 +45,7 @@ class Difficulty:
 # The embedded model learns from clear scenes; every other split has quieter events in louder noise,
 # so that its scores leave errors to study.
 _CLEAR = Difficulty(levels=(-18.0, 0.0), background=(-38.0, -22.0))
-_NOISY = Difficulty(levels=(-25.0, 0.0), background=(-28.0, -14.0))
+NOISY = Difficulty(levels=(-25.0, 0.0), background=(-28.0, -14.0))
 TRAIN_SPLIT = "train"
 
 
@@ -80,18 +80,18 @@ def scene_name(split: str, number: int) -> str:
 def draw_scene(name: str) -> Scene:
     """Draw the scene of that name: 3-5 events with a right answer for EO, LO and LD."""
     rng = seeded(name)
-    difficulty = _CLEAR if name.split("/")[1] == TRAIN_SPLIT else _NOISY
+    difficulty = _CLEAR if name.split("/")[1] == TRAIN_SPLIT else NOISY
     while True:
         count = int(rng.choice(_N_EVENTS))
         labels = [LABELS[i] for i in rng.permutation(len(LABELS))[:count]]
-        clip = Clip(name, tuple(Event(label, _draw_intervals(rng)) for label in labels))
+        clip = Clip(name, tuple(Event(label, draw_intervals(rng)) for label in labels))
         levels = tuple(float(rng.uniform(*difficulty.levels)) for _ in clip.events)
         background = float(rng.uniform(*difficulty.background))
         if all(right_event(clip, kind, MARGIN) for kind in Kind):
             return Scene(name, clip, levels, background)
 
 
-def _draw_intervals(rng: np.random.RandomState) -> tuple[Interval, ...]:
+def draw_intervals(rng: np.random.RandomState) -> tuple[Interval, ...]:
     """Draw one to three disjoint intervals of an event."""
     wanted = int(rng.choice([1, 1, 1, 2, 2, 3]))
     steps = round(SCENE_SECONDS / _GRID)

@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from tempo_tasks.audio import make_handle
 from tempo_tasks.cache import cache_dir
-from tempo_tasks.questions import Kind, build_questions
+from tempo_tasks.events import Clip
+from tempo_tasks.questions import Kind, Question, build_questions
 from tempo_tasks.sources.base import QuestionSet
 from tempo_tasks.sources.synth.caption import weak_caption
 from tempo_tasks.sources.synth.scene import (
@@ -46,14 +47,13 @@ def load_synth(kind: Kind, *, scenes: int = TEST_SCENES) -> QuestionSet:
         kind: EO, LO or LD.
         scenes: How many scenes of the test split; only the default is the benchmark.
     """
-    clips = [scene.clip for scene in draw_test_scenes(scenes)]
-    questions = build_questions(clips, kind, seed=0, margin=MARGIN, labels=LABELS)
     version = f"tempo-synth-{SCENE_VERSION}"
     return QuestionSet(
         name=version if scenes == TEST_SCENES else f"{version}[:{scenes}]",
-        questions=tuple(questions),
+        questions=synth_questions(kind, scenes),
         audio=_audio(scenes),
-        captions=_captions(scenes),
+        captions=synth_captions(scenes),
+        clips=synth_clips(scenes),
     )
 
 
@@ -64,9 +64,22 @@ def draw_test_scenes(count: int) -> tuple[Scene, ...]:
     return tuple(draw_scene(scene_name(TEST_SPLIT, number)) for number in range(count))
 
 
+@lru_cache(maxsize=12)
+def synth_questions(kind: Kind, scenes: int = TEST_SCENES) -> tuple[Question, ...]:
+    """Return the test questions of one kind; nothing is rendered."""
+    clips = synth_clips(scenes).values()
+    return tuple(build_questions(clips, kind, seed=0, margin=MARGIN, labels=LABELS))
+
+
+def synth_clips(scenes: int = TEST_SCENES) -> dict[str, Clip]:
+    """Return the test clips with their events, by name."""
+    return {scene.name: scene.clip for scene in draw_test_scenes(scenes)}
+
+
 @lru_cache(maxsize=4)
-def _captions(count: int) -> dict[str, str]:
-    return {scene.name: weak_caption(scene.clip) for scene in draw_test_scenes(count)}
+def synth_captions(scenes: int = TEST_SCENES) -> dict[str, str]:
+    """Return a weak caption of each test clip, by name."""
+    return {scene.name: weak_caption(scene.clip) for scene in draw_test_scenes(scenes)}
 
 
 @lru_cache(maxsize=4)

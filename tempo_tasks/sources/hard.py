@@ -1,0 +1,160 @@
+"""Hard questions from annotated clips: only items that test time.
+
+All four options occur in the clip, so knowing which sounds occur helps nothing. And labels are
+balanced: items are left out until the leave-one-out label prior, which hears nothing, is at chance.
+The released benchmark has few such items (30 EO, 22 LO, 42 LD); the clips, with their intervals,
+give more.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tempo_tasks.errors import DataVersionError, MissingIntervalsError, QuestionError
+from tempo_tasks.events import Clip
+from tempo_tasks.label_prior import leave_one_out
+from tempo_tasks.questions import Kind, Question, build_questions
+from tempo_tasks.sources.base import QuestionSet
+from tempo_tasks.sources.hub import load_released
+
+_log = logging.getLogger(__name__)
+CHANCE = 0.25
+
+
+def build_hard(
+    clips: Iterable[Clip], kind: Kind, *, seed: int = 0, margin: float | None = None
+) -> list[Question]:
+    """Build the hard questions of one kind, sorted by clip id.
+
+    From all clips with four events and a right answer, the item that most favours a label is left
+    out, one after the other, until the leave-one-out label prior (see `tempo_tasks.label_prior`)
+    is at or below 25 %. Not further: on a set that is balanced exactly, the missing item itself
+    gives the right answer away. The same seed and clips give the same questions, whatever their
+    order.
+
+    Args:
+        clips: Clips with events; ids must be unique.
+        kind: EO, LO or LD.
+        seed: Draws distractors, order and letters.
+        margin: Lead of the right event in seconds; default: the released one of the kind.
+
+    Raises:
+        QuestionError: Bad clips (see `build_questions`), or no hard question among them.
+    """
+    lead = kind.released_margin if margin is None else margin
+    of_clip = {clip.id: clip for clip in clips if len(clip.events) >= 4}
+
+    def build(ids: Iterable[str]) -> list[Question]:
+        chosen = (of_clip[name] for name in ids)
+        return build_questions(chosen, kind, seed=seed, margin=lead, min_events=4, min_present=4)
+
+    candidates = build(of_clip)
+    kept = _balanced(candidates)
+    # Built anew: letters are balanced over the questions that remain.
+    questions = build(candidates[number].clip_id for number in kept)
+    _log.info("%s: %d hard questions of %d", kind.value, len(questions), len(candidates))
+    if not questions:
+        raise QuestionError(
+            f"{kind.value}: no hard question: none of {len(of_clip)} clips with four or more "
+            f"events has one that leads all others by {lead:g} s; use more clips, or a smaller "
+            "margin"
+        )
+    return questions
+
+
+def _balanced(candidates: Sequence[Question]) -> list[int]:
+    """Return which candidates stay, in order."""
+    if not candidates:
+        return []
+    labels = sorted({label for question in candidates for label in question.options})
+    number = {label: place for place, label in enumerate(labels)}
+    rows = np.array([[number[label] for label in _right_first(q)] for q in candidates])
+    # How far each item takes each label from "right in a quarter of the items that show it".
+    pull: npt.NDArray[np.int64] = np.zeros((len(rows), len(labels)), dtype=np.int64)
+    np.put_along_axis(pull, rows, np.array([[3, -1, -1, -1]]), axis=1)
+    kept = np.ones(len(rows), dtype=bool)
+    excess = pull.sum(0)
+    while kept.any() and leave_one_out(rows[kept]).mean() > CHANCE:
+        # The first of equals: candidates are in the order of their clips.
+        worst = int(np.where(kept, _favour(rows, excess), np.iinfo(np.int64).min).argmax())
+        kept[worst] = False
+        excess -= pull[worst]
+    return [int(place) for place in np.flatnonzero(kept)]
+
+
+def _favour(rows: npt.NDArray[np.int64], excess: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return how strongly each item agrees with the labels' present imbalance."""
+    of_option = excess[rows]
+    favour: npt.NDArray[np.int64] = 4 * of_option[:, 0] - of_option.sum(1)
+    return favour
+
+
+def _right_first(question: Question) -> list[str]:
+    wrong = [label for label in question.options if label != question.answer_text]
+    return [question.answer_text, *wrong]
+
+
+def load_hard(
+    kind: Kind,
+    *,
+    data: str | None = None,
+    revision: str | None = None,
+    split: str | None = None,
+    intervals: Sequence[Path] = (),
+    captions: Path | None = None,
+) -> QuestionSet:
+    """Return the hard questions about the clips of the released benchmark, or of other data.
+
+    Args:
+        kind: EO, LO or LD.
+        data: As for `load_released`; its clips' intervals must be known.
+        revision: As for `load_released`.
+        split: As for `load_released`.
+        intervals: Interval CSVs; default: those in the data's folder.
+        captions: As for `load_released`.
+
+    Raises:
+        MissingIntervalsError: No clip's intervals are known.
+        QuestionError: There is no hard question among the clips.
+        DataUnavailableError: See `load_released`.
+    """
+    name = ""
+    audio: dict[str, Mapping[str, Any]] = {}
+    known: dict[str, str] = {}
+    clips: dict[str, Clip] = {}
+    for other in Kind:
+        try:
+            asked = load_released(
+                other,
+                data=data,
+                revision=revision,
+                split=split,
+                intervals=intervals,
+                captions=captions,
+            )
+        except DataVersionError:
+            continue  # data of fewer kinds: the clips of the others serve
+        name = asked.name
+        audio.update(asked.audio)
+        known.update(asked.captions)
+        clips.update(asked.clips)
+    if not clips:
+        raise MissingIntervalsError(
+            f"{name}: hard questions are made from the times of events, and no clip's are known. "
+            "Put intervals.csv (filename, label, onset, offset; seconds) into the data's folder, "
+            'or name the file: --metadata \'{"data_intervals": "..."}\''
+        )
+    questions = build_hard(clips.values(), kind)
+    return QuestionSet(
+        f"{name}, hard",
+        tuple(questions),
+        {question.clip_id: audio[question.clip_id] for question in questions},
+        {name: known[name] for name in {q.clip_id for q in questions} if name in known},
+        {question.clip_id: clips[question.clip_id] for question in questions},
+    )

@@ -1,0 +1,252 @@
+"""Interval CSVs: which label sounds when in which clip.
+
+Two layouts are read. One row an event, as the authors of arXiv 2606.17417 publish theirs:
+`filename, subclass, intervals` with intervals such as "[0.93-1.40, 2.28-2.75]"; or one row an
+interval: `filename, label, onset, offset`. Times are seconds from the start of the clip. Nothing is
+guessed: rows that cannot be are listed in one error. What is harmless is repaired and recorded.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tempo_tasks.errors import BadIntervalsError, DataUnavailableError, DataVersionError
+from tempo_tasks.events import Clip, Event, Interval
+
+LABEL_COLUMNS = ("label", "subclass", "text", "event_label")
+_NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?nan|[-+]?inf)"
+_SPAN = re.compile(rf"\s*{_NUMBER}\s*-\s*{_NUMBER}\s*", re.IGNORECASE)
+_LISTED = 20  # offending rows in one message
+# Annotators drag the end of a region to the end of the clip; its decoded length may be shorter.
+_TOLERANCE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What was changed in a row that could not be taken as it stands.
+
+    Attributes:
+        row: Number of the row, the first after the header being 1.
+        filename: The clip.
+        what: What was found and what became of it.
+    """
+
+    row: int
+    filename: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"row {self.row}, {self.filename}: {self.what}"
+
+
+@dataclass(frozen=True)
+class IntervalTable:
+    """Clips with their events.
+
+    Attributes:
+        name: Names of the files.
+        clips: By filename; without audio or caption.
+        repairs: What was changed.
+        rows: How many rows were read.
+    """
+
+    name: str
+    clips: Mapping[str, Clip]
+    repairs: tuple[Repair, ...]
+    rows: int
+
+    @property
+    def labels(self) -> Counter[str]:
+        """How many clips each label occurs in."""
+        return Counter(label for clip in self.clips.values() for label in clip.labels)
+
+
+def read_intervals(
+    paths: Path | Sequence[Path],
+    *,
+    repair: bool = False,
+    durations: Mapping[str, float] | None = None,
+) -> IntervalTable:
+    """Read interval CSVs.
+
+    Always repaired, and recorded: intervals of zero length are dropped (nothing sounds), two rows
+    of one event become one.
+
+    Args:
+        paths: One file or several.
+        repair: Also repair, and record: reversed intervals are turned round, intervals beyond the
+            clip cut at its end, and spellings of a label that differ only in case, blanks or
+            underscores become the most frequent one.
+        durations: Length of clips in seconds, by filename, where known.
+
+    Raises:
+        DataUnavailableError: There is no such file.
+        DataVersionError: No CSV file, or columns are missing.
+        BadIntervalsError: Rows that cannot be; all are named.
+    """
+    files = [paths] if isinstance(paths, Path) else list(paths)
+    draft = _Draft(repair, durations or {})
+    for file in files:
+        where = f"{file.name}, " if len(files) > 1 else ""
+        for number, row in enumerate(_rows(file), 1):
+            draft.rows += 1
+            try:
+                draft.add(number, row)
+            except BadIntervalsError as error:
+                draft.faults.append(f"  {where}row {number}: {error}")
+    clips = draft.clips()
+    name = ", ".join(file.name for file in files)
+    if draft.faults:
+        more = len(draft.faults) - _LISTED
+        listed = draft.faults[:_LISTED] + ([f"  ... and {more} more"] if more > 0 else [])
+        raise BadIntervalsError(
+            f"{name}: {len(draft.faults)} rows cannot be used; correct them, or read them with the "
+            "option to repair (each repair is recorded):\n" + "\n".join(listed)
+        )
+    if not clips:
+        raise BadIntervalsError(f"{name}: no event in {draft.rows} rows; expected at least one")
+    return IntervalTable(name, clips, tuple(draft.repairs), draft.rows)
+
+
+@dataclass
+class _Draft:
+    """Intervals gathered so far, and what is wrong with the rows."""
+
+    repair: bool
+    durations: Mapping[str, float]
+    found: dict[str, dict[str, list[Interval]]] = field(default_factory=dict)
+    first_row: dict[tuple[str, str], int] = field(default_factory=dict)
+    repairs: list[Repair] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    rows: int = 0
+
+    def add(self, number: int, row: Mapping[str, str | None]) -> None:
+        filename = (row.get("filename") or "").strip()
+        label = next((row[name] or "" for name in LABEL_COLUMNS if name in row), "").strip()
+        if not filename or not label:
+            raise BadIntervalsError(f"filename {filename!r}, label {label!r}: expected text")
+
+        def record(what: str) -> None:
+            self.repairs.append(Repair(number, filename, what))
+
+        flat = "intervals" not in row
+        spans = [_flat_span(row)] if flat else _spans(row["intervals"])
+        kept = [span for given in spans if (span := self._checked(filename, given, record))]
+        events = self.found.setdefault(filename, {})
+        if label in events and not flat:
+            record(f"a second row of {label!r}; its intervals join those of the first")
+        if kept:
+            events.setdefault(label, []).extend(kept)
+            self.first_row.setdefault((filename, label), number)
+        elif not flat:
+            record(f"{label!r} has no interval and is left out")
+
+    def _checked(
+        self, filename: str, span: Interval, record: Callable[[str], None]
+    ) -> Interval | None:
+        """Return the interval as it is used; None where nothing sounds."""
+        start, end = span
+        shown = f"interval {start:g}-{end:g}"
+        if not (math.isfinite(start) and math.isfinite(end)) or start < 0:
+            raise BadIntervalsError(f"{filename}: {shown}: expected 0 <= onset < offset, seconds")
+        if end < start:
+            if not self.repair:
+                raise BadIntervalsError(f"{filename}: {shown} ends before it starts")
+            record(f"{shown} ends before it starts; turned round")
+            start, end = end, start
+        length = self.durations.get(filename, math.inf)
+        if end > length + _TOLERANCE:
+            if not self.repair:
+                raise BadIntervalsError(f"{filename}: {shown} is beyond its {length:g} s")
+            record(f"{shown} is beyond its {length:g} s; cut there")
+            end = length
+        if end <= start:
+            record(f"{shown} has no length and is dropped")
+            return None
+        return start, end
+
+    def clips(self) -> dict[str, Clip]:
+        spelling = self._spellings()
+        clips = {}
+        for filename, events in self.found.items():
+            if events:
+                joined = tuple(
+                    Event(spelling.get(name, name), tuple(spans)) for name, spans in events.items()
+                )
+                clips[filename] = Clip(filename, joined)
+        return clips
+
+    def _spellings(self) -> dict[str, str]:
+        """Return the spelling to use for labels that differ from another in spelling alone."""
+        counts = Counter(label for events in self.found.values() for label in events)
+        alike: dict[str, list[str]] = defaultdict(list)
+        for label in counts:
+            alike[plain_label(label)].append(label)
+        chosen = {}
+        for labels in alike.values():
+            usual = max(labels, key=lambda label: (counts[label], label))
+            chosen.update({label: usual for label in labels if label != usual})
+        for (filename, label), number in self.first_row.items():
+            if label not in chosen:
+                continue
+            what = f"label {label!r} differs from {chosen[label]!r} in spelling only"
+            if self.repair:
+                self.repairs.append(Repair(number, filename, f"{what}; read as that"))
+            else:
+                self.faults.append(f"  row {number}: {filename}: {what}")
+        return chosen
+
+
+def plain_label(label: str) -> str:
+    """Return what two spellings of one label have in common: no case, blanks for underscores."""
+    return " ".join(label.replace("_", " ").split()).casefold()
+
+
+def _rows(file: Path) -> Iterator[dict[str, str | None]]:
+    if not file.is_file():
+        raise DataUnavailableError(f"there is no file {file.absolute()}; expected an interval CSV")
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.DictReader(lines)
+            _refuse_other_columns(file, reader.fieldnames or ())
+            yield from reader
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataVersionError(f"{file}: no readable CSV file: {error}") from error
+
+
+def _refuse_other_columns(file: Path, columns: Iterable[str]) -> None:
+    found = set(columns)
+    timed = "intervals" in found or {"onset", "offset"} <= found
+    if "filename" not in found or not found.intersection(LABEL_COLUMNS) or not timed:
+        raise DataVersionError(
+            f"{file}: columns {sorted(found)}; expected `filename`, one of {list(LABEL_COLUMNS)}, "
+            "and `intervals` ([0.93-1.40, 2.28-2.75]) or `onset` and `offset`, in seconds"
+        )
+
+
+def _flat_span(row: Mapping[str, str | None]) -> Interval:
+    try:
+        return float(row["onset"] or ""), float(row["offset"] or "")
+    except (TypeError, ValueError):
+        raise BadIntervalsError(
+            f"onset {row.get('onset')!r}, offset {row.get('offset')!r}: expected seconds"
+        ) from None
+
+
+def _spans(cell: str | None) -> list[Interval]:
+    text = (cell or "").strip()
+    if not (text.startswith("[") and text.endswith("]")):
+        raise BadIntervalsError(f"intervals {cell!r}: expected [0.93-1.40, 2.28-2.75]")
+    spans = []
+    for part in filter(str.strip, text[1:-1].split(",")):
+        match = _SPAN.fullmatch(part)
+        if match is None:
+            raise BadIntervalsError(f"interval {part.strip()!r}: expected onset-offset in seconds")
+        spans.append((float(match[1]), float(match[2])))
+    return spans

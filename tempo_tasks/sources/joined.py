@@ -1,0 +1,134 @@
+"""What lies beside questions: when events sound, and captions; joined by the clips' filenames."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tempo_tasks.errors import DataUnavailableError, DataVersionError, QuestionError
+from tempo_tasks.events import Clip
+from tempo_tasks.sources.base import QuestionSet
+from tempo_tasks.sources.intervals import read_intervals
+
+_log = logging.getLogger(__name__)
+
+INTERVALS = "intervals.csv"
+CAPTIONS = ("captions.csv", "annotations_weak.csv")
+_TEXT_COLUMNS = ("caption", "text")
+
+
+def find_intervals(
+    folder: Path | None, given: Sequence[Path] = (), *, repair: bool = False
+) -> Mapping[str, Clip]:
+    """Return the clips of the files given, else of `intervals.csv` in the folder, else none.
+
+    Raises:
+        DataUnavailableError: A file that was named does not exist.
+        DataVersionError: A file is no interval CSV.
+        BadIntervalsError: Rows that cannot be.
+    """
+    files = list(given)
+    if not files and folder is not None and (folder / INTERVALS).is_file():
+        files = [folder / INTERVALS]
+    if not files:
+        return {}
+    table = read_intervals(files, repair=repair)
+    for what in table.repairs:
+        _log.info("%s, %s", table.name, what)
+    return table.clips
+
+
+def find_captions(folder: Path | None, given: Path | None = None) -> dict[str, str]:
+    """Return captions by filename: of the file given, else of the one in the folder, else none.
+
+    Raises:
+        DataUnavailableError: A file that was named does not exist.
+        DataVersionError: No CSV file, or columns are missing.
+        QuestionError: Two captions of one clip.
+    """
+    if given is not None:
+        return read_captions(given)
+    found = [folder / name for name in CAPTIONS if (folder / name).is_file()] if folder else []
+    return read_captions(found[0]) if found else {}
+
+
+def read_captions(file: Path) -> dict[str, str]:
+    """Read a CSV `filename, text` (or `caption`), one row a clip.
+
+    Raises:
+        DataUnavailableError: There is no such file.
+        DataVersionError: No CSV file, or columns are missing.
+        QuestionError: A row without text, or two captions of one clip; the rows are named.
+    """
+    if not file.is_file():
+        raise DataUnavailableError(f"there is no file {file.absolute()}; expected a caption CSV")
+    captions: dict[str, str] = {}
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.DictReader(lines)
+            columns = reader.fieldnames or ()
+            column = next((name for name in _TEXT_COLUMNS if name in columns), None)
+            if "filename" not in columns or column is None:
+                raise DataVersionError(
+                    f"{file}: columns {list(columns)}; expected filename and one of {_TEXT_COLUMNS}"
+                )
+            for number, row in enumerate(reader, 1):
+                filename, text = (row["filename"] or "").strip(), (row[column] or "").strip()
+                if not filename or not text:
+                    raise QuestionError(
+                        f"{file}, row {number}: filename {filename!r}, {column} {text!r}: "
+                        "expected text"
+                    )
+                if captions.setdefault(filename, text) != text:
+                    raise QuestionError(
+                        f"{file}, row {number}: {filename} has another caption in an earlier row; "
+                        "expected one a clip"
+                    )
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataVersionError(f"{file}: no readable CSV file: {error}") from error
+    return captions
+
+
+def join(
+    questions: QuestionSet,
+    folder: Path | None,
+    intervals: Sequence[Path] = (),
+    captions: Path | None = None,
+) -> QuestionSet:
+    """Return questions with the events and captions that are known of their clips.
+
+    Args:
+        questions: What was read; captions may stand in their rows too.
+        folder: Where to look for files that are not named.
+        intervals: Interval CSVs.
+        captions: Caption CSV.
+
+    Raises:
+        QuestionError: A clip with one caption in its row and another in the file.
+        DataVersionError: Intervals were named, and none of the clips is among them.
+    """
+    asked = sorted({question.clip_id for question in questions.questions})
+    told = find_captions(folder, captions)
+    merged = {name: told[name] for name in asked if name in told}
+    for name, caption in questions.captions.items():
+        if merged.setdefault(name, caption) != caption:
+            raise QuestionError(
+                f"{questions.name}: {name} has the caption {caption!r} in its row and "
+                f"{merged[name]!r} in the caption file; expected one of them, or the same"
+            )
+    timed = find_intervals(folder, intervals)
+    clips = {name: timed[name] for name in asked if name in timed}
+    if timed and not clips:
+        raise DataVersionError(
+            f"{questions.name}: none of its {len(asked)} clips is in the interval file "
+            f"({next(iter(timed))}, ...); expected the same filenames, such as {asked[0]}"
+        )
+    if timed and len(clips) < len(asked):
+        _log.warning(
+            "%s: the intervals of %d of %d clips are not known; their items are in no stratum",
+            *(questions.name, len(asked) - len(clips), len(asked)),
+        )
+    return replace(questions, captions=merged, clips=clips)

@@ -48,20 +48,19 @@ def build_hard(
         QuestionError: Bad clips (see `build_questions`), or no hard question among them.
     """
     lead = kind.released_margin if margin is None else margin
-    of_clip = {clip.id: clip for clip in clips if len(clip.events) >= 4}
+    rich = [clip for clip in clips if len(clip.events) >= 4]
 
-    def build(ids: Iterable[str]) -> list[Question]:
-        chosen = (of_clip[name] for name in ids)
+    def build(chosen: Iterable[Clip]) -> list[Question]:
         return build_questions(chosen, kind, seed=seed, margin=lead, min_events=4, min_present=4)
 
-    candidates = build(of_clip)
-    kept = _balanced(candidates)
+    candidates = build(rich)
+    kept = {candidates[number].clip_id for number in _balanced(candidates)}
     # Built anew: letters are balanced over the questions that remain.
-    questions = build(candidates[number].clip_id for number in kept)
+    questions = build(clip for clip in rich if clip.id in kept)
     _log.info("%s: %d hard questions of %d", kind.value, len(questions), len(candidates))
     if not questions:
         raise QuestionError(
-            f"{kind.value}: no hard question: none of {len(of_clip)} clips with four or more "
+            f"{kind.value}: no hard question: none of {len(rich)} clips with four or more "
             f"events has one that leads all others by {lead:g} s; use more clips, or a smaller "
             "margin"
         )

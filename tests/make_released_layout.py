@@ -1,6 +1,9 @@
 """Write a small folder in the released data set's layout, from rendered scenes.
 
-    python tests/make_released_layout.py FOLDER [parquet|disk|disk_dict|csv|jsonl] [SCENES]
+    python tests/make_released_layout.py FOLDER [parquet|disk|disk_dict|csv|jsonl] [SCENES] [joined]
+
+With `joined`, captions stand in captions.csv and the events' times in intervals.csv beside the
+questions, as when they are added to the released files; else captions are a column.
 
 The released data themselves are never copied into this project; this is how the tests, and you,
 get a folder that `tempo_*` reads with TEMPO_DATA=FOLDER.
@@ -16,16 +19,20 @@ from typing import Any
 from tempo_tasks.questions import Kind, build_questions
 from tempo_tasks.sources.synth import LABELS, draw_scene, render
 from tempo_tasks.sources.synth.caption import weak_caption
-from tempo_tasks.sources.synth.scene import scene_name, wav_bytes
+from tempo_tasks.sources.synth.scene import Scene, scene_name, wav_bytes
 
 LAYOUTS = ("parquet", "disk", "disk_dict", "csv", "jsonl")
 TASKS = {Kind.EO: "earliest_start", Kind.LO: "latest_end", Kind.LD: "longest_duration"}
 SPLIT = "layout"  # of the scenes: neither the training set's nor the test set's
 
 
+def _drawn(scenes: int) -> list[Scene]:
+    return [draw_scene(scene_name(SPLIT, number)) for number in range(scenes)]
+
+
 def released_rows(scenes: int = 4, *, captions: bool = True) -> list[dict[str, Any]]:
     """Return rows of the released columns, `audio` as {"bytes", "path"}: three for each scene."""
-    drawn = [draw_scene(scene_name(SPLIT, number)) for number in range(scenes)]
+    drawn = _drawn(scenes)
     files = {scene.name: f"{number:05d}.wav" for number, scene in enumerate(drawn)}
     waves = {scene.name: wav_bytes(render(scene)) for scene in drawn}
     captioned = {scene.name: weak_caption(scene.clip) for scene in drawn}
@@ -96,6 +103,30 @@ def _write_text(folder: Path, layout: str, rows: list[dict[str, Any]]) -> None:
             writer.writerows(texts)
 
 
+def write_beside(folder: Path, scenes: int = 4) -> None:
+    """Write captions.csv and intervals.csv of the scenes that `released_rows` asks about."""
+    with (folder / "captions.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["filename", "text"])
+        for number, scene in enumerate(_drawn(scenes)):
+            writer.writerow([f"{number:05d}.wav", weak_caption(scene.clip)])
+    with (folder / "intervals.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["filename", "subclass", "intervals"])
+        for number, scene in enumerate(_drawn(scenes)):
+            for event in scene.clip.events:
+                spans = ", ".join(f"{start:.2f}-{end:.2f}" for start, end in event.intervals)
+                writer.writerow([f"{number:05d}.wav", event.label, f"[{spans}]"])
+
+
 if __name__ == "__main__":
-    target, chosen, count = (*sys.argv[1:], *["parquet", "4"][len(sys.argv) - 2 :])
-    print(write_layout(Path(target), chosen, released_rows(int(count))))
+    arguments = sys.argv[1:]
+    joined = "joined" in arguments
+    target, chosen, count = (
+        *(word for word in arguments if word != "joined"),
+        *["parquet", "4"][len(arguments) - joined - 1 :],
+    )
+    made = write_layout(Path(target), chosen, released_rows(int(count), captions=not joined))
+    if joined:
+        write_beside(made, int(count))
+    print(made)

@@ -6,17 +6,19 @@ import multiprocessing
 import random
 import shutil
 import sys
+from types import SimpleNamespace
 
 import datasets
 import huggingface_hub
 import pytest
+from huggingface_hub.errors import RepositoryNotFoundError
 from make_released_layout import LAYOUTS, write_layout
 
 from tempo_tasks.audio import read_audio
 from tempo_tasks.cache import cache_dir
 from tempo_tasks.errors import DataUnavailableError, DataVersionError
 from tempo_tasks.questions import Kind
-from tempo_tasks.sources.hub import RELEASED_REPO, load_released
+from tempo_tasks.sources.hub import RELEASED_ALIAS, RELEASED_REPO, load_released
 from tempo_tasks.sources.released import store_audio
 
 
@@ -199,6 +201,32 @@ def test_a_snapshot_of_the_hub_is_named_by_repository_and_commit(
         (RELEASED_REPO, {"repo_type": "dataset", "revision": None}),
         ("me/mine", {"repo_type": "dataset", "revision": "v2"}),
     ]
+
+
+def test_the_alias_is_asked_only_where_the_repository_does_not_exist(
+    monkeypatch, released_folder, tmp_path
+):
+    snapshot = tmp_path / "snapshots" / ("0123456789ab" + 28 * "c")
+    shutil.copytree(released_folder("parquet"), snapshot)
+    response = SimpleNamespace(headers={}, request=None)
+    errors = {RELEASED_REPO: RepositoryNotFoundError("gone", response=response)}
+    asked = []
+
+    def snapshot_download(repo, **options):
+        asked.append(repo)
+        if repo in errors:
+            raise errors[repo]
+        return str(snapshot)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    assert load_released(Kind.EO).name == f"{RELEASED_ALIAS}@0123456789ab"
+    assert asked == [RELEASED_REPO, RELEASED_ALIAS]
+    # A broken connection says nothing about names, and another data set has no alias.
+    errors |= {RELEASED_REPO: OSError("no route"), "me/mine": errors[RELEASED_REPO]}
+    for data in (None, "me/mine"):
+        with pytest.raises(DataUnavailableError):
+            load_released(Kind.EO, data=data)
+    assert asked[2:] == [RELEASED_REPO, "me/mine"]
 
 
 # Embedded audio in the cache

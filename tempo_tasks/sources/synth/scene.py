@@ -91,9 +91,15 @@ def draw_scene(name: str) -> Scene:
             return Scene(name, clip, levels, background)
 
 
-def draw_intervals(rng: np.random.RandomState) -> tuple[Interval, ...]:
-    """Draw one to three disjoint intervals of an event."""
-    wanted = int(rng.choice([1, 1, 1, 2, 2, 3]))
+def draw_intervals(rng: np.random.RandomState, wanted: int | None = None) -> tuple[Interval, ...]:
+    """Draw one to three disjoint intervals of an event.
+
+    Args:
+        rng: The source of chance.
+        wanted: How many to try for, fewer where they do not fit; default: drawn, from 1 to 3.
+    """
+    if wanted is None:
+        wanted = int(rng.choice([1, 1, 1, 2, 2, 3]))
     steps = round(SCENE_SECONDS / _GRID)
     chosen: list[tuple[int, int]] = []
     for _ in range(wanted):

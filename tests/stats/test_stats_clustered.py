@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from tempo_tasks.stats import clustered_standard_error
+from tempo_tasks.stats.estimates import ClusterSums
 
 
 def test_one_item_a_cluster_is_the_ordinary_error():
@@ -34,3 +35,10 @@ def test_it_covers_the_spread_of_means_over_resampled_clips():
 @pytest.mark.parametrize(("values", "clusters"), [([], []), ([1.0], ["a"]), ([1, 0], ["a", "a"])])
 def test_fewer_than_two_clusters_have_no_error(values, clusters):
     assert math.isnan(clustered_standard_error(values, clusters))
+
+
+def test_the_error_over_arrays_is_the_same():
+    rng = np.random.default_rng(2)
+    values, clips = rng.random(60), rng.integers(0, 17, 60)
+    expected = clustered_standard_error(values.tolist(), clips.tolist())
+    assert float(ClusterSums.of(values, clips.tolist()).error) == pytest.approx(expected)

@@ -1,0 +1,162 @@
+"""One samples file of the harness: a line an item, with the document, the answer and its credit."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tempo_tasks.questions import LETTERS
+from tempo_tasks.scoring import most_likely, parse_answer
+from tempo_tasks.stats.errors import SamplesError
+from tempo_tasks.stats.names import GENERATION, TaskName
+
+_ROTATION = re.compile(r"[/#:]rot(?:ation)?[-_]?[0-3]$")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One answered item.
+
+    Attributes:
+        item: Name that the same item has under every condition, prompt, scoring and rotation.
+        rotation: Of the options, 0 to 3; 0 where there is one order only.
+        cluster: What standard errors are clustered by: the document's `cluster`, else its clip.
+        correct: Credit, 0 to 1; letters that tie share it.
+        chosen: The chosen letter; None for a parse failure or a tie.
+        options: The four options, in the order of the letters.
+        answer: The right letter.
+        doc: The whole document, for its strata.
+    """
+
+    item: str
+    rotation: int
+    cluster: str
+    correct: float
+    chosen: str | None
+    options: tuple[str, ...]
+    answer: str
+    doc: Mapping[str, Any]
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What matches the sample with its like in another task or run."""
+        return self.item, self.rotation
+
+    @property
+    def question(self) -> tuple[str, frozenset[str]]:
+        """What is asked, whatever the order of the options: the right one and all of them."""
+        return self.options[LETTERS.index(self.answer)], frozenset(self.options)
+
+    @property
+    def chosen_text(self) -> str | None:
+        """The text of the chosen option."""
+        return None if self.chosen is None else self.options[LETTERS.index(self.chosen)]
+
+
+def read_samples(path: Path, task: TaskName) -> list[Sample]:
+    """Read the samples of one task.
+
+    Args:
+        path: The file `samples_<task>_<date>.jsonl`.
+        task: Its task.
+
+    Raises:
+        SamplesError: A line that is no JSON or no item of ours, an item twice, or no line.
+    """
+    found: dict[tuple[str, int], tuple[int, Sample]] = {}
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                sample = _sample(line, task, f"{path.name}, line {number}")
+                if sample.key in found:
+                    raise SamplesError(
+                        f"{path.name}, line {number}: the item {sample.item!r} stands in line "
+                        f"{found[sample.key][0]} too; expected each item once. Were two runs "
+                        "written into one file? Run the task again"
+                    )
+                found[sample.key] = number, sample
+    except (OSError, UnicodeDecodeError) as error:
+        raise SamplesError(f"{path}: cannot be read: {error}. Run the task again") from error
+    if not found:
+        raise SamplesError(f"{path.name}: no line; expected one an item. Run the task again")
+    return [sample for _, sample in found.values()]
+
+
+def _sample(line: str, task: TaskName, where: str) -> Sample:
+    try:
+        data = json.loads(line)
+    except ValueError as error:
+        raise SamplesError(
+            f"{where}: no whole JSON ({error}); the file was cut short or edited. Run the task "
+            "again, or remove the line if its item may be missing"
+        ) from None
+    doc = data.get("doc") if isinstance(data, dict) else None
+    if not isinstance(doc, dict) or not _is_question(doc):
+        raise SamplesError(
+            f"{where}: no document of a tempo task; expected `doc` with id, clip, four options and "
+            "an answer from A to D"
+        )
+    correct = data.get("acc")
+    if not isinstance(correct, (int, float)) or not 0 <= correct <= 1:
+        raise SamplesError(
+            f"{where}: acc is {correct!r}; expected a number from 0 to 1. Was the run made with "
+            "--predict_only? Then run it without"
+        )
+    rotation = doc.get("rotation") or 0
+    return Sample(
+        item=_ROTATION.sub("", doc["id"]) if task.rotated else doc["id"],
+        rotation=rotation if isinstance(rotation, int) else 0,
+        cluster=str(doc.get("cluster") or doc["clip"]),
+        correct=float(correct),
+        chosen=_chosen(data, doc["options"], task, where),
+        options=tuple(doc["options"]),
+        answer=doc["answer"],
+        doc={name: value for name, value in doc.items() if name not in ("audio", "prompt")},
+    )
+
+
+def _is_question(doc: Mapping[str, Any]) -> bool:
+    options = doc.get("options")
+    return (
+        all(isinstance(doc.get(name), str) and doc[name] for name in ("id", "clip"))
+        and isinstance(options, list)
+        and len(options) == len(LETTERS)
+        and all(isinstance(option, str) for option in options)
+        and doc.get("answer") in LETTERS
+    )
+
+
+def _chosen(
+    data: Mapping[str, Any], options: Sequence[str], task: TaskName, where: str
+) -> str | None:
+    """Return the letter that a sample's answer names, from the text or the four log-likelihoods."""
+    answers = data.get("filtered_resps")
+    try:
+        if task.scoring == GENERATION:
+            text = answers[0]  # type: ignore[index]
+            while isinstance(text, list):
+                text = text[0]
+            return parse_answer(text, options)
+        best = most_likely([(_number(pair[0]), False) for pair in answers])  # type: ignore[union-attr]
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError):
+        expected = "a text" if task.scoring == GENERATION else "four log-likelihoods"
+        raise SamplesError(
+            f"{where}: filtered_resps is {str(answers)[:80]}; expected {expected}. Is the file of "
+            "a tempo task of this release?"
+        ) from None
+    return best[0] if len(best) == 1 else None
+
+
+def _number(text: Any) -> float:
+    """Return a log-likelihood, which the harness writes as text."""
+    value = float(text)
+    if math.isnan(value):
+        raise ValueError("NaN")
+    return value

@@ -15,6 +15,9 @@ from typing import Any
 from tempo_tasks.events import Clip, Interval
 from tempo_tasks.questions import Question
 
+# Times are differences of decimal numbers: 2.28 - 1.28 falls short of 1.
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True, slots=True)
 class Strata:
@@ -75,9 +78,8 @@ def _edges(*edges: float, unit: str = "") -> Callable[[float], str]:
     names += [f"{low:g} to {high:g}{unit}" for low, high in pairwise(edges)]
     names.append(f"{edges[-1]:g}{unit} or more")
 
-    # Times are differences of decimal numbers: 2.28 - 1.28 falls short of 1 by rounding.
     def name(value: float) -> str:
-        return names[sum(value >= edge - 1e-9 for edge in edges)]
+        return names[sum(value >= edge - _ROUNDING for edge in edges)]
 
     return name
 
@@ -85,7 +87,7 @@ def _edges(*edges: float, unit: str = "") -> Callable[[float], str]:
 def _overlap(share: float) -> str:
     if share <= 0:
         return "none"
-    return "under half" if share < 0.5 else "half or more"
+    return "under half" if share < 0.5 - _ROUNDING else "half or more"
 
 
 # Each stratum of a document: its field, and the name of the bin that a value falls into.

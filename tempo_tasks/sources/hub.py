@@ -98,6 +98,8 @@ class _NoSuchRepository(DataUnavailableError):
 
 def _is_path(source: str) -> bool:
     """Whether this can only be meant as a path: a Hub id is `name` or `owner/name`."""
+    if Path(source).suffix.lower() in (".csv", ".jsonl", ".parquet"):
+        return True
     return source.startswith((".", "/", "~")) or source.count("/") > 1 or "\\" in source
 
 

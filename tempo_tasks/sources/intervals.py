@@ -35,14 +35,16 @@ class Repair:
         row: Number of the row, the first after the header being 1.
         filename: The clip.
         what: What was found and what became of it.
+        file: Name of the file.
     """
 
     row: int
     filename: str
     what: str
+    file: str = ""
 
     def __str__(self) -> str:
-        return f"row {self.row}, {self.filename}: {self.what}"
+        return f"{self.file}, row {self.row}, {self.filename}: {self.what}"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def read_intervals(
     """Read interval CSVs.
 
     Always repaired, and recorded: intervals of zero length are dropped (nothing sounds), two rows
-    of one event become one.
+    of one event become one, and so do intervals of an event that overlap (an event is their union).
 
     Args:
         paths: One file or several.
@@ -93,13 +95,12 @@ def read_intervals(
     files = [paths] if isinstance(paths, Path) else list(paths)
     draft = _Draft(repair, durations or {})
     for file in files:
-        where = f"{file.name}, " if len(files) > 1 else ""
         for number, row in enumerate(_rows(file), 1):
             draft.rows += 1
             try:
-                draft.add(number, row)
+                draft.add(file.name, number, row)
             except BadIntervalsError as error:
-                draft.faults.append(f"  {where}row {number}: {error}")
+                draft.faults.append(f"  {file.name}, row {number}: {error}")
     clips = draft.clips()
     name = ", ".join(file.name for file in files)
     if draft.faults:
@@ -121,19 +122,19 @@ class _Draft:
     repair: bool
     durations: Mapping[str, float]
     found: dict[str, dict[str, list[Interval]]] = field(default_factory=dict)
-    first_row: dict[tuple[str, str], int] = field(default_factory=dict)
+    first_row: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
     repairs: list[Repair] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     rows: int = 0
 
-    def add(self, number: int, row: Mapping[str, str | None]) -> None:
+    def add(self, file: str, number: int, row: Mapping[str, str | None]) -> None:
         filename = (row.get("filename") or "").strip()
         label = next((row[name] or "" for name in LABEL_COLUMNS if name in row), "").strip()
         if not filename or not label:
             raise BadIntervalsError(f"filename {filename!r}, label {label!r}: expected text")
 
         def record(what: str) -> None:
-            self.repairs.append(Repair(number, filename, what))
+            self.repairs.append(Repair(number, filename, what, file))
 
         flat = "intervals" not in row
         spans = [_flat_span(row)] if flat else _spans(row["intervals"])
@@ -142,8 +143,10 @@ class _Draft:
         if label in events and not flat:
             record(f"a second row of {label!r}; its intervals join those of the first")
         if kept:
+            for span in _overlapping(events.get(label, []), kept):
+                record(f"interval {span[0]:g}-{span[1]:g} of {label!r} overlaps another; joined")
             events.setdefault(label, []).extend(kept)
-            self.first_row.setdefault((filename, label), number)
+            self.first_row.setdefault((filename, label), (file, number))
         elif not flat:
             record(f"{label!r} has no interval and is left out")
 
@@ -153,7 +156,7 @@ class _Draft:
         """Return the interval as it is used; None where nothing sounds."""
         start, end = span
         shown = f"interval {start:g}-{end:g}"
-        if not (math.isfinite(start) and math.isfinite(end)) or start < 0:
+        if not (math.isfinite(start) and math.isfinite(end)) or start < 0 or end < 0:
             raise BadIntervalsError(f"{filename}: {shown}: expected 0 <= onset < offset, seconds")
         if end < start:
             if not self.repair:
@@ -192,15 +195,26 @@ class _Draft:
         for labels in alike.values():
             usual = max(labels, key=lambda label: (counts[label], label))
             chosen.update({label: usual for label in labels if label != usual})
-        for (filename, label), number in self.first_row.items():
+        for (filename, label), (file, number) in self.first_row.items():
             if label not in chosen:
                 continue
             what = f"label {label!r} differs from {chosen[label]!r} in spelling only"
             if self.repair:
-                self.repairs.append(Repair(number, filename, f"{what}; read as that"))
+                self.repairs.append(Repair(number, filename, f"{what}; read as that", file))
             else:
-                self.faults.append(f"  row {number}: {filename}: {what}")
+                self.faults.append(f"  {file}, row {number}: {filename}: {what}")
         return chosen
+
+
+def _overlapping(earlier: Sequence[Interval], added: Sequence[Interval]) -> list[Interval]:
+    """Return those added that overlap an earlier one, or one added before; touching is none."""
+    found = []
+    known = list(earlier)
+    for start, end in added:
+        if any(start < stop and begin < end for begin, stop in known):
+            found.append((start, end))
+        known.append((start, end))
+    return found
 
 
 def plain_label(label: str) -> str:

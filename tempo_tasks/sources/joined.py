@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tempo_tasks.errors import DataUnavailableError, DataVersionError, QuestionError
-from tempo_tasks.events import Clip
 from tempo_tasks.sources.base import QuestionSet
-from tempo_tasks.sources.intervals import read_intervals
+from tempo_tasks.sources.intervals import IntervalTable, read_intervals
 
 _log = logging.getLogger(__name__)
 
@@ -22,8 +21,8 @@ _TEXT_COLUMNS = ("caption", "text")
 
 def find_intervals(
     folder: Path | None, given: Sequence[Path] = (), *, repair: bool = False
-) -> Mapping[str, Clip]:
-    """Return the clips of the files given, else of `intervals.csv` in the folder, else none.
+) -> IntervalTable:
+    """Return the intervals of the files given, else of `intervals.csv` in the folder, else none.
 
     Raises:
         DataUnavailableError: A file that was named does not exist.
@@ -34,11 +33,11 @@ def find_intervals(
     if not files and folder is not None and (folder / INTERVALS).is_file():
         files = [folder / INTERVALS]
     if not files:
-        return {}
+        return IntervalTable("", {}, (), 0)
     table = read_intervals(files, repair=repair)
-    for what in table.repairs:
-        _log.info("%s, %s", table.name, what)
-    return table.clips
+    for repaired in table.repairs:
+        _log.info("%s", repaired)
+    return table
 
 
 def find_captions(folder: Path | None, given: Path | None = None) -> dict[str, str]:
@@ -119,7 +118,7 @@ def join(
                 f"{questions.name}: {name} has the caption {caption!r} in its row and "
                 f"{merged[name]!r} in the caption file; expected one of them, or the same"
             )
-    timed = find_intervals(folder, intervals)
+    timed = find_intervals(folder, intervals).clips
     clips = {name: timed[name] for name in asked if name in timed}
     if timed and not clips:
         raise DataVersionError(

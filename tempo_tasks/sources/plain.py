@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from tempo_tasks.errors import DataVersionError, QuestionError
 from tempo_tasks.events import Clip
 from tempo_tasks.questions import LETTERS, Kind, Question
+from tempo_tasks.sources.intervals import Repair
 from tempo_tasks.sources.local import Row, Table, find_tables
 from tempo_tasks.sources.released import (
     OPTION_COLUMNS,
@@ -52,6 +54,7 @@ class PlainSet:
         faults: Rows that are no question.
         clips: Clips with events, by id, where intervals are known; may hold further clips.
         captions: By clip id, where known.
+        repairs: What was changed in the intervals.
     """
 
     name: str
@@ -60,6 +63,7 @@ class PlainSet:
     faults: tuple[Fault, ...] = ()
     clips: Mapping[str, Clip] = field(default_factory=dict)
     captions: Mapping[str, str] = field(default_factory=dict)
+    repairs: tuple[Repair, ...] = ()
 
     def of_kind(self, kind: Kind) -> tuple[Question, ...]:
         """Return the questions of one kind, in order."""
@@ -102,11 +106,13 @@ def load_plain(
         return _rendered(str(data))
     path, name = locate(str(data), revision)
     found = read_plain(find_tables(path), name)
-    folder = path if path.is_dir() else None
+    folder = path if path.is_dir() else path.parent
+    timed = find_intervals(folder, intervals, repair=repair)
     return replace(
         found,
-        clips=find_intervals(folder, intervals, repair=repair),
+        clips=timed.clips,
         captions={**found.captions, **find_captions(folder, captions)},
+        repairs=timed.repairs,
     )
 
 
@@ -140,15 +146,21 @@ def read_plain(tables: Iterable[Table], name: str) -> PlainSet:
     if not drafts:
         first = f"; the first: row {faults[0].row}: {faults[0].what}" if faults else ""
         raise QuestionError(f"{name}: none of {len(faults)} rows is a question{first}")
-    names = question_names((q.clip_id, q.kind, q.options, q.answer) for q in drafts)
-    # Rows that stand twice must not share an id.
-    seen: Counter[str] = Counter()
+    # Named as where each question stands once; of a row that stands again, "#2" tells.
+    distinct = {_key(question): None for question in drafts}
+    names = dict(zip(distinct, question_names(distinct), strict=True))
+    seen: Counter[tuple[Any, ...]] = Counter()
     questions = []
-    for question, unique in zip(drafts, names, strict=True):
-        tail = f"#{seen[unique] + 1}" if seen[unique] else ""
-        seen[unique] += 1
-        questions.append(replace(question, id=unique + tail))
+    for question in drafts:
+        key = _key(question)
+        seen[key] += 1
+        again = f"#{seen[key]}" if seen[key] > 1 else ""
+        questions.append(replace(question, id=names[key] + again))
     return PlainSet(name, tuple(questions), tuple(places), tuple(faults), captions=captions)
+
+
+def _key(question: Question) -> tuple[Any, ...]:
+    return question.clip_id, question.kind, question.options, question.answer
 
 
 def _released_columns(row: Row) -> Row:
@@ -172,11 +184,11 @@ def _refuse_other_columns(table: Table, row: Row) -> None:
 
 
 def _rendered(name: str) -> PlainSet:
-    from tempo_tasks.sources.synth.quartets import hard_clips, hard_questions
+    from tempo_tasks.sources.synth.quartets import hard_captions, hard_clips, hard_questions
     from tempo_tasks.sources.synth.testset import synth_captions, synth_clips, synth_questions
 
     if name == SYNTH:
         questions = [question for kind in Kind for question in synth_questions(kind)]
         return PlainSet(name, tuple(questions), clips=synth_clips(), captions=synth_captions())
     questions = [question for kind in Kind for question in hard_questions(kind)]
-    return PlainSet(name, tuple(questions), clips=hard_clips())
+    return PlainSet(name, tuple(questions), clips=hard_clips(), captions=hard_captions())

@@ -1,7 +1,8 @@
 """What the model is given: AQA, CQA, ACQA, silence (arXiv 2606.17417, section 2) and the mirror.
 
 One function turns a question into a prompt. The paper does not print its prompt, so ours is an
-explicit, versioned template that is recorded with the results.
+explicit, versioned template that is recorded with the results. Two further phrasings, and other
+places and wordings of the caption, tell how much a score owes to it.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from enum import Enum
 from typing import Any
 
 from tempo_attn import AUDIO_PLACEHOLDER
-from tempo_tasks.errors import MissingCaptionError, QuestionError
+from tempo_tasks.errors import MissingCaptionError, PromptError, QuestionError
 from tempo_tasks.questions import LETTERS, Question
 
 PROMPT_VERSION = "tempo-prompt-1"
 INSTRUCTION = "Answer with the option's letter from the given choices directly."
+CAPTION_WORDING = "Audio caption: {}"
+CAPTION_PLACES = ("before", "after")
 
 
 class Condition(str, Enum):
@@ -45,6 +48,89 @@ SUITE = (Condition.AQA, Condition.CQA, Condition.ACQA, Condition.SILENCE)
 
 
 @dataclass(frozen=True, slots=True)
+class _Phrasing:
+    """What stands around a question and its options, each on lines of its own.
+
+    Attributes:
+        question: Holds the question's sentence at `{}`, unchanged in all phrasings.
+        option: Holds a letter and an option; each has its own line, where captions and
+            instructions do not imitate the list.
+        before: Before the question.
+        between: Between question and options.
+        after: After the options.
+    """
+
+    question: str
+    option: str
+    before: str = ""
+    between: str = ""
+    after: str = ""
+
+
+# The order differs too: question, options, instruction; instruction, question, options; question,
+# instruction, options. The audio stays first, for no text before it hears it, and the options stay
+# behind the question, where edits of attention look for them.
+_PHRASINGS = {
+    1: _Phrasing(question="{}", option="{}. {}", after=INSTRUCTION),
+    2: _Phrasing(
+        before="Read the question and its four choices. Reply with one letter and nothing else.",
+        question="Question: {}",
+        option="({}) {}",
+        after="Answer:",
+    ),
+    3: _Phrasing(
+        question="{}",
+        between="Pick the right one of these options and give only its letter.",
+        option="{}) {}",
+    ),
+}
+VARIANTS = tuple(_PHRASINGS)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptStyle:
+    """How a question is put into words; the default is the benchmark's.
+
+    Attributes:
+        variant: The phrasing: 1 (default), 2 or 3.
+        caption_place: "before" the question or "after" the options.
+        caption_wording: What is said of the caption, which stands at `{}`.
+
+    Raises:
+        PromptError: There is no such variant or place, or the wording has not one `{}`.
+    """
+
+    variant: int = 1
+    caption_place: str = "before"
+    caption_wording: str = CAPTION_WORDING
+
+    def __post_init__(self) -> None:
+        if self.variant not in _PHRASINGS:
+            raise PromptError(
+                f"prompt is {self.variant!r}; expected one of the phrasings {list(_PHRASINGS)}"
+            )
+        if self.caption_place not in CAPTION_PLACES:
+            raise PromptError(
+                f"caption_place is {self.caption_place!r}; expected 'before' (the question) or "
+                "'after' (the options)"
+            )
+        wording = self.caption_wording
+        if not isinstance(wording, str) or wording.count("{}") != 1:
+            raise PromptError(
+                f"caption_wording is {wording!r}; expected a text with one {{}} where the caption "
+                f"goes, such as {CAPTION_WORDING!r}"
+            )
+
+    @property
+    def version(self) -> str:
+        """What the results name as `prompt_version`."""
+        return PROMPT_VERSION if self.variant == 1 else f"{PROMPT_VERSION}/variant-{self.variant}"
+
+
+DEFAULT_STYLE = PromptStyle()
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """One user turn, before any model's chat template.
 
@@ -63,6 +149,7 @@ def make_prompt(
     *,
     audio: Mapping[str, Any] | None = None,
     caption: str | None = None,
+    style: PromptStyle = DEFAULT_STYLE,
 ) -> Prompt:
     """Turn a question into a prompt under a condition.
 
@@ -72,25 +159,23 @@ def make_prompt(
             length, mirror the audio of the clip's mirrored twin (see `tempo_tasks.mirror`).
         audio: The clip's lazy handle, for mirror its twin's; needed by all conditions but CQA.
         caption: The clip's caption; needed by CQA and ACQA.
+        style: The phrasing, and where and how a caption is given.
 
     Raises:
         MissingCaptionError: CQA or ACQA without a caption.
         QuestionError: Audio is missing, or a text holds the audio placeholder.
     """
-    lines = []
+    lines = _asked(question, _PHRASINGS[style.variant])
     if condition.has_caption:
         if not (caption and caption.strip()):
             raise MissingCaptionError(
                 f"{question.id}: condition {condition.value} needs a caption and the clip has "
                 "none; give the data a `caption` column or run the aqa and silence tasks"
             )
-        lines.append(f"Audio caption: {caption.strip()}")
-    lines.append(question.text)
-    lines += [
-        f"{letter}. {option}" for letter, option in zip(LETTERS, question.options, strict=True)
-    ]
-    lines.append(INSTRUCTION)
-    text = "\n".join(lines)
+        # By `replace`: a caption or a wording may hold further braces.
+        given = style.caption_wording.replace("{}", caption.strip())
+        lines["caption_before" if style.caption_place == "before" else "caption_after"] = given
+    text = "\n".join(lines[part] for part in _ORDER if lines.get(part))
     if AUDIO_PLACEHOLDER in text:
         raise QuestionError(f"{question.id}: caption or options hold {AUDIO_PLACEHOLDER!r}")
     if not condition.has_audio:
@@ -99,3 +184,21 @@ def make_prompt(
         raise QuestionError(f"{question.id}: condition {condition.value} needs the clip's audio")
     handle = {**audio, "silence": condition is Condition.SILENCE}
     return Prompt(AUDIO_PLACEHOLDER + text, (handle,))
+
+
+_ORDER = ("caption_before", "before", "question", "between", "options", "caption_after", "after")
+
+
+def _asked(question: Question, phrasing: _Phrasing) -> dict[str, str]:
+    """Return the parts of a prompt that every condition has; empty ones are left out of it."""
+    options = [
+        phrasing.option.format(letter, option)
+        for letter, option in zip(LETTERS, question.options, strict=True)
+    ]
+    return {
+        "before": phrasing.before,
+        "question": phrasing.question.format(question.text),
+        "between": phrasing.between,
+        "options": "\n".join(options),
+        "after": phrasing.after,
+    }

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from tempo_tasks.errors import NoMirrorError
+from tempo_tasks.events import Clip, Event
 from tempo_tasks.questions import LETTERS, Kind, Question
 from tempo_tasks.sources.base import QuestionSet
 
@@ -38,6 +39,19 @@ def opposite(kind: Kind) -> Kind:
             "ld has no mirrored twin: reversed order changes no duration; choose eo or lo"
         )
     return Kind.LO if kind is Kind.EO else Kind.EO
+
+
+def reverse_events(clip: Clip) -> Clip:
+    """Return the events in reversed order, the last offset becoming the start of the clip.
+
+    How long the clip goes on after that is not needed: leads and durations do not depend on it.
+    """
+    end = max((event.offset for event in clip.events), default=0.0)
+    events = (
+        Event(event.label, tuple((end - stop, end - start) for start, stop in event.intervals))
+        for event in clip.events
+    )
+    return Clip(clip.id, tuple(events))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,18 +174,24 @@ def mirror_set(
         )
 
     # Captions tell the order of the original and are never given here.
-    def half(asked: Iterable[Question], audio: Mapping[str, Mapping[str, Any]]) -> QuestionSet:
+    def half(
+        asked: Iterable[Question],
+        audio: Mapping[str, Mapping[str, Any]],
+        clips: Mapping[str, Clip],
+    ) -> QuestionSet:
         asked = tuple(asked)
         return QuestionSet(
             questions.name,
             asked,
             {question.clip_id: audio[question.clip_id] for question in asked},
             {},
+            clips,
         )
 
+    reversed_clips = {name: reverse_events(clip) for name, clip in questions.clips.items()}
     return MirrorSet(
-        originals=half((pair.original for pair in pairs), questions.audio),
-        twins=half((pair.twin for pair in pairs), twin_audio),
+        originals=half((pair.original for pair in pairs), questions.audio, questions.clips),
+        twins=half((pair.twin for pair in pairs), twin_audio, reversed_clips),
         form=form,
         left_out=left_out,
     )

@@ -2,8 +2,15 @@
 
 import pytest
 
-from tempo_tasks.conditions import Condition, make_prompt
-from tempo_tasks.errors import MissingCaptionError, QuestionError
+from tempo_tasks.conditions import (
+    PROMPT_VERSION,
+    SUITE,
+    VARIANTS,
+    Condition,
+    PromptStyle,
+    make_prompt,
+)
+from tempo_tasks.errors import MissingCaptionError, PromptError, QuestionError
 from tempo_tasks.questions import Kind, Question
 
 QUESTION = Question("1.mp3/lo", "1.mp3", Kind.LO, ("Rain", "Siren", "Wind", "Piano"), "B", 2)
@@ -55,3 +62,82 @@ def test_the_others_need_audio(condition):
 def test_the_placeholder_cannot_be_smuggled_in():
     with pytest.raises(QuestionError, match="<audio>"):
         make_prompt(QUESTION, Condition.CQA, caption="A sound <audio> and another.")
+
+
+# Phrasings
+
+
+def styled(variant=1, condition=Condition.AQA, caption=CAPTION, **style):
+    return make_prompt(
+        QUESTION, condition, audio=AUDIO, caption=caption, style=PromptStyle(variant, **style)
+    ).text
+
+
+@pytest.mark.parametrize("condition", SUITE)
+def test_the_first_phrasing_is_the_default_to_the_letter(condition):
+    default = make_prompt(QUESTION, condition, audio=AUDIO, caption=CAPTION)
+    assert styled(1, condition) == default.text
+    assert PromptStyle(1).version == PROMPT_VERSION == "tempo-prompt-1"
+
+
+def test_the_second_phrasing():
+    assert styled(2) == (
+        "<audio>Read the question and its four choices. Reply with one letter and nothing else.\n"
+        "Question: Which sound event ends latest in the given audio?\n"
+        "(A) Rain\n(B) Siren\n(C) Wind\n(D) Piano\n"
+        "Answer:"
+    )
+
+
+def test_the_third_phrasing():
+    assert styled(3) == (
+        "<audio>Which sound event ends latest in the given audio?\n"
+        "Pick the right one of these options and give only its letter.\n"
+        "A) Rain\nB) Siren\nC) Wind\nD) Piano"
+    )
+
+
+def test_each_phrasing_has_a_version_of_its_own():
+    versions = {PromptStyle(variant).version for variant in VARIANTS}
+    assert len(versions) == len(VARIANTS) == 3
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("condition", [Condition.CQA, Condition.ACQA])
+def test_where_the_caption_stands(variant, condition):
+    audio = "<audio>" if condition.has_audio else ""
+    line = f"Audio caption: {CAPTION}"
+    plain = styled(variant).removeprefix("<audio>")
+    before = styled(variant, condition)
+    assert before == f"{audio}{line}\n{plain}"
+    after = styled(variant, condition, caption_place="after").removeprefix(audio)
+    # The same lines, and the caption's follows the last option's.
+    lines = after.split("\n")
+    place = lines.index(line)
+    assert lines[:place] + lines[place + 1 :] == plain.split("\n")
+    assert lines[place - 1].endswith("Piano")
+
+
+def test_how_the_caption_is_announced():
+    prompt = styled(1, Condition.CQA, caption="{}, {0} {x}", caption_wording="A {listener}: '{}'.")
+    assert prompt.startswith("A {listener}: '{}, {0} {x}'.\nWhich")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_caption_is_not_given_where_the_condition_has_none(variant):
+    assert styled(variant, caption_place="after", caption_wording="x {}") == styled(variant)
+
+
+@pytest.mark.parametrize(
+    ("style", "message"),
+    [
+        ({"variant": 4}, r"prompt is 4.*\[1, 2, 3\]"),
+        ({"caption_place": "behind"}, "caption_place is 'behind'.*'after'"),
+        ({"caption_wording": "The caption:"}, "caption_wording is 'The caption:'"),
+        ({"caption_wording": "{} and {}"}, "expected a text with one {}"),
+        ({"caption_wording": None}, "caption_wording is None"),
+    ],
+)
+def test_a_style_that_cannot_be_is_refused(style, message):
+    with pytest.raises(PromptError, match=message):
+        PromptStyle(**style)

@@ -6,13 +6,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 from test_synth_scenes import GOLDEN_PCM
 
 from tempo_tasks.audio import file_handle, read_audio, reversed_handle
 from tempo_tasks.conditions import Condition, make_prompt
 from tempo_tasks.errors import NoMirrorError
 from tempo_tasks.events import Clip, Event
-from tempo_tasks.mirror import NO_ANSWER, NOT_OFFERED, SAME_EVENT, mirror_set, opposite, pair_up
+from tempo_tasks.mirror import (
+    NO_ANSWER,
+    NOT_OFFERED,
+    SAME_EVENT,
+    mirror_set,
+    opposite,
+    pair_up,
+    reverse_events,
+)
 from tempo_tasks.questions import Kind, Question, right_event
 from tempo_tasks.scoring import (
     NotAvailable,
@@ -374,3 +384,23 @@ def test_likelihoods_give_the_same_metrics_and_a_tie_is_no_answer():
     tied = likely("p", tie, tie)
     assert (score(tied)["swap_consistency"], score(tied)["same_answer"]) == (0.0, 0.0)
     assert [document["acc"] for document in tied] == [0.5, 0.5]  # shared, as in every other task
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 500), st.integers(1, 300)).map(lambda t: (t[0], t[0] + t[1])),
+        min_size=2,
+        max_size=5,
+    )
+)
+def test_reversed_events_lead_as_those_of_the_opposite_kind(spans):
+    clip = Clip(
+        "clip",
+        tuple(Event(str(n), ((start / 100, end / 100),)) for n, (start, end) in enumerate(spans)),
+    )
+    twin = reverse_events(clip)
+    for one, other in zip(clip.events, clip.events[1:], strict=False):
+        mirrored = {event.label: event for event in twin.events}
+        a, b = mirrored[one.label], mirrored[other.label]
+        assert Kind.EO.lead(a, b) == pytest.approx(Kind.LO.lead(one, other))
+        assert Kind.LD.lead(a, b) == pytest.approx(Kind.LD.lead(one, other))

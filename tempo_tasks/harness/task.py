@@ -1,8 +1,9 @@
 """The task class of every `tempo_*` task: questions under a condition as harness documents.
 
-`dataset_kwargs` in the YAML say what to load; `--metadata` (and so `TEMPO_DATA`) may name other
-data for the released benchmark. What was really loaded is written into the task's metadata, and
-so into the results.
+`dataset_kwargs` in the YAML say what to load: source, kind, condition, and for some tasks the
+phrasing (`prompt`) or that options are asked in all rotations (`rotations`). `--metadata` (and so
+`TEMPO_DATA`) may name other data for the released benchmark, and where and how a caption is given.
+What was really loaded and asked is written into the task's metadata, and so into the results.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -19,33 +21,12 @@ from lm_eval.api.task import ConfigurableTask
 
 import tempo_tasks
 from tempo_tasks.audio import make_handle, reversed_handle
-from tempo_tasks.conditions import PROMPT_VERSION, Condition, make_prompt
-from tempo_tasks.errors import MissingCaptionError, PromptError, QuestionError
+from tempo_tasks.conditions import CAPTION_WORDING, Condition, PromptStyle
+from tempo_tasks.errors import PromptError, QuestionError
+from tempo_tasks.harness.documents import ROTATIONS, mirror_documents, to_documents
 from tempo_tasks.mirror import MirrorSet, opposite
-from tempo_tasks.questions import Kind, Question
+from tempo_tasks.questions import Kind
 from tempo_tasks.sources.base import QuestionSet
-
-_FEATURES = datasets.Features(
-    {
-        "id": datasets.Value("string"),
-        "pair": datasets.Value("string"),  # empty but in the mirror tasks
-        "clip": datasets.Value("string"),
-        "kind": datasets.Value("string"),
-        "condition": datasets.Value("string"),
-        "prompt": datasets.Value("string"),
-        "options": datasets.List(datasets.Value("string")),
-        "answer": datasets.Value("string"),
-        "answer_text": datasets.Value("string"),
-        "n_present": datasets.Value("int32"),
-        "audio": datasets.List(
-            {
-                "sha256": datasets.Value("string"),
-                "silence": datasets.Value("bool"),
-                "reversed": datasets.Value("bool"),
-            }
-        ),
-    }
-)
 
 
 class TempoTask(ConfigurableTask):  # type: ignore[misc]
@@ -61,6 +42,7 @@ class TempoTask(ConfigurableTask):  # type: ignore[misc]
         settings = dataset_kwargs or {}
         metadata = self.config.metadata or {}
         kind, condition = Kind(settings["kind"]), Condition(settings["condition"])
+        style = prompt_style(settings.get("prompt", 1), metadata)
         questions: QuestionSet | MirrorSet
         if condition is Condition.MIRROR:
             questions = load_mirror(settings["source"], kind, metadata)
@@ -68,7 +50,9 @@ class TempoTask(ConfigurableTask):  # type: ignore[misc]
             metadata = {**metadata, "mirror": questions.describe()}
         else:
             questions = load_questions(settings["source"], kind, metadata)
-            documents, audio = to_documents(questions, condition), list(questions.audio.values())
+            rotations = ROTATIONS if settings.get("rotations") else (0,)
+            documents = to_documents(questions, condition, style=style, rotations=rotations)
+            audio = list(questions.audio.values())
         self.dataset = datasets.DatasetDict({"test": documents})
         self._paths: dict[str, str] = {handle["sha256"]: handle["path"] for handle in audio}
         self.config.metadata = {
@@ -76,8 +60,13 @@ class TempoTask(ConfigurableTask):  # type: ignore[misc]
             "tempo_version": tempo_tasks.__version__,
             "data_name": questions.name,
             "data_fingerprint": questions.fingerprint,
-            "prompt_version": PROMPT_VERSION,
+            "prompt_version": style.version,
         }
+        if condition.has_caption:
+            self.config.metadata |= {
+                "caption_place": style.caption_place,
+                "caption_wording": style.caption_wording,
+            }
 
     def doc_to_audio(self, doc: Any, doc_to_audio: Any = None) -> list[dict[str, Any]]:
         """Return the lazy handles of a document; where the files lie is not part of it."""
@@ -110,25 +99,64 @@ class TempoTask(ConfigurableTask):  # type: ignore[misc]
         super().build_all_requests(**kwargs)
 
 
+def prompt_style(variant: int, metadata: Mapping[str, Any]) -> PromptStyle:
+    """Return how a task puts its questions into words.
+
+    Args:
+        variant: The phrasing that the task names.
+        metadata: The task's, where `caption_place` and `caption_wording` may be given.
+
+    Raises:
+        PromptError: See `PromptStyle`.
+    """
+    return PromptStyle(
+        variant=variant,
+        caption_place=metadata.get("caption_place", "before"),
+        caption_wording=metadata.get("caption_wording", CAPTION_WORDING),
+    )
+
+
 def load_questions(source: str, kind: Kind, metadata: Mapping[str, Any]) -> QuestionSet:
     """Load one kind's questions.
 
     Args:
-        source: "synth" (rendered scenes) or "released" (the published benchmark).
+        source: "synth" (rendered scenes), "synth_hard" (quartets of them), "released" (the
+            published benchmark) or "hard" (hard questions about its clips).
         kind: EO, LO or LD.
-        metadata: The task's, with what `--metadata` added: `data`, `data_revision` and
-            `data_split` name other data for "released"; `synth_scenes` shortens the test set for
-            quick trials (the name and the fingerprint in the results tell).
+        metadata: The task's, with what `--metadata` added. For "released" and "hard": `data`,
+            `data_revision` and `data_split` name other data, `data_intervals` (a path or several)
+            and `data_captions` (a path) tables to join. `synth_scenes` and `synth_quartets`
+            shorten the rendered sets for quick trials (the name and the fingerprint in the results
+            tell).
+
+    Raises:
+        QuestionError: A number or a path in `metadata` is none.
     """
     if source == "synth":
-        from tempo_tasks.sources.synth.testset import load_synth
+        from tempo_tasks.sources.synth.testset import TEST_SCENES, load_synth
 
-        return load_synth(kind, scenes=_synth_scenes(metadata))
-    if source == "released":
+        return load_synth(kind, scenes=_count(metadata, "synth_scenes", TEST_SCENES))
+    if source == "synth_hard":
+        from tempo_tasks.sources.synth.quartets import QUARTETS, load_synth_hard
+
+        return load_synth_hard(kind, quartets=_count(metadata, "synth_quartets", QUARTETS))
+    if source not in ("released", "hard"):
+        raise ValueError(
+            f"unknown source {source!r}; expected 'synth', 'synth_hard', 'released' or 'hard'"
+        )
+    captions = _tables(metadata, "data_captions")
+    if len(captions) > 1:
+        raise QuestionError(f"data_captions names {len(captions)} files; expected one")
+    return _load_released(
+        source,
+        kind,
         # Resolved here, so that a changed TEMPO_DATA is not answered with the old folder's table.
-        data = metadata.get("data") or os.environ.get("TEMPO_DATA")
-        return _load_released(kind, data, metadata.get("data_revision"), metadata.get("data_split"))
-    raise ValueError(f"unknown source {source!r}; expected 'synth' or 'released'")
+        metadata.get("data") or os.environ.get("TEMPO_DATA"),
+        metadata.get("data_revision"),
+        metadata.get("data_split"),
+        _tables(metadata, "data_intervals"),
+        captions[0] if captions else None,
+    )
 
 
 def load_mirror(source: str, kind: Kind, metadata: Mapping[str, Any]) -> MirrorSet:
@@ -144,8 +172,9 @@ def load_mirror(source: str, kind: Kind, metadata: Mapping[str, Any]) -> MirrorS
     """
     if source == "synth":
         from tempo_tasks.sources.synth.mirror import load_synth_mirror
+        from tempo_tasks.sources.synth.testset import TEST_SCENES
 
-        return load_synth_mirror(kind, scenes=_synth_scenes(metadata))
+        return load_synth_mirror(kind, scenes=_count(metadata, "synth_scenes", TEST_SCENES))
     from tempo_tasks.sources.backwards import play_backwards
 
     other = opposite(kind)
@@ -154,79 +183,41 @@ def load_mirror(source: str, kind: Kind, metadata: Mapping[str, Any]) -> MirrorS
     )
 
 
-def _synth_scenes(metadata: Mapping[str, Any]) -> int:
-    from tempo_tasks.sources.synth.testset import TEST_SCENES
+def _count(metadata: Mapping[str, Any], key: str, default: int) -> int:
+    count = metadata.get(key, default)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise QuestionError(f"{key} is {count!r}; expected a number of scenes, from 1")
+    return count
 
-    scenes = metadata.get("synth_scenes", TEST_SCENES)
-    if not isinstance(scenes, int) or isinstance(scenes, bool) or scenes < 1:
-        raise QuestionError(f"synth_scenes is {scenes!r}; expected a number of scenes, from 1")
-    return scenes
+
+def _tables(metadata: Mapping[str, Any], key: str) -> tuple[Path, ...]:
+    named = metadata.get(key) or []
+    named = [named] if isinstance(named, str) else named
+    if not isinstance(named, list) or not all(isinstance(path, str) for path in named):
+        raise QuestionError(f"{key} is {named!r}; expected the path of a table, or a list of them")
+    return tuple(Path(path).expanduser() for path in named)
 
 
 # All conditions of a kind, by generation and by likelihood, read the same table.
 @lru_cache(maxsize=6)
 def _load_released(
-    kind: Kind, data: str | None, revision: str | None, split: str | None
+    source: str,
+    kind: Kind,
+    data: str | None,
+    revision: str | None,
+    split: str | None,
+    intervals: tuple[Path, ...],
+    captions: Path | None,
 ) -> QuestionSet:
+    from tempo_tasks.sources.hard import load_hard
     from tempo_tasks.sources.hub import load_released
 
-    return load_released(kind, data=data, revision=revision, split=split)
-
-
-def to_documents(questions: QuestionSet, condition: Condition) -> datasets.Dataset:
-    """Pose every question under a condition.
-
-    Raises:
-        MissingCaptionError: A caption condition, and clips without caption; lists some.
-    """
-    if condition.has_caption:
-        without = sorted({q.clip_id for q in questions.questions} - set(questions.captions))
-        if without:
-            shown = ", ".join(without[:5]) + (", ..." if len(without) > 5 else "")
-            raise MissingCaptionError(
-                f"{questions.name}: {len(without)} clips have no caption ({shown}), and condition "
-                f"{condition.value} gives the caption. Add a `caption` column to the data, or run "
-                "the aqa and silence tasks"
-            )
-    rows = [_row(questions, question, condition) for question in questions.questions]
-    return datasets.Dataset.from_list(rows, features=_FEATURES)
-
-
-def mirror_documents(mirror: MirrorSet) -> datasets.Dataset:
-    """Pose every question, and right after it the same question about the clip's twin."""
-    rows = []
-    for pair in mirror.pairs:
-        rows.append(_row(mirror.originals, pair.original, Condition.AQA, pair.id))
-        rows.append(_row(mirror.twins, pair.twin, Condition.MIRROR, pair.id))
-    return datasets.Dataset.from_list(rows, features=_FEATURES)
-
-
-def _row(
-    questions: QuestionSet, question: Question, condition: Condition, pair: str = ""
-) -> dict[str, Any]:
-    prompt = make_prompt(
-        question,
-        condition,
-        audio=questions.audio[question.clip_id],
-        caption=questions.captions.get(question.clip_id),
+    load = load_hard if source == "hard" else load_released
+    return load(
+        kind,
+        data=data,
+        revision=revision,
+        split=split,
+        intervals=intervals,
+        captions=captions,
     )
-    return {
-        "id": question.id,
-        "pair": pair,
-        "clip": question.clip_id,
-        "kind": question.kind.value,
-        "condition": condition.value,
-        "prompt": prompt.text,
-        "options": list(question.options),
-        "answer": question.answer,
-        "answer_text": question.answer_text,
-        "n_present": question.n_present,
-        "audio": [
-            {
-                "sha256": handle["sha256"],
-                "silence": handle["silence"],
-                "reversed": bool(handle.get("reversed")),
-            }
-            for handle in prompt.audio
-        ],
-    }

@@ -16,7 +16,7 @@ from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.harness.task import TempoTask
 from tempo_tasks.paths import task_yamls_dir
 from tempo_tasks.questions import LETTERS, Kind
-from tempo_tasks.scoring import parse_answer
+from tempo_tasks.scoring import cluster_of, parse_answer
 
 # As task_yamls/_generate.yaml has it.
 _GENERATION = {"max_gen_toks": 32, "do_sample": False, "until": ["\n"]}
@@ -122,8 +122,9 @@ def _item(lm: LALM, task: TempoTask, document: Mapping[str, Any], index: int) ->
     return Item(
         key=content_key([document["id"], prompt, heard, list(document["options"]), answer]),
         index=index,
-        id=f"{document['id']}/{document['condition']}",
-        clip=document["clip"],
+        id=f"{document['id']}/{document['condition']}" + _rotation(document),
+        # What the laboratory's errors and splits go by; four scenes of a quartet are one.
+        clip=cluster_of(document),
         kind=document["kind"],
         condition=document["condition"],
         candidates=tuple(tokens[0] for tokens in candidates),
@@ -133,6 +134,10 @@ def _item(lm: LALM, task: TempoTask, document: Mapping[str, Any], index: int) ->
         options=tuple(document["options"]),
         content=(prompt, handles),
     )
+
+
+def _rotation(document: Mapping[str, Any]) -> str:
+    return f"/rotation-{document['rotation']}" if document.get("rotation") else ""
 
 
 def prepare(lm: LALM, items: Sequence[Item]) -> Mapping[str, Any]:

@@ -8,9 +8,14 @@ __all__ = [
     "AudioNotFoundError",
     "BadClipsError",
     "BadIntervalsError",
+    "BadTableError",
+    "BuildMismatchError",
     "CacheMismatchError",
+    "ChecksumError",
+    "DamagedBuildError",
     "DataUnavailableError",
     "DataVersionError",
+    "DownloadError",
     "EmptyAudioError",
     "EventError",
     "LongAudioError",
@@ -20,6 +25,9 @@ __all__ = [
     "NonFiniteAudioError",
     "PromptError",
     "QuestionError",
+    "SamplesError",
+    "SamplesNotFoundError",
+    "StatsOptionError",
     "TaskFilesMissingError",
     "TempoError",
     "UnreadableAudioError",
@@ -97,3 +105,35 @@ class BadClipsError(TempoError, ValueError):
 
 class TaskFilesMissingError(TempoError, FileNotFoundError):
     """The task YAML files are not where an installation has them."""
+
+
+class BadTableError(TempoError, ValueError):
+    """Rows of a metadata, caption, split or mapping table that cannot be; all are listed."""
+
+
+class BuildMismatchError(TempoError, ValueError):
+    """A folder holds another build than the one asked for, or files that no build wrote."""
+
+
+class DamagedBuildError(TempoError, ValueError):
+    """Files of a finished build were changed since."""
+
+
+class ChecksumError(DataVersionError):
+    """A file is not the published one: another size or another MD5 sum."""
+
+
+class DownloadError(DataUnavailableError):
+    """A file cannot be fetched; what has arrived is kept, so the same command goes on from it."""
+
+
+class SamplesNotFoundError(TempoError, FileNotFoundError):
+    """No samples where a run should be; the message says how to have them written."""
+
+
+class SamplesError(TempoError, ValueError):
+    """Samples that cannot be read: half-written, of other tasks, or with an item twice."""
+
+
+class StatsOptionError(TempoError, ValueError):
+    """An option of `tempo stats` that cannot be: a level, a run given twice."""

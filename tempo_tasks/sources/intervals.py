@@ -74,6 +74,7 @@ def read_intervals(
     *,
     repair: bool = False,
     durations: Mapping[str, float] | None = None,
+    relabel: Callable[[str], str] = str.strip,
 ) -> IntervalTable:
     """Read interval CSVs.
 
@@ -86,6 +87,7 @@ def read_intervals(
             clip cut at its end, and spellings of a label that differ only in case, blanks or
             underscores become the most frequent one.
         durations: Length of clips in seconds, by filename, where known.
+        relabel: From what stands in a row to the label; default: without blanks around it.
 
     Raises:
         DataUnavailableError: There is no such file.
@@ -93,7 +95,7 @@ def read_intervals(
         BadIntervalsError: Rows that cannot be; all are named.
     """
     files = [paths] if isinstance(paths, Path) else list(paths)
-    draft = _Draft(repair, durations or {})
+    draft = _Draft(repair, durations or {}, relabel)
     for file in files:
         for number, row in enumerate(_rows(file), 1):
             draft.rows += 1
@@ -121,6 +123,7 @@ class _Draft:
 
     repair: bool
     durations: Mapping[str, float]
+    relabel: Callable[[str], str]
     found: dict[str, dict[str, list[Interval]]] = field(default_factory=dict)
     first_row: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
     repairs: list[Repair] = field(default_factory=list)
@@ -129,7 +132,7 @@ class _Draft:
 
     def add(self, file: str, number: int, row: Mapping[str, str | None]) -> None:
         filename = (row.get("filename") or "").strip()
-        label = next((row[name] or "" for name in LABEL_COLUMNS if name in row), "").strip()
+        label = self.relabel(next((row[name] or "" for name in LABEL_COLUMNS if name in row), ""))
         if not filename or not label:
             raise BadIntervalsError(f"filename {filename!r}, label {label!r}: expected text")
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tempo_tasks
+from tempo_tasks.errors import StatsOptionError
 from tempo_tasks.stats.accuracy import MACRO, Row, accuracy_rows, strata_rows
 from tempo_tasks.stats.columns import items_of
 from tempo_tasks.stats.comparisons import condition_rows, run_rows
-from tempo_tasks.stats.errors import StatsOptionError
 from tempo_tasks.stats.robustness import prompt_rows, rotation_rows, scoring_rows
 from tempo_tasks.stats.runs import Run
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tempo_tasks.errors import SamplesError
 from tempo_tasks.questions import LETTERS
 from tempo_tasks.scoring import most_likely, parse_answer
-from tempo_tasks.stats.errors import SamplesError
 from tempo_tasks.stats.names import GENERATION, TaskName
 
 _ROTATION = re.compile(r"[/#:]rot(?:ation)?[-_]?[0-3]$")

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_files import OPTIONS, answers, doc, generated, likelihoods, write_run
 
-from tempo_tasks.errors import TempoError
-from tempo_tasks.stats.errors import SamplesError, SamplesNotFoundError, StatsOptionError
+from tempo_tasks.errors import SamplesError, SamplesNotFoundError, StatsOptionError, TempoError
 from tempo_tasks.stats.names import SCORINGS, TaskName, parse_task
 from tempo_tasks.stats.runs import read_runs
 from tempo_tasks.stats.samples import read_samples

@@ -10,9 +10,9 @@ import typer
 from sample_files import answers, write_run
 from typer.testing import CliRunner
 
+from tempo_tasks.errors import SamplesNotFoundError, StatsOptionError
 from tempo_tasks.stats.cli import add_commands
 from tempo_tasks.stats.columns import SECTIONS
-from tempo_tasks.stats.errors import SamplesNotFoundError, StatsOptionError
 from tempo_tasks.stats.page import markdown
 from tempo_tasks.stats.report import make_report
 from tempo_tasks.stats.runs import read_runs

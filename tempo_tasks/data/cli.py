@@ -1,0 +1,16 @@
+"""The commands `tempo data ...`."""
+
+from __future__ import annotations
+
+import typer
+
+from tempo_tasks.data import build_cli
+from tempo_tasks.data.check_cli import check
+
+app = typer.Typer(
+    name="data",
+    no_args_is_help=True,
+    help="Build, check, describe, download and cite benchmarks.",
+)
+build_cli.add_commands(app)
+app.command()(check)

@@ -1,0 +1,151 @@
+"""The manifest of a built folder: what it holds, what from, and the sums of its files.
+
+It is written last, so a folder with a manifest is whole. Until then `build.json` holds what is
+being built: the same build goes on there, another one is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tempo_attn.files import replacing
+from tempo_tasks.errors import BuildMismatchError, DamagedBuildError, DataVersionError
+from tempo_tasks.sources.tables import listed
+from tempo_tasks.sources.zenodo import hash_file
+
+MANIFEST, STARTED = "manifest.json", "build.json"
+FORMAT = 1
+WHAT = "tempo data build"
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object, whole or not at all."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file; None where there is no file.
+
+    Raises:
+        DataVersionError: It holds something else.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataVersionError(f"{path}: no JSON ({error}); delete it, or build again") from error
+    if not isinstance(content, dict):
+        raise DataVersionError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Return the manifest of a built folder; None where there is none.
+
+    Raises:
+        DataVersionError: It is no manifest of ours, or a later release's.
+    """
+    manifest = read_json(folder / MANIFEST)
+    if manifest is not None and (manifest.get("what"), manifest.get("format")) != (WHAT, FORMAT):
+        raise DataVersionError(
+            f"{folder / MANIFEST}: {manifest.get('what')!r} of format {manifest.get('format')!r}; "
+            f"this release reads {WHAT!r} of format {FORMAT}"
+        )
+    return manifest
+
+
+def find_complete(folder: Path, spec: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the manifest of a build that is complete and undamaged; None if there is work to do.
+
+    Nothing is written.
+
+    Args:
+        folder: Where the build goes.
+        spec: All that its content depends on, as plain JSON.
+
+    Raises:
+        BuildMismatchError: Another build, or files that no build wrote, lie there.
+        DamagedBuildError: Files of a complete build were changed.
+    """
+    manifest = read_manifest(folder)
+    if manifest is not None:
+        _refuse_other(folder, manifest["spec"], spec)
+        changed = problems(folder, manifest)
+        if not changed:
+            return manifest
+        if any(not problem.endswith("missing") for problem in changed):
+            raise DamagedBuildError(
+                f"{folder}: files were changed since it was built; delete them, and the same "
+                "command writes them again:\n" + listed([f"  {problem}" for problem in changed])
+            )
+        return None
+    begun = read_json(folder / STARTED)
+    if begun is not None:
+        _refuse_other(folder, begun, spec)
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BuildMismatchError(
+            f"{folder} is not empty, and no build of ours; name a new folder with --out"
+        )
+    return None
+
+
+def begin(folder: Path, spec: Mapping[str, Any]) -> None:
+    """Mark a folder as one in which this build is going on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / STARTED, spec)
+    (folder / MANIFEST).unlink(missing_ok=True)
+
+
+def finish(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the manifest: the folder is complete."""
+    whole = {"what": WHAT, "format": FORMAT, **manifest}
+    write_json(folder / MANIFEST, whole)
+    (folder / STARTED).unlink(missing_ok=True)
+    return whole
+
+
+def problems(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """Return the files of a build that are missing or changed, one line each."""
+    found = []
+    for name, sha256 in manifest["files"].items():
+        path = folder / name
+        if not path.is_file():
+            found.append(f"{name}: missing")
+        elif hash_file(path, "sha256") != [sha256]:
+            found.append(f"{name}: not what was written (SHA-256 differs)")
+    return found
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return where two nested objects differ, one line each."""
+    first, second = _flat(before), _flat(now)
+    return [
+        f"{name}: {json.dumps(first.get(name))} there, {json.dumps(second.get(name))} now"
+        for name in sorted({*first, *second})
+        if first.get(name) != second.get(name)
+    ]
+
+
+def _flat(content: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{before}{name}."))
+        else:
+            flat[f"{before}{name}"] = value
+    return flat
+
+
+def _refuse_other(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    found = differences(before, json.loads(json.dumps(now)))
+    if found:
+        raise BuildMismatchError(
+            f"{folder} holds another build; name a new folder with --out, or build the same one:\n"
+            + listed([f"  {line}" for line in found])
+        )

@@ -13,7 +13,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tempo_tasks.lab.cli import add_commands
+from tempo_tasks.audit.cli import add_commands as add_audit
+from tempo_tasks.data.cli import app as data_app
+from tempo_tasks.lab.cli import add_commands as add_laboratory
+from tempo_tasks.stats.cli import add_commands as add_stats
 
 app = typer.Typer(
     name="tempo",
@@ -74,7 +77,10 @@ def version() -> None:
         typer.echo(f"{name} {metadata.version(name)}")
 
 
-add_commands(app)
+app.add_typer(data_app, rich_help_panel="Benchmark")
+add_audit(app)
+add_stats(app)
+add_laboratory(app)
 
 
 def main() -> None:

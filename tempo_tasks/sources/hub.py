@@ -79,7 +79,7 @@ def locate(source: str, revision: str | None = None) -> tuple[Path, str]:
                 f"{source} is a local folder and has no revision {revision!r}; leave it out"
             )
         return local, local.resolve().name
-    if source and _is_path(source):
+    if source and is_path(source):
         raise DataUnavailableError(_advice(f"there is no {local.absolute()}", RELEASED_REPO))
     repo = source or RELEASED_REPO
     try:
@@ -96,7 +96,7 @@ class _NoSuchRepository(DataUnavailableError):
     """The Hub answered, and has no such repository (or shows it to others only)."""
 
 
-def _is_path(source: str) -> bool:
+def is_path(source: str) -> bool:
     """Whether this can only be meant as a path: a Hub id is `name` or `owner/name`."""
     if Path(source).suffix.lower() in (".csv", ".jsonl", ".parquet"):
         return True

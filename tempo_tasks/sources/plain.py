@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tempo_tasks.errors import DataVersionError, QuestionError
+from tempo_tasks.errors import DataUnavailableError, DataVersionError, QuestionError
 from tempo_tasks.events import Clip
 from tempo_tasks.questions import LETTERS, Kind, Question
 from tempo_tasks.sources.intervals import Repair
@@ -99,11 +99,16 @@ def load_plain(
         BadIntervalsError: The intervals cannot be used.
         QuestionError: No row is a question.
     """
-    from tempo_tasks.sources.hub import locate
+    from tempo_tasks.sources.hub import is_path, locate
     from tempo_tasks.sources.joined import find_captions, find_intervals
 
     if str(data) in (SYNTH, SYNTH_HARD):
         return _rendered(str(data))
+    if is_path(str(data)) and not Path(data).expanduser().exists():
+        raise DataUnavailableError(
+            f"there is no {Path(data).expanduser().absolute()}; expected a file or folder with "
+            f"questions, {SYNTH}, {SYNTH_HARD}, or the id of a data set on the Hub"
+        )
     path, name = locate(str(data), revision)
     found = read_plain(find_tables(path), name)
     folder = path if path.is_dir() else path.parent

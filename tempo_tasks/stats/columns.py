@@ -221,15 +221,15 @@ SECTIONS = (
             *_ACCURACY,
             Column("worst %", _of("worst", percent)),
             Column("best %", _of("best", percent)),
-            Column("consistent %", _of("consistent", percent)),
-            Column("interval", _range("consistent_low", "consistent_high", percent)),
-            Column("all right %", _of("all_right", percent)),
+            Column("consistency %", _of("consistency", percent)),
+            Column("interval", _range("consistency_low", "consistency_high", percent)),
+            Column("acc_all %", _of("acc_all", percent)),
             Column(
                 "A / B / C / D chosen %",
                 lambda row: " / ".join(_of(f"chose_{x}", percent)(row) for x in "abcd"),
             ),
         ),
-        "`consistent`: one option under all four orders. Each letter is right equally often, so "
-        "without a bias each is chosen in 25 %.",
+        "`consistency`: one option under all four orders. Each letter is right equally often, so "
+        "without a bias each is chosen in 25 %. `acc_all`: right in all four.",
     ),
 )

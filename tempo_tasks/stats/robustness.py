@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tempo_tasks.questions import LETTERS
+from tempo_tasks.scoring.letters import letter_bias
 from tempo_tasks.stats.accuracy import (
     MACRO,
     Row,
@@ -172,10 +173,10 @@ def rotation_rows(runs: Sequence[Run], level: float = 0.95) -> list[Row]:
     """Say how answers depend on the order of the options (`_rot` tasks).
 
     Columns: `accuracy` over all rotations (with interval); `worst` and `best`, those of single
-    rotations; `consistent`, the share of items with one option chosen under all four (with
-    interval), and `all_right`, with the right one; `chose_a` ... `chose_d`, the share of each
-    letter among the answers, and `letter_bias`, the largest of them minus the smallest: over all
-    four rotations every letter is right equally often, so without a bias each has a quarter.
+    rotations; `consistency`, the share of items with one option chosen under all four (with
+    interval), and `acc_all`, with the right one; `chose_a` ... `chose_d`, the share of each
+    letter among the answers, and `letter_bias`, the standard deviation of the letters' recalls
+    (see `tempo_tasks.scoring.letter_bias`): every letter is right equally often.
     """
     rows = []
     for run in runs:
@@ -206,13 +207,13 @@ def _over_rotations(task: TaskRun, level: float) -> Row:
 
 def _consistency(whole: Sequence[Sequence[Sample]], level: float) -> Row:
     if not whole:
-        return dict.fromkeys(("consistent", "consistent_low", "consistent_high", "all_right"))
+        return dict.fromkeys(("consistency", "consistency_low", "consistency_high", "acc_all"))
     same = Share.of(_same_choice(whole), level)
     return {
-        "consistent": same.share,
-        "consistent_low": same.low,
-        "consistent_high": same.high,
-        "all_right": sum(all(s.correct == 1 for s in samples) for samples in whole) / len(whole),
+        "consistency": same.share,
+        "consistency_low": same.low,
+        "consistency_high": same.high,
+        "acc_all": sum(all(s.correct == 1 for s in samples) for samples in whole) / len(whole),
     }
 
 
@@ -223,5 +224,5 @@ def _letters(whole: Sequence[Sequence[Sample]]) -> Row:
     shares = {
         f"chose_{letter.lower()}": counts[letter] / total if total else None for letter in LETTERS
     }
-    chosen = [share for share in shares.values() if share is not None]
-    return {**shares, "letter_bias": max(chosen) - min(chosen) if chosen else None}
+    bias = letter_bias([(s.answer, s.correct) for samples in whole for s in samples])
+    return {**shares, "letter_bias": None if isinstance(bias, str) else bias}

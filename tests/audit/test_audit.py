@@ -109,8 +109,7 @@ def test_the_hard_rendered_scenes_have_no_shortcut():
         assert row(part, "presence only")["accuracy"] == 0.25
         assert part["strata"]["n_present"].keys() == {"4"}
         for found in part["shortcuts"]:
-            if found["hears_no_time"]:
-                assert found["accuracy"] <= 0.35, found
+            assert found["accuracy"] <= 0.35, found
         if part["kind"] != "all":
             assert part["labels"]["balanced"]
             assert row(part, "label prior, leave cluster out")["accuracy"] == 0.25

@@ -6,6 +6,10 @@ longest is told each with probability `TOLD`, independently.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from tempo_tasks.events import Clip
 from tempo_tasks.questions import Kind, right_event
 from tempo_tasks.sources.synth.scene import MARGIN, seeded
@@ -45,15 +49,32 @@ _HINTS = {
 def weak_caption(clip: Clip, variant: int = 0) -> str:
     """Return a caption of a rendered clip; drawn from the clip's id and the variant's number."""
     rng = seeded(f"{clip.id}/caption/{variant}")
-    names = [PHRASES[event.label] for event in clip.events]
-    names = [names[i] for i in rng.permutation(len(names))]
-    sentences = [_LISTS[rng.randint(len(_LISTS))].format(_join(names))]
+    sentences = [_list_of([event.label for event in clip.events], rng)]
     for kind in (list(Kind)[i] for i in rng.permutation(len(Kind))):
         hint = _HINTS[kind][rng.randint(len(_HINTS[kind]))]
         right = right_event(clip, kind, MARGIN)
         if rng.random_sample() < TOLD and right is not None:
             sentences.append(hint.format(PHRASES[right.label]))
-    return " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
+    return " ".join(map(_capitalised, sentences))
+
+
+def naming_caption(labels: Sequence[str], name: str) -> str:
+    """Return a caption that names the sounds, in drawn order, and tells nothing of when.
+
+    Args:
+        labels: What sounds.
+        name: What the caption is drawn from.
+    """
+    return _capitalised(_list_of(labels, seeded(f"{name}/caption")))
+
+
+def _list_of(labels: Sequence[str], rng: np.random.RandomState) -> str:
+    names = [PHRASES[labels[i]] for i in rng.permutation(len(labels))]
+    return _LISTS[rng.randint(len(_LISTS))].format(_join(names))
+
+
+def _capitalised(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
 
 
 def _join(names: list[str]) -> str:

@@ -3,8 +3,8 @@
 A quartet has four labels, each at a level of its own, and four patterns in time. Scene j gives
 label i the pattern (i + j) mod 4. So each label is right once, in EO, in LO and in LD; the four
 prompts are the same to the letter; and whatever does not hear time, be it the presence of sounds,
-their loudness, the labels, the order of options or the text alone, gives four times the same answer
-and is right once: 25 %, by construction.
+their loudness, the labels, the order of options, the caption (which names the sounds) or the text
+alone, gives four times the same answer and is right once: 25 %, by construction.
 
 Hearing the wrong thing about time does not help either. All events of a quartet have the same
 number of intervals; and the first, the last and the longest event are the same one, two by two, in
@@ -21,7 +21,7 @@ import numpy as np
 from tempo_tasks.events import Clip, Event, Interval
 from tempo_tasks.questions import LETTERS, Kind, Question, right_event
 from tempo_tasks.sources.base import QuestionSet
-from tempo_tasks.sources.synth.caption import weak_caption
+from tempo_tasks.sources.synth.caption import naming_caption
 from tempo_tasks.sources.synth.scene import (
     MARGIN,
     NOISY,
@@ -46,6 +46,7 @@ _TURNS: tuple[tuple[frozenset[Kind], tuple[int, ...]], ...] = (
 )
 QUARTETS = 100
 _LOT, _TRIES = 24, 500
+_BLOCK = 10
 
 
 def draw_quartet(number: int) -> tuple[Scene, ...]:
@@ -112,11 +113,13 @@ def draw_quartets(quartets: int = QUARTETS) -> tuple[tuple[Scene, ...], ...]:
 
 @lru_cache(maxsize=12)
 def hard_questions(kind: Kind, quartets: int = QUARTETS) -> tuple[Question, ...]:
-    """Return the questions of one kind, a quartet's four after each other.
+    """Return the questions of one kind; nothing is rendered.
 
-    The options stand in the same order in all four; which one, is drawn for each quartet.
+    The options stand in the same order in all four of a quartet; which one, is drawn. Ten quartets
+    stand together, in drawn order: so the row before does not tell the answer, as it would if no
+    letter came twice within four rows, and `--limit 40` still asks whole quartets.
     """
-    questions = []
+    questions: list[Question] = []
     for number, scenes in enumerate(draw_quartets(quartets)):
         name = scene_name(HARD_SPLIT, number)
         order = seeded(f"{name}/{kind.value}").permutation(_SIZE)
@@ -136,7 +139,12 @@ def hard_questions(kind: Kind, quartets: int = QUARTETS) -> tuple[Question, ...]
                     group=name,
                 )
             )
-    return tuple(questions)
+    ordered = []
+    for start in range(0, len(questions), _BLOCK * _SIZE):
+        block = questions[start : start + _BLOCK * _SIZE]
+        order = seeded(f"{scene_name(HARD_SPLIT, start)}/{kind.value}/row").permutation(len(block))
+        ordered += [block[place] for place in order]
+    return tuple(ordered)
 
 
 def hard_clips(quartets: int = QUARTETS) -> dict[str, Clip]:
@@ -145,8 +153,13 @@ def hard_clips(quartets: int = QUARTETS) -> dict[str, Clip]:
 
 
 def hard_captions(quartets: int = QUARTETS) -> dict[str, str]:
-    """Return a weak caption of each clip, by name."""
-    return {name: weak_caption(clip) for name, clip in hard_clips(quartets).items()}
+    """Return a caption of each clip, by name: the same for the four of a quartet."""
+    captions = {}
+    for number, scenes in enumerate(draw_quartets(quartets)):
+        labels = [event.label for event in scenes[0].clip.events]
+        caption = naming_caption(labels, scene_name(HARD_SPLIT, number))
+        captions.update({scene.name: caption for scene in scenes})
+    return captions
 
 
 @lru_cache(maxsize=12)

@@ -252,7 +252,7 @@ def read_inputs(request: Request, where: Places) -> Inputs:
         recorded(where.captions, found)
 
     table = _events(request, where, tacos.known_durations(infos))
-    repairs.extend((table.name, repair) for repair in table.repairs)
+    repairs.extend((repair.file, repair) for repair in table.repairs)
     _refuse_unsafe_names(table)
     inputs = Inputs(
         clips=dict(table.clips),

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -314,8 +315,12 @@ def test_the_command(run, files, tmp_path):
     assert double["levels"]["question"]["n"] == 40
 
 
-def test_json_alone(run, files):
-    done = run(files[0], "--json")
+def test_json_alone(run, files, tmp_path):
+    # In a folder of its own: intervals that lie beside questions are read.
+    folder = tmp_path / "alone"
+    folder.mkdir()
+    alone = shutil.copy(files[0], folder)
+    done = run(alone, "--json")
     assert done.exit_code == 0
     read = json.loads(done.output)
     assert [part["kind"] for part in read["parts"]] == ["eo", "lo", "all"]

@@ -6,13 +6,15 @@ import lm_eval
 import pytest
 from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
+from make_released_layout import released_rows, write_beside, write_layout
 
 import tempo_tasks
-from tempo_tasks.conditions import Condition
+from tempo_tasks.conditions import SUITE, Condition
 from tempo_tasks.errors import CacheMismatchError, PromptError
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.paths import task_yamls_dir
 from tempo_tasks.questions import Kind
+from tempo_tasks.sources.joined import find_captions
 
 SCENES = 12
 
@@ -206,3 +208,30 @@ def test_released_tasks_without_data_name_the_offline_ones(manager, monkeypatch,
     monkeypatch.setenv("TEMPO_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(DataUnavailableError, match="tempo_synth_"):
         manager.load(["tempo_eo_aqa"])
+
+
+def test_all_released_tasks_run_on_a_folder_with_captions_and_intervals_beside(
+    manager, monkeypatch, tmp_path
+):
+    folder = write_layout(tmp_path / "data", "csv", released_rows(6, captions=False))
+    write_beside(folder, 6)
+    monkeypatch.setenv("TEMPO_DATA", str(folder))
+    results = lm_eval.simple_evaluate(
+        model=Oracle(),
+        tasks=["tempo", "tempo_hard_eo_aqa"],
+        task_manager=manager,
+        bootstrap_iters=1,
+    )
+    names = {f"tempo_{kind.value}_{condition.value}" for kind in Kind for condition in SUITE}
+    assert names < set(results["samples"])
+    captions = find_captions(folder)
+    for name in names:
+        assert results["results"][name]["acc,none"] == 1.0
+        assert results["results"][name]["acc_temporal,none"] == 1.0
+        for sample in results["samples"][name]:
+            doc = sample["doc"]
+            assert doc["margin"] >= 1.0
+            assert (captions[doc["clip"]] in doc["prompt"]) == ("cqa" in name)
+    hard = [sample["doc"] for sample in results["samples"]["tempo_hard_eo_aqa"]]
+    assert hard
+    assert all(doc["n_present"] == 4 for doc in hard)

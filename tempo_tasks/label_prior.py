@@ -46,16 +46,3 @@ def leave_one_out(options: Labels) -> Shares:
     was_right = np.zeros(options.shape[1])
     was_right[0] = 1
     return credit((right[options] - was_right + 0.25) / shown[options])
-
-
-def learnt_from(options: Labels, others: Labels) -> Shares:
-    """Return what the prior earns on items, learnt from other items.
-
-    Args:
-        options: Items to answer, (items, options), the right option first.
-        others: Items to learn from, of the same form and numbering.
-    """
-    size = int(max(options.max(initial=-1), others.max(initial=-1))) + 1
-    right = np.bincount(others[:, 0], minlength=size)
-    shown = np.bincount(others.ravel(), minlength=size)
-    return credit((right[options] + 0.25) / (shown[options] + 1))

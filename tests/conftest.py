@@ -32,13 +32,6 @@ def isolated_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def without_pip_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each `simple_evaluate` asks pip for all versions, which takes seconds and tests nothing."""
-    if "lm_eval.evaluator" in sys.modules:
-        monkeypatch.setattr("lm_eval.evaluator.add_env_info", lambda results: None)
-
-
-@pytest.fixture(autouse=True)
 def single_thread() -> None:
     """Small models are slower on many threads; nothing imports torch for this."""
     if "torch" in sys.modules:

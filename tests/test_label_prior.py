@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tempo_tasks.label_prior import credit, learnt_from, leave_one_out
+from tempo_tasks.label_prior import credit, leave_one_out
 
 
 def slow_leave_one_out(options):
@@ -42,11 +42,3 @@ def test_exact_balance_is_answered_wrongly_throughout():
     # Four labels, each right once: the one left out has the lowest count of all.
     options = np.array([[0, 1, 2, 3], [1, 0, 2, 3], [2, 0, 1, 3], [3, 0, 1, 2]])
     assert leave_one_out(options).tolist() == [0, 0, 0, 0]
-    assert learnt_from(options, options).tolist() == [0.25] * 4
-
-
-def test_what_other_items_teach():
-    options, others = np.array([[5, 1, 2, 3], [1, 5, 2, 3]]), np.array([[5, 0, 6, 7]] * 3)
-    assert learnt_from(options, others).tolist() == [1, 0]
-    nothing = np.empty((0, 4), dtype=int)
-    assert learnt_from(options, nothing).tolist() == [0.25, 0.25]

@@ -386,3 +386,11 @@ def test_questions_on_their_own_are_no_quartet():
     without = [quartet_generation_metrics(DOC, ["B"])] * 4
     assert acc_quartet(gathered(without, "acc_quartet")) == "N/A"
     assert acc_quartet_stderr(gathered(without, "acc_quartet_stderr")) == "N/A"
+
+
+def test_a_letter_with_its_own_text_is_an_answer_where_two_options_look_alike():
+    options = ["Rain", "rain", "Wind", "Siren"]
+    assert parse_answer("A. Rain", options) == "A"
+    assert parse_answer("B. Rain", options) == "B"
+    assert parse_answer("C. Rain", options) is None
+    assert parse_answer("rain", options) is None

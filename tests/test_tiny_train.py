@@ -12,6 +12,7 @@ from tempo_tasks.tiny import train as recipe
 SMALL = {"scenes": 4, "rows": 2, "warmup": 1, "threads": 1, "save_every": 2}
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_like_an_unbroken_one(tmp_path, monkeypatch):
     recipe.train(tmp_path / "whole", steps=4, **SMALL)
 

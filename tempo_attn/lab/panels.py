@@ -28,6 +28,7 @@ _NARROWEST, _LOWEST = 4.8, 3.4
 
 _STYLE: dict[Any, Any] = {
     "font.size": 8,
+    "text.parse_math": False,  # names are names, also with a dollar sign in them
     "axes.titlesize": 8,
     "axes.labelsize": 8,
     "figure.labelsize": 9,

@@ -104,7 +104,8 @@ def audit(
         DataVersionError: Intervals are given, and hold none of the clips.
     """
     settings = settings or Settings()
-    _refuse_foreign_intervals(sets)
+    _refuse_foreign("intervals", [(plain, plain.clips) for plain in sets])
+    _refuse_foreign("captions", [(plain, plain.captions) for plain in sets])
     result = {
         "format": FORMAT,
         "version": __version__,
@@ -130,13 +131,14 @@ def audit(
     return rounded
 
 
-def _refuse_foreign_intervals(sets: Sequence[PlainSet]) -> None:
-    timed = [plain for plain in sets if plain.clips]
-    if timed and not any(q.clip_id in plain.clips for plain in timed for q in plain.questions):
-        plain = timed[0]
+def _refuse_foreign(what: str, told: Sequence[tuple[PlainSet, Mapping[str, Any]]]) -> None:
+    """Refuse intervals or captions of other clips only: a wrong file, or other filenames."""
+    given = [(plain, of_clip) for plain, of_clip in told if of_clip]
+    if given and not any(q.clip_id in of_clip for plain, of_clip in given for q in plain.questions):
+        plain, of_clip = given[0]
         raise DataVersionError(
-            f"{plain.name}: none of its clips is in the intervals (which have "
-            f"{next(iter(plain.clips))}, ...); expected the same filenames, such as "
+            f"{plain.name}: none of its clips is in the {what} (which have "
+            f"{next(iter(of_clip))}, ...); expected the same filenames, such as "
             f"{plain.questions[0].clip_id}"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -101,7 +102,7 @@ def _loaded(
 
     from tempo_tasks.sources.plain import load_plain
 
-    seen = [found.name for found in after or []]
+    seen = [re.sub(r"#\d+$", "", found.name) for found in after or []]
     loaded = []
     for name in names:
         found = load_plain(name, intervals=intervals, captions=captions, repair=repair)

@@ -33,7 +33,7 @@ class TrainingList:
         name: The file's name.
         names: Ids, filenames or paths, as they stand.
         rows: How many rows were read.
-        column: The column they stand in; empty for a text file.
+        column: The column they stand in, or several with commas; empty for a text file.
     """
 
     name: str
@@ -72,17 +72,20 @@ def read_training(path: Path) -> TrainingList:
 
 def _read_rows(path: Path) -> TrainingList:
     names: set[str] = set()
-    column, count = "", 0
+    columns: dict[str, None] = {}
+    count = 0
     for row in _rows(path):
         count += 1
-        column = column or next((name for name in COLUMNS if name in row), "")
-        if not column:
+        column = next((name for name in COLUMNS if row.get(name) is not None), "")
+        if not column and not any(name in row for name in COLUMNS):
             raise DataVersionError(
                 f"{path}: columns {[str(name) for name in row]}; expected one of {list(COLUMNS)}. "
                 "A list without a header must be a .txt file, one name a line"
             )
-        names.update(_names(row.get(column)))
-    return TrainingList(path.name, frozenset(names), count, column)
+        found = _names(row.get(column))
+        columns.update({column: None} if found else {})
+        names.update(found)
+    return TrainingList(path.name, frozenset(names), count, ", ".join(columns))
 
 
 def _rows(path: Path) -> Iterable[Mapping[str, Any]]:
@@ -107,6 +110,8 @@ def _names(cell: Any) -> list[str]:
         cell = cell.get("path")
     if isinstance(cell, (list, tuple)):
         return [name for part in cell for name in _names(part)]
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)  # a number that a table with gaps made a fraction
     if isinstance(cell, (str, int)) and str(cell).strip():
         return [str(cell).strip()]
     return []

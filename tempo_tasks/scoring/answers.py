@@ -29,7 +29,7 @@ def parse_answer(text: str, options: Sequence[str]) -> str | None:
     if both := _LETTER_AND_TEXT.fullmatch(text):
         letter = both[1].upper()
         # A letter with another option's text states two answers, so none.
-        return letter if by_text.get(_plain(both[2])) == letter else None
+        return letter if _plain(options[LETTERS.index(letter)]) == _plain(both[2]) else None
     return None
 
 

@@ -287,6 +287,10 @@ def _text(row: Row, column: str) -> str:
         value = row.get("file_name")
     if not isinstance(value, str) or not value.strip():
         raise QuestionError(f"{column} is {value!r}, expected text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half a character, as JSON can hold it
+        raise QuestionError(f"{column} is {value!r}, expected text of whole characters") from None
     return value.strip()
 
 

@@ -30,7 +30,7 @@ def stats(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON in place of the tables.")
     ] = False,
-    level: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.95,
+    level: Annotated[float, typer.Option(help="Coverage of the intervals, 0.5 to below 1.")] = 0.95,
 ) -> None:
     """Say what scores can mean: intervals, paired tests, power, strata, agreement. Runs no model.
 

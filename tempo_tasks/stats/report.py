@@ -33,8 +33,10 @@ def make_report(runs: Sequence[Run], level: float = 0.95) -> Report:
     Raises:
         StatsOptionError: A level that is no share.
     """
-    if not (math.isfinite(level) and 0 < level < 1):
-        raise StatsOptionError(f"level is {level}; expected a share between 0 and 1, such as 0.95")
+    if not (math.isfinite(level) and 0.5 <= level < 1):
+        raise StatsOptionError(
+            f"level is {level}; expected a share from 0.5 to below 1, such as 0.95"
+        )
     sections = {
         "accuracy": accuracy_rows(runs, level),
         "conditions": condition_rows(runs, level),

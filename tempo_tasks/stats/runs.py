@@ -107,11 +107,17 @@ def _folders(path: Path) -> list[tuple[Path, str | None]]:
         return [(path.parent, found["date"])]
     if not path.is_dir():
         raise SamplesNotFoundError(f"{path}: no such folder or results file. {_HOW}")
-    folders = sorted({file.parent for file in path.rglob("samples_*.jsonl")})
+    folders = sorted({file.parent for file in path.rglob("samples_*.jsonl")}, key=_first_date)
     if not folders:
         what = "results without samples" if any(path.rglob("results_*.json")) else "no samples"
         raise SamplesNotFoundError(f"{path}: {what}. {_HOW}")
     return [(folder, None) for folder in folders]
+
+
+def _first_date(folder: Path) -> tuple[str, Path]:
+    """Sort folders by when they were begun: without `pretrained` lm_eval draws their names."""
+    dates = [found["date"] for file in folder.iterdir() if (found := _SAMPLES.fullmatch(file.name))]
+    return min(dates, default=""), folder
 
 
 def _read_run(folder: Path, date: str | None, name: str) -> Run:
@@ -141,10 +147,25 @@ def _read_run(folder: Path, date: str | None, name: str) -> Run:
         tasks.append(
             TaskRun(name=ours[task], task=task, file=file.name, samples=samples, data=data)
         )
+    _refuse_several_models(folder, {date: results[date] for date in dates if results[date]})
     if len(dates) > 1:
         notes.append(f"tasks of {len(dates)} dates together: {', '.join(sorted(dates))}")
     label = name or _label(results[max(dates)], folder)
     return Run(label=label, folder=folder, tasks=tasks, notes=notes)
+
+
+def _refuse_several_models(folder: Path, results: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse samples of several models: lm_eval names a folder after the model's name alone."""
+    asked = {
+        date: (_label(found, folder), str(_at(found, "config", "tempo", "attn_scale")))
+        for date, found in results.items()
+    }
+    if len(set(asked.values())) > 1:
+        raise SamplesError(
+            f"{folder}: samples of different models or edits, of {', '.join(sorted(asked))}; "
+            "expected one. Name one results_<date>.json, or give each run an --output_path of its "
+            "own"
+        )
 
 
 def _order(name: TaskName) -> tuple[object, ...]:
@@ -177,7 +198,8 @@ def _label(results: Mapping[str, Any], folder: Path) -> str:
     if not isinstance(model, str):
         return str(results.get("model_name") or folder.name)
     edited = " (attention edited)" if _at(results, "config", "tempo", "attn_scale") else ""
-    return f"{model}{edited}"
+    # A name with half a character, as JSON can hold it, could not be written anywhere.
+    return f"{model}{edited}".encode(errors="replace").decode()
 
 
 def _at(data: Any, *keys: str) -> Any:

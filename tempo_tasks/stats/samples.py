@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,7 @@ from tempo_tasks.errors import SamplesError
 from tempo_tasks.questions import LETTERS
 from tempo_tasks.scoring import most_likely, parse_answer
 from tempo_tasks.stats.names import GENERATION, TaskName
-
-_ROTATION = re.compile(r"[/#:]rot(?:ation)?[-_]?[0-3]$")
+from tempo_tasks.strata import STRATA
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +98,8 @@ def _sample(line: str, task: TaskName, where: str) -> Sample:
     doc = data.get("doc") if isinstance(data, dict) else None
     if not isinstance(doc, dict) or not _is_question(doc):
         raise SamplesError(
-            f"{where}: no document of a tempo task; expected `doc` with id, clip, four options and "
-            "an answer from A to D"
+            f"{where}: no document of a tempo task; expected `doc` with id, clip, four options, "
+            "an answer from A to D, and strata that are numbers"
         )
     correct = data.get("acc")
     if not isinstance(correct, (int, float)) or not 0 <= correct <= 1:
@@ -111,7 +109,7 @@ def _sample(line: str, task: TaskName, where: str) -> Sample:
         )
     rotation = doc.get("rotation") or 0
     return Sample(
-        item=_ROTATION.sub("", doc["id"]) if task.rotated else doc["id"],
+        item=doc["id"],
         rotation=rotation if isinstance(rotation, int) else 0,
         cluster=str(doc.get("cluster") or doc["clip"]),
         correct=float(correct),
@@ -130,7 +128,12 @@ def _is_question(doc: Mapping[str, Any]) -> bool:
         and len(options) == len(LETTERS)
         and all(isinstance(option, str) for option in options)
         and doc.get("answer") in LETTERS
+        and all(_is_number(doc[name]) for name in STRATA if doc.get(name) is not None)
     )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _chosen(

@@ -19,7 +19,8 @@ from tempo_tasks.audit.assemble import Settings, audit
 from tempo_tasks.audit.cli import add_commands
 from tempo_tasks.audit.report import page, to_csv, to_json, write
 from tempo_tasks.audit.table import headings, show
-from tempo_tasks.audit.training import TrainingList
+from tempo_tasks.audit.training import TrainingList, read_training
+from tempo_tasks.audit.verdict import verdict
 from tempo_tasks.errors import DataUnavailableError, DataVersionError, TempoError
 from tempo_tasks.questions import Kind
 from tempo_tasks.sources.plain import SYNTH_HARD, load_plain
@@ -349,3 +350,52 @@ def test_a_folder_that_cannot_be_written(files, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="name another --out"):
         write(audit([random_set(8)], FEW), tmp_path / "file" / "out")
+
+
+def test_captions_of_other_clips_are_refused():
+    plain = random_set(4)
+    with pytest.raises(DataVersionError, match=r"none of its clips is in the captions .*elsewhere"):
+        audit([replace(plain, captions={"elsewhere.mp3": "A dog."})])
+
+
+def test_the_verdict_is_not_the_highest_row_but_the_best_above_chance():
+    def strategy(name, accuracy, p):
+        ends = {"low": 0.3, "high": 0.5, "p_holm": p, "family": "labels"}
+        return {"strategy": name, "accuracy": accuracy, "hears_no_time": True, **ends}
+
+    few, many = strategy("presence only", 1.0, None), strategy("label prior", 0.4, 0.001)
+    found = verdict([few, many], [False] * 4)
+    assert found["best"]["strategy"] == "label prior"
+    assert found["text"].startswith("The best strategy that hears no time, label prior, has 40.0 %")
+    assert "of the 4 items with intervals" in found["text"]
+    assert verdict([few], [])["best"]["strategy"] == "presence only"
+
+
+def test_a_training_list_is_read_row_by_row(tmp_path):
+    path = tmp_path / "seen.jsonl"
+    rows = [{"id": "q1"}, {"filename": "344938.mp3"}, {"id": 7.0}, {"id": None}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = read_training(path)
+    assert found.names == {"q1", "344938.mp3", "7"}
+    assert (found.rows, found.column) == (4, "id, filename")
+
+
+def test_a_dollar_sign_in_a_name_is_a_dollar_sign(tmp_path):
+    plain = replace(random_set(12), name=r"a$\foo$b.csv")
+    assert len(write(audit([plain], FEW), tmp_path)) == 3
+
+
+def test_half_a_character_is_a_fault_of_its_row(files):
+    rows = files[0].with_name("rows.jsonl")
+    row = {
+        "filename": "a\ud800.mp3",
+        "question": Kind.EO.text,
+        **dict(zip(("option_a", "option_b", "option_c", "option_d"), "wxyz", strict=True)),
+        "correct_answer": "A",
+        "correct_text": "w",
+    }
+    good = {**row, "filename": "a.mp3"}
+    rows.write_text("".join(json.dumps(each) + "\n" for each in (row, good)))
+    found = load_plain(rows)
+    assert [fault.row for fault in found.faults] == [1]
+    audit([replace(found, clips={})], FEW)

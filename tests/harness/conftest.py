@@ -43,3 +43,9 @@ def lalm(checkpoint):
     from tempo_tasks.harness.lalm import LALM
 
     return LALM(pretrained=str(checkpoint), batch_size=1)
+
+
+@pytest.fixture(autouse=True)
+def without_pip_list(monkeypatch):
+    """Each `simple_evaluate` asks pip for all versions, which takes seconds and tests nothing."""
+    monkeypatch.setattr("lm_eval.evaluator.add_env_info", lambda results: None)

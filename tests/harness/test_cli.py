@@ -29,6 +29,7 @@ def test_version():
     assert "lm-eval 0." in output
 
 
+@pytest.mark.slow
 def test_run_takes_lm_evals_arguments(checkpoint, tmp_path):
     done = subprocess.run(
         [

@@ -359,6 +359,7 @@ def test_strata_are_in_the_results_and_not_in_the_table(tmp_path):
     assert max(map(len, table.splitlines())) < 120
 
 
+@pytest.mark.slow
 def test_the_command_line_prints_a_table_and_writes_the_strata(checkpoint, tmp_path):
     done = subprocess.run(
         [

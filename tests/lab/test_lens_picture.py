@@ -120,6 +120,7 @@ def test_nothing_to_draw_is_an_error(tmp_path):
         information_by_layer([row(group="right - wrong")], tmp_path / "lens")
 
 
+@pytest.mark.slow
 def test_another_process_writes_the_same_bytes(tmp_path):
     files = information_by_layer(table(), tmp_path / "here" / "lens")
     assert [file.name for file in files] == ["lens.png", "lens.svg"]

@@ -359,6 +359,7 @@ def test_signs_and_decimals(value, decimals, text):
 # ------------------------------------------------------------------------------ files
 
 
+@pytest.mark.slow
 def test_another_process_writes_the_same_bytes(tmp_path):
     here = tmp_path / "here"
     files = [*rate_table(table(), here / "trace"), *rates_by_layer(table(), here / "layers")]

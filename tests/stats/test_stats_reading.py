@@ -1,6 +1,7 @@
 """From the harness's files to items: names, samples, runs, and what cannot be read."""
 
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -87,19 +88,25 @@ def test_an_item_lies_in_its_documents_cluster_else_in_its_clip(tmp_path):
     assert [sample.cluster for sample in found] == ["pair-7", "clip-001"]
 
 
-@pytest.mark.parametrize("same_id", [True, False])
-def test_rotations_of_an_item_are_one_item(tmp_path, same_id):
+def test_rotations_of_an_item_are_one_item(tmp_path):
     lines = []
     for rotation in range(4):
         turned = OPTIONS[rotation:] + OPTIONS[:rotation]
         document = doc(0, options=turned, answer="ADCB"[rotation], rotation=rotation)
-        document["id"] += "" if same_id else f"/rot{rotation}"
         lines.append(json.dumps(generated(document, "A")))
     found = read(tmp_path, lines, AQA.but(rotated=True))
     assert {sample.item for sample in found} == {"clip-000/eo"}
     assert [sample.key[1] for sample in found] == [0, 1, 2, 3]
     assert len({sample.question for sample in found}) == 1
     assert [sample.chosen_text for sample in found] == list(OPTIONS)
+
+
+@pytest.mark.parametrize(
+    "strata", [{"margin": "2 s"}, {"n_present": "three"}, {"overlap": [1]}, {"margin": math.nan}]
+)
+def test_strata_that_are_no_numbers_are_refused(tmp_path, strata):
+    with pytest.raises(SamplesError, match="strata that are numbers"):
+        read(tmp_path, [json.dumps(generated(doc(0, **strata), "A"))])
 
 
 def test_a_half_written_line_is_named(tmp_path):
@@ -270,3 +277,27 @@ def test_a_run_given_twice_is_an_error(tmp_path):
     write_run(tmp_path, {"tempo_eo_aqa": answers("1")})
     with pytest.raises(StatsOptionError, match="given twice"):
         read_runs([str(tmp_path), f"again={tmp_path}"])
+
+
+def test_models_that_share_a_folder_are_not_one_run(tmp_path):
+    """lm_eval names the folder after `pretrained` alone."""
+    one, later = "2026-01-01T00-00-00.000000", "2026-01-02T00-00-00.000000"
+    folder = write_run(tmp_path, {"tempo_lo_aqa": answers("01")}, date=one, model="m")
+    write_run(tmp_path, {"tempo_eo_aqa": answers("11")}, date=later, model="m")
+    assert [run.label for run in read_runs([str(folder)])] == ["m"]
+    results = folder / f"results_{later}.json"
+    edited = json.loads(results.read_text())
+    edited["config"]["tempo"]["attn_scale"] = {"mode": "scale"}
+    results.write_text(json.dumps(edited))
+    with pytest.raises(SamplesError, match="different models or edits"):
+        read_runs([str(folder)])
+    (alone,) = read_runs([str(results)])
+    assert [task.task for task in alone.tasks] == ["tempo_eo_aqa"]
+
+
+def test_folders_come_in_the_order_of_their_dates(tmp_path):
+    """Without `pretrained` lm_eval draws a name for each."""
+    late, early = "2026-02-01T00-00-00.000000", "2026-01-01T00-00-00.000000"
+    write_run(tmp_path / "aaaa", {"tempo_eo_aqa": answers("11")}, date=late)
+    write_run(tmp_path / "bbbb", {"tempo_eo_aqa": answers("01")}, date=early)
+    assert [run.folder.name for run in read_runs([str(tmp_path)])] == ["bbbb", "aaaa"]

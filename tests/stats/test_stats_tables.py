@@ -292,7 +292,7 @@ def test_runs_on_different_questions_are_said(tmp_path):
     assert "tempo_eo_aqa: the runs asked 2 different sets of questions" in notes
 
 
-@pytest.mark.parametrize("level", [0, 1, 95, -1, float("nan")])
+@pytest.mark.parametrize("level", [0, 0.05, 0.1, 1, 95, -1, float("nan")])
 def test_a_level_is_a_share(tmp_path, level):
-    with pytest.raises(StatsOptionError, match=r"expected a share between 0 and 1"):
+    with pytest.raises(StatsOptionError, match=r"expected a share from 0\.5"):
         make_report(runs_of(tmp_path, plain={"tempo_eo_aqa": answers("1")}), level)

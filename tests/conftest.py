@@ -23,8 +23,13 @@ hypothesis.settings.load_profile("tempo")
 
 @pytest.fixture(scope="session", autouse=True)
 def isolated_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An empty cache folder for the session; the user's data settings do not count."""
-    folder = tmp_path_factory.mktemp("tempo-cache")
+    """An empty cache folder for the session; the user's data settings do not count.
+
+    One for all processes of the session: the scenes are rendered once.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tempo-cache"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEMPO_CACHE", str(folder))
         patch.delenv("TEMPO_DATA", raising=False)

@@ -15,10 +15,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Several processes may do this at once, and a failed one leaves nothing under either name.
     """
-    partial = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.partial{path.suffix}")
+    # The stem is cut: names have 255 bytes at most, and this one is longer.
+    partial = path.with_name(f"{path.stem[:40]}.{uuid.uuid4().hex}.partial{path.suffix}")
     try:
         yield partial
         os.replace(partial, path)
+        # A rename onto a hard link of the same file does nothing (POSIX).
+        partial.unlink(missing_ok=True)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from functools import lru_cache
@@ -179,6 +179,7 @@ def build_questions(
     min_events: int = 2,
     min_present: int = 1,
     per_clip: int = 1,
+    only: Collection[str] | None = None,
 ) -> list[Question]:
     """Build the questions of one kind, sorted by clip id.
 
@@ -197,6 +198,7 @@ def build_questions(
         min_present: Options that must occur in the clip. 1 as in the released file; from 2 on a
             question cannot be answered by knowing which sounds occur.
         per_clip: At most this many questions a clip, with different options.
+        only: Ids of the questions to keep, default all; letters are balanced over those kept.
 
     Raises:
         QuestionError: Duplicate clip ids, a bad parameter, or too few labels for four options.
@@ -226,7 +228,8 @@ def build_questions(
             if frozenset(wrong) in seen:
                 continue
             seen.add(frozenset(wrong))
-            drafts.append((name, clip, right.label, wrong))
+            if only is None or name in only:
+                drafts.append((name, clip, right.label, wrong))
 
     # Letters go round-robin over a shuffled order: balanced, and no cycle in the order of the file.
     shuffled = sorted(drafts, key=lambda draft: _draw(seed, "letter", draft[0]))

@@ -213,3 +213,50 @@ def test_questions_are_plain_json():
         "n_present": 2,
     }
     assert question.answer_text == question.options[LETTERS.index("C")]
+
+
+def crowded_clips(count=20):
+    """Clips of five to eight events: more than a question has options."""
+    return [
+        Clip(
+            f"{number}.mp3",
+            tuple(
+                Event(LABELS[(7 * number + 5 * rank) % 12], ((2.0 * rank, 3.5 * rank + 1),))
+                for rank in range(5 + number % 4)
+            ),
+        )
+        for number in range(count)
+    ]
+
+
+def test_distractors_of_clips_with_more_events_than_options_never_change():
+    golden = {
+        Kind.EO: "eb76a4a0b144d50e4030266226d399659672e7acd6810f17925cea5467c12c69",
+        Kind.LO: "7568c1c3f7f4c604d8c0b10fd0e6e2cd38ef5eeb9a5e25e9105980f8f92235af",
+        Kind.LD: "06d068c52f6cebe8db44947f17dee5b3404b3c46818ff864d881166713858a03",
+    }
+    for kind, expected in golden.items():
+        questions = build_questions(crowded_clips(), kind, labels=LABELS)
+        assert {question.n_present for question in questions} == {4}
+        assert fingerprint(questions) == expected
+    # Which events are shown is drawn for each clip, not the first ones by name.
+    by_id = {clip.id: clip for clip in crowded_clips()}
+    first = [
+        set(sorted(by_id[q.clip_id].labels - {q.answer_text})[:3])
+        == set(q.options) - {q.answer_text}
+        for q in questions
+    ]
+    assert not all(first)
+
+
+def test_min_events_three_leaves_out_clips_of_two():
+    two = Clip("two.mp3", (Event("a", ((0, 1),)), Event("b", ((2, 9),))))
+    three = Clip("three.mp3", (*two.events, Event("c", ((20, 21),))))
+    asked = {
+        number: [
+            q.clip_id
+            for q in build_questions([two, three], Kind.EO, labels=LABELS, min_events=number)
+        ]
+        for number in (2, 3, 4)
+    }
+    assert asked == {2: ["three.mp3", "two.mp3"], 3: ["three.mp3"], 4: []}

@@ -37,6 +37,7 @@ def test_a_killed_run_ends_like_an_unbroken_one(tmp_path, monkeypatch):
         recipe.train(tmp_path / "broken", steps=5, **SMALL)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_on_what_it_sees(tmp_path):
     recipe.train(tmp_path, steps=40, peak=3e-3, **SMALL)
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]

@@ -41,8 +41,7 @@ def open_audio(path: Path) -> AudioSource:
         UnreadableAudioError: No archive, or a damaged one.
     """
     if path.is_dir():
-        inner = path / "audio"
-        return FolderAudio(inner if inner.is_dir() else path)
+        return FolderAudio.at(path)
     if path.is_file():
         return ZipAudio(path)
     raise AudioNotFoundError(f"there is no {path.absolute()}; expected an audio folder or archive")
@@ -59,6 +58,17 @@ class FolderAudio:
         """Clips that have a file which is not empty."""
         with os.scandir(self.folder) as entries:
             return frozenset(e.name for e in entries if e.is_file() and e.stat().st_size)
+
+    @classmethod
+    def at(cls, path: Path) -> FolderAudio:
+        """Return the source in a folder, or in `audio` in it."""
+        inner = path / "audio"
+        return cls(inner if inner.is_dir() else path)
+
+    def same(self, name: str, target: Path) -> bool:
+        """Whether a clip's file is the one at `target`, or has its bytes."""
+        source = self.folder / name
+        return target.samefile(source) or hash_file(source, "sha256") == hash_file(target, "sha256")
 
     def place(self, name: str, target: Path) -> str:
         """Link or copy a clip's file."""

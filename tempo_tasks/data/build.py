@@ -7,15 +7,15 @@ same annotations gives the same bytes of `questions.csv`, whatever the order of 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import tempo_tasks
 from tempo_tasks.data import layout, manifest
-from tempo_tasks.data.audio_files import place_all, refuse_missing
+from tempo_tasks.data.audio_files import FolderAudio, place_all, refuse_missing
 from tempo_tasks.data.counts import count_kinds
 from tempo_tasks.data.inputs import (
     Inputs,
@@ -26,10 +26,11 @@ from tempo_tasks.data.inputs import (
     source_files,
     spec_of,
 )
-from tempo_tasks.errors import QuestionError
+from tempo_tasks.errors import BuildMismatchError, QuestionError
 from tempo_tasks.events import Clip
 from tempo_tasks.questions import Kind, Question, build_questions, fingerprint
 from tempo_tasks.sources.released import question_names
+from tempo_tasks.sources.tables import listed
 
 
 def build(
@@ -58,6 +59,7 @@ def build(
     spec = spec_of(request, where, sources)
     done = manifest.find_complete(out, spec)
     if done is not None:
+        _refuse_other_audio(out, done, where.audio)
         return done, True
 
     inputs = read_inputs(request, where)
@@ -65,40 +67,65 @@ def build(
     used = {name: inputs.clips[name] for name in sorted({q.clip_id for q in questions})}
     if inputs.audio is not None:
         refuse_missing(inputs.audio, used)
+    about = {
+        "version": tempo_tasks.__version__,
+        "command": command,
+        "spec": spec,
+        **_contents(request, inputs, questions, used),
+        "sources": as_json(sources),
+    }
     # Only now: input that cannot be used leaves no folder behind.
-    manifest.begin(out, spec)
-    files = _write_tables(out, questions, used, inputs)
-    if inputs.audio is not None:
-        placed = place_all(inputs.audio, used, out / layout.AUDIO, progress=progress)
-        files.update({f"{layout.AUDIO}/{name}": digest for name, digest in placed.items()})
+    with manifest.writing(out, spec) as done:
+        if done is not None:
+            return done, True
+        files = _write_tables(out, questions, used, inputs)
+        if inputs.audio is not None:
+            placed = place_all(inputs.audio, used, out / layout.AUDIO, progress=progress)
+            files.update({f"{layout.AUDIO}/{name}": digest for name, digest in placed.items()})
+        return manifest.finish(out, {**about, "files": files}), False
 
+
+def _contents(
+    request: Request, inputs: Inputs, questions: Sequence[Question], used: Mapping[str, Clip]
+) -> dict[str, Any]:
+    """Return what a manifest says of the questions and their clips."""
     licences = Counter(inputs.infos[n].licence if n in inputs.infos else "unknown" for n in used)
     labels = sorted(inputs.labels)
-    written = manifest.finish(
-        out,
-        {
-            "version": tempo_tasks.__version__,
-            "command": command,
-            "spec": spec,
-            "fingerprint": fingerprint(questions),
-            "questions": len(questions),
-            "kinds": count_kinds(questions),
-            "clips": len(used),
-            "clips_annotated": len(inputs.clips),
-            "labels": len(labels) if request.free_text else labels,
-            "captions": sum(name in inputs.captions for name in used),
-            "audio": inputs.audio is not None,
-            "licences": dict(licences.most_common()),
-            "sources": as_json(sources),
-            "notes": inputs.notes,
-            "repairs": [
-                {"file": file, "row": repair.row, "filename": repair.filename, "what": repair.what}
-                for file, repair in inputs.repairs
-            ],
-            "files": files,
-        },
-    )
-    return written, False
+    return {
+        "fingerprint": fingerprint(questions),
+        "questions": len(questions),
+        "kinds": count_kinds(questions),
+        "clips": len(used),
+        "clips_annotated": len(inputs.clips),
+        "labels": len(labels) if request.free_text else labels,
+        "captions": sum(name in inputs.captions for name in used),
+        "audio": inputs.audio is not None,
+        "licences": dict(licences.most_common()),
+        "notes": inputs.notes,
+        "repairs": [
+            {"file": file, "row": repair.row, "filename": repair.filename, "what": repair.what}
+            for file, repair in inputs.repairs
+        ],
+    }
+
+
+def _refuse_other_audio(out: Path, done: Mapping[str, Any], audio: Path | None) -> None:
+    """Raise where a folder of audio is not the one that was built from: no sum of it is in a spec.
+
+    Raises:
+        BuildMismatchError: Files differ, or clips left out for want of a file have one now.
+    """
+    if audio is None or not audio.is_dir():
+        return
+    source = FolderAudio.at(audio)
+    asked = {PurePosixPath(f).name: f for f in done["files"] if f.startswith(f"{layout.AUDIO}/")}
+    other = [n for n in asked.keys() & source.names if not source.same(n, out / asked[n])]
+    other += {r["filename"] for r in done["repairs"] if r["file"] == audio.name} & source.names
+    if other:
+        raise BuildMismatchError(
+            f"{out} was built from other audio than is in {audio} now; name a new folder with "
+            "--out:\n" + listed([f"  {name}" for name in sorted(other)])
+        )
 
 
 def ask(request: Request, inputs: Inputs, kind: Kind) -> list[Question]:
@@ -128,7 +155,7 @@ def _hard(request: Request, inputs: Inputs, kind: Kind) -> list[Question]:
 
 
 def _plain(request: Request, inputs: Inputs, kind: Kind) -> list[Question]:
-    def questions(clips: Iterable[Clip]) -> list[Question]:
+    def questions(clips: Iterable[Clip], only: Collection[str] | None = None) -> list[Question]:
         return build_questions(
             clips,
             kind,
@@ -138,6 +165,7 @@ def _plain(request: Request, inputs: Inputs, kind: Kind) -> list[Question]:
             min_events=request.min_events,
             min_present=request.options_in_clip,
             per_clip=request.per_clip,
+            only=only,
         )
 
     found = questions(inputs.clips.values())
@@ -150,11 +178,11 @@ def _plain(request: Request, inputs: Inputs, kind: Kind) -> list[Question]:
         )
     # Built anew from the clips that were drawn: letters are balanced over what remains.
     drawn = _draw_clips(found, request.size, request.seed)
-    again = questions(inputs.clips[name] for name in drawn)
-    surplus = len(again) - request.size
-    last = [question.id for question in again if question.clip_id == drawn[-1]]
-    left_out = set(last[len(last) - surplus :])
-    return [question for question in again if question.id not in left_out]
+    of_clip: dict[str, list[str]] = defaultdict(list)
+    for question in found:
+        of_clip[question.clip_id].append(question.id)
+    ids = [each for name in drawn for each in of_clip[name]][: request.size]
+    return questions((inputs.clips[name] for name in drawn), frozenset(ids))
 
 
 def _draw_clips(questions: Sequence[Question], size: int, seed: int) -> list[str]:

@@ -228,7 +228,7 @@ def _command() -> str:
     """Return what was typed; of paths only the names, a manifest is shared."""
 
     def public(word: str) -> str:
-        option, equals, value = word.rpartition("=")
+        option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
         return option + equals + (Path(value).name if os.sep in value else value)
 
     return " ".join(["tempo", *map(public, sys.argv[1:])])

@@ -64,6 +64,7 @@ def check(
 
     from tempo_tasks.data import check_report
     from tempo_tasks.data.check import check_sets, read_labels
+    from tempo_tasks.errors import DataUnavailableError
     from tempo_tasks.lab.report import write_json
 
     given = intervals or []
@@ -83,7 +84,12 @@ def check(
     }
     plain = check_report.as_json(result, settings)
     if out is not None:
-        write_json(out, plain)
+        try:
+            write_json(out, plain)
+        except OSError as error:
+            raise DataUnavailableError(
+                f"{out} cannot be written ({error}); name another file"
+            ) from error
     if as_json:
         typer.echo(json.dumps(plain, indent=2, allow_nan=False))
     else:

@@ -67,11 +67,11 @@ def repeated_stretch(letters: Sequence[str]) -> Stretch | None:
     """Return the stretch that chance explains least; None where no letter repeats.
 
     With period p a stretch of m + p letters has m letters equal to those p before. A letter is
-    equal with probability q, the sum of the squared shares, so `n` letters hold such a stretch
-    with a probability of at most n q^m (union bound), and of at most 8 times that for 8 periods.
+    equal with probability q or less, the largest share, so `n` letters hold such a stretch with a
+    probability of at most n q^m (union bound), and of at most 8 times that for 8 periods.
     """
     n = len(letters)
-    equal = sum(count**2 for count in Counter(letters).values()) / max(n, 1) ** 2
+    equal = max(Counter(letters).values(), default=0) / max(n, 1)
     best: tuple[int, int, int] | None = None
     for period in range(1, min(_LONGEST_PERIOD, n - 1) + 1):
         matched = 0

@@ -87,7 +87,9 @@ def _load(name: str, path: Path) -> PlainSet:
         import os
 
         named = os.environ.get("TEMPO_DATA")
-        return _load(named, Path(named)) if named else load_plain(_cached(name, _RELEASED))
+        if named and Path(named).expanduser().exists():
+            return load_plain(Path(named).expanduser())
+        return load_plain(_cached(named or name, (named,) if named else _RELEASED))
     return load_plain(_cached(name, (name,)))
 
 

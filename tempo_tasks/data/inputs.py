@@ -260,6 +260,11 @@ def read_inputs(request: Request, where: Places) -> Inputs:
         infos=infos,
         repairs=repairs,
     )
+    if request.captions is not None and not inputs.clips.keys() & captions.keys():
+        raise DataUnavailableError(
+            f"{request.captions}: none of its {len(captions)} captions is of a clip of the "
+            f"intervals; expected the same filenames, such as {min(inputs.clips)}"
+        )
     if request.free_text:
         inputs.notes.append(
             "labels are free texts of annotations_strong, in lower case, blanks made equal and a "

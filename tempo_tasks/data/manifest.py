@@ -7,18 +7,26 @@ being built: the same build goes on there, another one is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from tempo_attn.files import replacing
-from tempo_tasks.errors import BuildMismatchError, DamagedBuildError, DataVersionError
+from tempo_tasks.errors import BuildMismatchError, DamagedBuildError, DataVersionError, TempoError
 from tempo_tasks.sources.tables import listed
 from tempo_tasks.sources.zenodo import hash_file
 
 MANIFEST, STARTED = "manifest.json", "build.json"
 FORMAT = 1
+PARTIAL, LOCK = ".partial", ".lock"
 WHAT = "tempo data build"
+_NEEDED = {
+    *("spec", "files", "kinds", "clips", "captions", "fingerprint", "questions", "audio"),
+    *("licences", "labels", "repairs", "notes"),
+}
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -52,10 +60,17 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         DataVersionError: It is no manifest of ours, or a later release's.
     """
     manifest = read_json(folder / MANIFEST)
-    if manifest is not None and (manifest.get("what"), manifest.get("format")) != (WHAT, FORMAT):
+    if manifest is None:
+        return None
+    if (manifest.get("what"), manifest.get("format")) != (WHAT, FORMAT):
         raise DataVersionError(
             f"{folder / MANIFEST}: {manifest.get('what')!r} of format {manifest.get('format')!r}; "
             f"this release reads {WHAT!r} of format {FORMAT}"
+        )
+    if missing := sorted(_NEEDED - manifest.keys()):
+        raise DataVersionError(
+            f"{folder / MANIFEST}: {missing} are missing; it was edited or cut short. Delete it, "
+            "and the command that built the folder writes it again"
         )
     return manifest
 
@@ -88,17 +103,49 @@ def find_complete(folder: Path, spec: Mapping[str, Any]) -> dict[str, Any] | Non
     begun = read_json(folder / STARTED)
     if begun is not None:
         _refuse_other(folder, begun, spec)
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or any(map(_is_theirs, folder.iterdir()))):
         raise BuildMismatchError(
             f"{folder} is not empty, and no build of ours; name a new folder with --out"
         )
     return None
 
 
+def _is_theirs(path: Path) -> bool:
+    """Whether a file is none that a build killed in its first moment leaves."""
+    return PARTIAL not in path.name and path.name != LOCK
+
+
+@contextmanager
+def writing(folder: Path, spec: Mapping[str, Any]) -> Iterator[dict[str, Any] | None]:
+    """Yield None to the one process that may write the folder now, marked as this build's.
+
+    Yields the manifest where another process has finished the same build meanwhile.
+
+    Raises:
+        BuildMismatchError: Another build was begun meanwhile, or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / LOCK):
+            done = find_complete(folder, spec)
+            if done is None:
+                begin(folder, spec)
+            yield done
+            (folder / LOCK).unlink(missing_ok=True)
+    except TempoError:
+        raise
+    except OSError as error:
+        raise BuildMismatchError(
+            f"{folder} cannot be written ({error}); make room, or name another folder with --out"
+        ) from error
+
+
 def begin(folder: Path, spec: Mapping[str, Any]) -> None:
     """Mark a folder as one in which this build is going on."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / STARTED, spec)
+    for left in folder.rglob(f"*{PARTIAL}*"):  # of a killed build
+        left.unlink(missing_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
 
 

@@ -127,6 +127,7 @@ def load_hard(
     audio: dict[str, Mapping[str, Any]] = {}
     known: dict[str, str] = {}
     clips: dict[str, Clip] = {}
+    failed: list[DataVersionError] = []
     for other in Kind:
         try:
             asked = load_released(
@@ -137,12 +138,15 @@ def load_hard(
                 intervals=intervals,
                 captions=captions,
             )
-        except DataVersionError:
+        except DataVersionError as error:
+            failed.append(error)
             continue  # data of fewer kinds: the clips of the others serve
         name = asked.name
         audio.update(asked.audio)
         known.update(asked.captions)
         clips.update(asked.clips)
+    if len(failed) == len(Kind):
+        raise failed[0]
     if not clips:
         raise MissingIntervalsError(
             f"{name}: hard questions are made from the times of events, and no clip's are known. "

@@ -136,6 +136,9 @@ class _Draft:
         if not filename or not label:
             raise BadIntervalsError(f"filename {filename!r}, label {label!r}: expected text")
 
+        if "\r" in label or "\n" in label:
+            raise BadIntervalsError(f"{filename}: label {label!r} has a line break in it")
+
         def record(what: str) -> None:
             self.repairs.append(Repair(number, filename, what, file))
 

@@ -162,7 +162,7 @@ class _Draft:
 
     kind: Kind
     folder: Path
-    found: list[tuple[str, tuple[str, str, str, str], str]] = field(default_factory=list)
+    found: dict[tuple[str, tuple[str, str, str, str], str], None] = field(default_factory=dict)
     audio: dict[str, dict[str, Any]] = field(default_factory=dict)
     captions: dict[str, str] = field(default_factory=dict)
     bad_rows: list[str] = field(default_factory=list)
@@ -192,7 +192,7 @@ class _Draft:
             return
         if self.audio.setdefault(clip_id, handle)["sha256"] != handle["sha256"]:
             raise QuestionError(f"{clip_id}: another audio than in an earlier row")
-        self.found.append((clip_id, question.options, letter))
+        self.found[clip_id, question.options, letter] = None
 
     def questions(self) -> Iterator[Question]:
         """Yield the questions; ids do not depend on the order of the rows."""

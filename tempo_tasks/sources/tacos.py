@@ -136,6 +136,9 @@ def source_file(path: Path, *, tacos: bool = False, allow_modified: bool = False
     return SourceFile(path.name, size, md5, sha256, modified)
 
 
+_ATTRIBUTION = ("manufacturer", "license", "sound_link")
+
+
 def read_metadata(file: Path, *, repair: bool = False) -> tuple[dict[str, ClipInfo], list[Repair]]:
     """Read `metadata.csv`: licence, author, link and length of each clip.
 
@@ -146,14 +149,16 @@ def read_metadata(file: Path, *, repair: bool = False) -> tuple[dict[str, ClipIn
         DataUnavailableError, DataVersionError: No such file, or columns are missing.
         BadTableError: Rows that cannot be; all are listed.
     """
-    rows, repairs = rows_by_filename(file, ("sound_link", "manufacturer", "license"), repair=repair)
+    rows, repairs = rows_by_filename(file, _ATTRIBUTION, repair=repair)
     faults = Faults(file.name, repair)
     infos = {}
     for name, (number, row) in rows.items():
         duration, problem = _duration(row)
         if problem:
             faults.mend(number, name, problem, "its length counts as unknown")
-        infos[name] = ClipInfo(row["manufacturer"], row["license"], row["sound_link"], duration)
+        # Without line breaks, which the rows of attribution.csv could not hold.
+        author, licence, link = (" ".join(row[column].split()) for column in _ATTRIBUTION)
+        infos[name] = ClipInfo(author, licence, link, duration)
     faults.refuse()
     return infos, repairs + faults.repairs
 

@@ -53,7 +53,12 @@ def download_file(
             stays in `<name>.part`.
         ChecksumError: The file, there or fetched, is another one. Nothing stays that was fetched.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DownloadError(
+            f"{target.parent} cannot be made ({error}); name another folder"
+        ) from error
     lock = target.with_name(f".{target.name}.lock")
     with FileLock(lock):
         try:

@@ -24,6 +24,7 @@ from tempo_tasks.errors import (
     ChecksumError,
     DamagedBuildError,
     DataUnavailableError,
+    DataVersionError,
     QuestionError,
     UnreadableAudioError,
 )
@@ -518,3 +519,85 @@ def test_input_that_cannot_be_used_leaves_no_folder(intervals, tmp_path):
     with pytest.raises(BadIntervalsError):
         build(request(intervals), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_size_draws_absent_distractors_from_the_labels_of_all_clips(tmp_path):
+    # Two labels a clip, and all clips together have sixteen: one clip alone has too few for four.
+    pairs = [
+        row
+        for number in range(8)
+        for row in (
+            (f"{number}.wav", f"Sound {2 * number}", 0.0, 1.0),
+            (f"{number}.wav", f"Sound {2 * number + 1}", 4.0, 9.0),
+        )
+    ]
+    intervals = write_intervals(tmp_path / "pairs.csv", pairs)
+    wanted = request(intervals, kinds=(Kind.EO,), size=1)
+    manifest, _ = build(wanted, tmp_path / "one")
+    assert manifest["kinds"]["eo"]["in_clip"] == {"1": 0, "2": 1, "3": 0, "4": 0}
+    build(request(intervals, kinds=(Kind.EO,)), tmp_path / "all")
+    (one,) = rows(tmp_path / "one" / "questions.csv")
+    (same,) = [
+        row
+        for row in rows(tmp_path / "all" / "questions.csv")
+        if row["filename"] == one["filename"]
+    ]
+    options = [f"option_{letter}" for letter in "abcd"]
+    # A smaller benchmark asks the same questions; only letters are dealt anew.
+    assert {one[name] for name in options} == {same[name] for name in options}
+
+
+def test_min_events_three_leaves_clips_of_two_out_of_the_folder(tmp_path):
+    intervals = write_intervals(tmp_path / "i.csv")
+    events = Counter(row["filename"] for row in rows(intervals))
+    build(request(intervals, min_events=2), tmp_path / "two")
+    build(request(intervals, min_events=3), tmp_path / "three")
+    two, three = (
+        {(row["filename"], row["task"]) for row in rows(tmp_path / name / "questions.csv")}
+        for name in ("two", "three")
+    )
+    assert three == {asked for asked in two if events[asked[0]] >= 3}
+    assert three < two
+
+
+def test_letters_are_balanced_over_what_is_kept_of_several_questions_a_clip(tmp_path):
+    intervals = write_intervals(tmp_path / "i.csv")
+    for size in (3, 5, 9):
+        found, _ = build(
+            request(intervals, kinds=(Kind.EO,), size=size, per_clip=3), tmp_path / f"{size}"
+        )
+        letters = found["kinds"]["eo"]["letters"].values()
+        assert sum(letters) == size
+        assert max(letters) - min(letters) <= 1
+
+
+def test_what_a_kill_leaves_is_cleared_and_no_reason_to_refuse(tmp_path):
+    intervals = write_intervals(tmp_path / "i.csv")
+    out = tmp_path / "out"
+    (out / "audio").mkdir(parents=True)
+    (out / "audio" / "0123.partial.wav").write_bytes(b"half")
+    (out / "4567.partial.json").write_text("{")
+    with pytest.raises(BuildMismatchError):  # a folder of clips is not ours
+        build(request(intervals), out)
+    (out / "audio" / "0123.partial.wav").unlink()
+    (out / "audio").rmdir()
+    build(request(intervals), out)
+    assert not list(out.rglob("*.partial*"))
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    intervals = write_intervals(tmp_path / "i.csv")
+    with pytest.raises(BuildMismatchError, match="cannot be written"):
+        build(request(intervals), intervals / "inside")
+
+
+def test_a_manifest_that_was_cut_is_named(tmp_path):
+    (tmp_path / "manifest.json").write_text('{"what": "tempo data build", "format": 1}')
+    with pytest.raises(DataVersionError, match="are missing"):
+        build(request(write_intervals(tmp_path / "i.csv")), tmp_path)
+
+
+def test_captions_of_other_clips_are_refused(tmp_path):
+    captions = write_csv(tmp_path / "c.csv", ["filename", "text"], [["other.wav", "A dog."]])
+    with pytest.raises(DataUnavailableError, match="none of its 1 captions"):
+        build(request(write_intervals(tmp_path / "i.csv"), captions=captions), tmp_path / "out")

@@ -99,7 +99,7 @@ def test_a_length_that_cannot_be(tmp_path, cells):
 
 def test_missing_columns_are_named(tmp_path):
     file = write_csv(tmp_path / "metadata.csv", ["filename", "license"], [])
-    with pytest.raises(DataVersionError, match=r"\['sound_link', 'manufacturer'\] are missing"):
+    with pytest.raises(DataVersionError, match=r"\['manufacturer', 'sound_link'\] are missing"):
         read_metadata(file)
 
 

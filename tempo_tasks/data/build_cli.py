@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
@@ -177,7 +178,7 @@ def show(name: str, facts: Mapping[str, Any]) -> None:
     """Print what a manifest or `tempo data info` says."""
     console = Console(width=100, highlight=False)
     columns = ("kind", "questions", "clips", "A / B / C / D right", "1 / 2 / 3 / 4 in the clip")
-    table = Table(title=name)
+    table = Table(title=escape(name))
     for column in (*columns, "labels"):
         table.add_column(column, justify="left" if column == "kind" else "right")
     for kind, count in facts["kinds"].items():

@@ -81,8 +81,9 @@ def look_into(name: str, *, verify: bool = False) -> Info:
 def _load(name: str, path: Path) -> PlainSet:
     if path.exists():
         return load_plain(path)
-    if name.startswith(SYNTH):
-        return load_plain(SYNTH_HARD if name.startswith(SYNTH_HARD) else SYNTH)
+    for rendered in (SYNTH_HARD, SYNTH):
+        if name == rendered or name.startswith(f"{rendered}_"):
+            return load_plain(rendered)
     if name.startswith("tempo_") or name == "tempo":
         import os
 

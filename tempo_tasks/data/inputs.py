@@ -179,7 +179,8 @@ def places(request: Request) -> Places:
         metadata=of_tacos(tacos.METADATA),
         split=split,
         mapping=request.mapping,
-        audio=request.audio or of_tacos("audio") or of_tacos(tacos.AUDIO),
+        # The archive first: a folder beside it may hold a part of it only.
+        audio=request.audio or of_tacos(tacos.AUDIO) or of_tacos("audio"),
     )
 
 

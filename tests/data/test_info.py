@@ -137,3 +137,9 @@ def test_a_manifest_that_is_none(built, text, message):
     (built / "manifest.json").write_text(text)
     with pytest.raises(DataVersionError, match=message):
         look_into(str(built))
+
+
+def test_a_name_that_only_begins_like_a_task_is_none():
+    with pytest.raises(DataUnavailableError, match="tempo_synthx"):
+        look_into("tempo_synthx")
+    assert look_into("tempo_synth_hard_eo_aqa").facts["kinds"]["eo"]["questions"] == 400

@@ -12,13 +12,14 @@ from tempo_attn import AttnScaleConfig, AttnScaleModel
 from tempo_attn.errors import ConfigError
 from tempo_tasks.conditions import Condition
 from tempo_tasks.harness.lalm import LALM
+from tempo_tasks.paths import task_yamls_dir
 from tempo_tasks.tiny import WEIGHTS_DIR
 
 
 @cache
 def manager():
-    """The index of all tasks takes seconds to build: once."""
-    return TaskManager()
+    """Our tasks alone: the index of all others takes seconds to build."""
+    return TaskManager(include_defaults=False, include_path=task_yamls_dir())
 
 
 def evaluate(tasks, limit=8, model="lalm", **model_args):

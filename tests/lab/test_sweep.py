@@ -325,7 +325,11 @@ def unedited(self, logits, allowed, numbers):
     return logits.expand(-1, len(numbers), -1, -1, -1).clone()
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    "dtype",
+    [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.slow)],  # slow on a CPU
+    ids=str,
+)
 def test_a_replay_that_edits_nothing_is_found_out(tiny_model, prepared, monkeypatch, dtype):
     model = copy.deepcopy(tiny_model).to(dtype)
     inputs = {k: v.to(dtype) if v.is_floating_point() else v for k, v in prepared.inputs.items()}

@@ -65,7 +65,7 @@ def check(
     from tempo_tasks.data import check_report
     from tempo_tasks.data.check import check_sets, read_labels
     from tempo_tasks.errors import DataUnavailableError
-    from tempo_tasks.lab.report import write_json
+    from tempo_tasks.tables import write_json
 
     given = intervals or []
     sets = _load(questions, given, repair)

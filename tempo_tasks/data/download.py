@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from tempo_tasks.cache import cache_dir
-from tempo_tasks.data.manifest import read_json, write_json
+from tempo_tasks.data.manifest import read_json
 from tempo_tasks.errors import BuildMismatchError, DataUnavailableError, DownloadError
 from tempo_tasks.sources.hub import RELEASED_ALIAS, RELEASED_REPO
 from tempo_tasks.sources.tacos import download_tacos
+from tempo_tasks.tables import write_json
 
 DOWNLOADED = "tempo_download.json"
 SOURCES = ("tacos", "released")
@@ -73,7 +74,7 @@ def _released(folder: Path, revision: str | None) -> dict[str, Any]:
     record = {"what": "tempo data download", "repo": repo, "commit": commit}
     folder.mkdir(parents=True, exist_ok=True)
     # First: a killed download must go on with the same commit.
-    write_json(folder / DOWNLOADED, record)
+    write_json(folder / DOWNLOADED, record, ensure_ascii=False)
     try:
         snapshot_download(repo, repo_type="dataset", revision=commit, local_dir=str(folder))
     except Exception as error:  # of several libraries' classes, as in `sources.hub`

@@ -14,10 +14,10 @@ from typing import Any
 
 from filelock import FileLock
 
-from tempo_attn.files import replacing
 from tempo_tasks.errors import BuildMismatchError, DamagedBuildError, DataVersionError, TempoError
 from tempo_tasks.sources.tables import listed
 from tempo_tasks.sources.zenodo import hash_file
+from tempo_tasks.tables import write_json
 
 MANIFEST, STARTED = "manifest.json", "build.json"
 FORMAT = 1
@@ -27,13 +27,6 @@ _NEEDED = {
     *("spec", "files", "kinds", "clips", "captions", "fingerprint", "questions", "audio"),
     *("licences", "labels", "repairs", "notes"),
 }
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON object, whole or not at all."""
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -143,7 +136,7 @@ def writing(folder: Path, spec: Mapping[str, Any]) -> Iterator[dict[str, Any] | 
 def begin(folder: Path, spec: Mapping[str, Any]) -> None:
     """Mark a folder as one in which this build is going on."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / STARTED, spec)
+    write_json(folder / STARTED, spec, ensure_ascii=False)
     for left in folder.rglob(f"*{PARTIAL}*"):  # of a killed build
         left.unlink(missing_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
@@ -152,7 +145,7 @@ def begin(folder: Path, spec: Mapping[str, Any]) -> None:
 def finish(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Write the manifest: the folder is complete."""
     whole = {"what": WHAT, "format": FORMAT, **manifest}
-    write_json(folder / MANIFEST, whole)
+    write_json(folder / MANIFEST, whole, ensure_ascii=False)
     (folder / STARTED).unlink(missing_ok=True)
     return whole
 

@@ -16,7 +16,7 @@ from tempo_attn.lab.lens_critical import MARGIN, correlation_rows, critical_rows
 from tempo_attn.lab.lens_picture import information_by_layer
 from tempo_attn.lab.lens_table import GAP, lens_rows
 from tempo_attn.lab.records import is_right
-from tempo_tasks.lab.report import write_csv, write_json
+from tempo_tasks.tables import write_csv, write_json
 
 Row = Mapping[str, Any]
 _PLACE = ("kind", "condition", "candidates", "rows")

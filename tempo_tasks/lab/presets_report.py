@@ -23,6 +23,7 @@ from tempo_attn.lab.records import SweepResults
 from tempo_attn.lab.tables import rounded, to_rows
 from tempo_tasks.lab import report
 from tempo_tasks.lab.presets_lines import Compared, Line, lines_of
+from tempo_tasks.tables import write_csv, write_json
 
 _WIDTH = 156  # letters of a line in the terminal
 
@@ -49,11 +50,11 @@ def write_presets(folder: Path, manifest: Mapping[str, Any], results: SweepResul
     ]
     table = [_flat(line) for line in lines]
     files = [
-        report.write_csv(folder / "presets.csv", table),
-        report.write_json(folder / "presets.json", table),
-        report.write_csv(folder / "effects.csv", rows),
-        report.write_json(folder / "effects.json", rows),
-        report.write_json(folder / "summary.json", about),
+        write_csv(folder / "presets.csv", table),
+        write_json(folder / "presets.json", table),
+        write_csv(folder / "effects.csv", rows),
+        write_json(folder / "effects.json", rows),
+        write_json(folder / "summary.json", about),
         *forest(_marks(lines), folder / "presets"),
     ]
     _show(lines, about)

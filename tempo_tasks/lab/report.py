@@ -5,9 +5,6 @@ Everything is made of the records alone, so equal records give equal files, byte
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +15,6 @@ from rich.table import Table
 
 from tempo_attn.config import Mode
 from tempo_attn.errors import ConfigError
-from tempo_attn.files import replacing
 from tempo_attn.lab.checks import agreement, largest_control_difference
 from tempo_attn.lab.choose import Choice
 from tempo_attn.lab.effects import POOLED, Effect, effects
@@ -26,27 +22,9 @@ from tempo_attn.lab.grid import Variant
 from tempo_attn.lab.pictures import heat_map, layer_curves, mass_against_change, share_by_layer
 from tempo_attn.lab.records import SweepResults
 from tempo_attn.lab.tables import to_rows
+from tempo_tasks.tables import write_csv, write_json
 
 _SHOWN = 5  # edits of each group in the terminal
-
-
-def write_json(path: Path, data: Any) -> Path:
-    """Write JSON, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    return path
-
-
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """Write a table, atomically; all rows have the first one's columns."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    with replacing(path) as partial:
-        partial.write_text(text.getvalue(), encoding="utf-8")
-    return path
 
 
 # ---------------------------------------------------------------------- sweep and compare

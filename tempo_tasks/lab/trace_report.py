@@ -13,7 +13,7 @@ from tempo_attn.lab.sites import GROUPS, Site
 from tempo_attn.lab.trace_picture import rate_table, rates_by_layer
 from tempo_attn.lab.trace_records import DROPPED, TraceRecord
 from tempo_attn.lab.trace_table import agreement_rows, dropped_rows, trace_rows
-from tempo_tasks.lab.report import write_csv, write_json
+from tempo_tasks.tables import write_csv, write_json
 
 Row = Mapping[str, Any]
 _NAMES = {"recover": "recovery rate", "shift": "belief shift"}

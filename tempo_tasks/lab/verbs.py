@@ -15,11 +15,11 @@ from tempo_attn.lab.records import SweepRecord
 from tempo_attn.lab.runs import merge_runs, read_run
 from tempo_attn.lab.share import Sharer
 from tempo_attn.lab.sweep import Sweeper
-from tempo_tasks.lab import report
 from tempo_tasks.lab.items import generate
 from tempo_tasks.lab.options import Requested
 from tempo_tasks.lab.study import Record, Settings, Study
 from tempo_tasks.lab.written import Outcome, results_of, write_tables, written
+from tempo_tasks.tables import write_json
 
 
 def sweep(
@@ -146,7 +146,7 @@ def fit(
     choice = choose(results, folds=folds, seed=seed, objective=objective, kind=kind)  # type: ignore[arg-type]
     for path in mine:  # an earlier choice must not stand beside this one's report
         path.unlink(missing_ok=True)
-    report.write_json(out / "fit.json", choice.to_dict())
+    write_json(out / "fit.json", choice.to_dict())
     if choice.variant is None:
         return choice, None
     prints = manifest["fingerprints"]

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from tempo_attn.files import replacing
 from tempo_tasks.errors import StatsOptionError
-from tempo_tasks.lab.report import write_csv, write_json
 from tempo_tasks.stats.columns import SECTIONS, Section
+from tempo_tasks.tables import write_csv, write_json
 
 WIDTH = 170
 

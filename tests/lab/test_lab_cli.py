@@ -19,7 +19,6 @@ import tempo_tasks
 from tempo_attn.lab.choose import choose
 from tempo_attn.lab.runs import read_run
 from tempo_tasks import cli
-from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.lab import compare as lab_compare
 from tempo_tasks.lab import items as lab_items
 from tempo_tasks.lab import lens_verb, trace_verb, verbs
@@ -29,6 +28,7 @@ COMMANDS = ("sweep", "share", "lens", "trace", "fit", "compare", "merge")
 MODULES = {"compare": lab_compare, "lens": lens_verb, "trace": trace_verb}
 """Where a command's work is done, if not in `verbs`."""
 ROOT = Path(tempo_tasks.__file__).parents[1]
+pytestmark = pytest.mark.usefixtures("loaded_once")
 DATA = ["--tasks", "tempo_synth_eo_aqa", "--metadata", '{"synth_scenes": 2}']
 
 
@@ -38,26 +38,6 @@ def tempo(monkeypatch, *arguments):
     with pytest.raises(SystemExit) as caught:
         cli.main()
     return caught.value.code or 0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def loaded_once():
-    """Models and tasks are loaded once for all commands of this file; it takes half a second."""
-    once = {}
-
-    def remembering(load):
-        def loaded(*args, **kwargs):
-            key = (load, repr(args), repr(sorted(kwargs.items())))
-            if key not in once:
-                once[key] = load(*args, **kwargs)
-            return once[key]
-
-        return loaded
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tempo_tasks.lab.study.LALM", remembering(LALM))
-        patch.setattr(lab_items, "load_tasks", remembering(lab_items.load_tasks))
-        yield
 
 
 # ------------------------------------------------------------------------------ help

@@ -15,7 +15,7 @@ from typing import Any
 from filelock import FileLock
 
 from tempo_tasks.errors import BuildMismatchError, DamagedBuildError, DataVersionError, TempoError
-from tempo_tasks.sources.tables import listed
+from tempo_tasks.sources.csv_rows import listed
 from tempo_tasks.sources.zenodo import hash_file
 from tempo_tasks.tables import write_json
 

@@ -7,7 +7,6 @@ needs torchcodec for that, and a row's bytes are all that is wanted.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections import defaultdict
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tempo_tasks.errors import DataVersionError
+from tempo_tasks.sources.csv_rows import csv_rows
 
 Row = dict[str, Any]
 
@@ -143,11 +143,8 @@ def _parquet_rows(file: Path) -> Iterator[Row]:
 
 def _csv_rows(file: Path) -> Iterator[Row]:
     # Not through `datasets` either: it guesses types, and a label such as "None" becomes null.
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            yield from csv.DictReader(lines)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataVersionError(f"{file}: no readable CSV file: {error}") from error
+    for _, row in csv_rows(file):
+        yield row
 
 
 def _jsonl_rows(file: Path) -> Iterator[Row]:

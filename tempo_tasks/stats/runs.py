@@ -143,6 +143,11 @@ def _read_run(folder: Path, date: str | None, name: str) -> Run:
         if newest not in results:
             results[newest] = _results(folder / f"results_{newest}.json")
         samples = read_samples(file, ours[task])
+        if rescored := sum(sample.rescored for sample in samples):
+            notes.append(
+                f"{task}: {rescored} answers are scored again: another release, with other rules "
+                "of what counts as an answer, wrote the file"
+            )
         data = _data(results[newest], task)
         tasks.append(
             TaskRun(name=ours[task], task=task, file=file.name, samples=samples, data=data)

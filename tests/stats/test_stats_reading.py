@@ -301,3 +301,18 @@ def test_folders_come_in_the_order_of_their_dates(tmp_path):
     write_run(tmp_path / "aaaa", {"tempo_eo_aqa": answers("11")}, date=late)
     write_run(tmp_path / "bbbb", {"tempo_eo_aqa": answers("01")}, date=early)
     assert [run.folder.name for run in read_runs([str(tmp_path)])] == ["bbbb", "aaaa"]
+
+
+def test_answers_of_an_earlier_rule_are_scored_by_this_ones_and_noted(tmp_path):
+    """Once "B Rain" was a parse failure; two releases' runs must not differ by that."""
+    said = [("A Rain", 0.0, 1.0), ("B Siren", 0.0, 1.0), ("?", 0.0, 1.0), ("A", 1.0, 0.0)]
+    lines = [
+        {**generated(doc(number), text), "acc": credit, "parse_failure": failed}
+        for number, (text, credit, failed) in enumerate(said)
+    ]
+    (run,) = read_runs([str(write_run(tmp_path / "old", {"tempo_eo_aqa": lines}))])
+    (task,) = run.tasks
+    assert [sample.correct for sample in task.samples] == [1.0, 0.0, 0.0, 1.0]
+    assert [sample.chosen for sample in task.samples] == ["A", "B", None, "A"]
+    (note,) = run.notes
+    assert "2 answers are scored again" in note

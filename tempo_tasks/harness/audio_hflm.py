@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -26,6 +26,7 @@ from tempo_tasks.audio import (
 )
 from tempo_tasks.errors import CacheMismatchError
 from tempo_tasks.harness import editing
+from tempo_tasks.harness.control_tokens import control_tokens, refuse_control_tokens
 from tempo_tasks.harness.delivery import check_placeholders, check_silence_differs, is_silent
 from tempo_tasks.tiny import WEIGHTS_DIR
 
@@ -167,6 +168,15 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
                 f"for each clip. The prompt begins: {context[:120]!r}"
             )
         return context
+
+    def check_texts(self, documents: Iterable[Mapping[str, Any]]) -> None:
+        """Check that no document's text holds special tokens of the tokenizer.
+
+        Raises:
+            QuestionError: Some do; all are listed.
+        """
+        tokens = control_tokens(self.tokenizer, self.family.audio_marker(self.processor))
+        refuse_control_tokens(documents, tokens, self.public_name())
 
     # ------------------------------------------------------------------ inputs
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 
 from tempo_tasks.questions import LETTERS
+from tempo_tasks.texts import normal_text
 
 # Full-width forms, as Chinese and Japanese models write them, to ASCII.
 _NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
@@ -33,22 +33,16 @@ def parse_answer(text: str, options: Sequence[str]) -> str | None:
     if alone := _LETTER.fullmatch(text):
         return alone[1].upper()
     readings = set()
-    plain = [_plain(option) for option in options]
+    plain = [normal_text(option) for option in options]
     # Options that are the same but for their spelling are not told apart by it.
-    if (said := _plain(text)) and plain.count(said) == 1 and len(set(plain)) == len(plain):
+    if (said := normal_text(text)) and plain.count(said) == 1 and len(set(plain)) == len(plain):
         readings.add(LETTERS[plain.index(said)])
     if both := _LETTER_AND_TEXT.fullmatch(text):
         letter = both[1].upper()
         # A letter with another option's text states two answers, so none.
-        if plain[LETTERS.index(letter)] == _plain(both[2]):
+        if plain[LETTERS.index(letter)] == normal_text(both[2]):
             readings.add(letter)
     return readings.pop() if len(readings) == 1 else None
-
-
-def _plain(text: str) -> str:
-    """Return what spellings of a text have in common: no case, blanks, quotes or normal form."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(unicodedata.normalize("NFKC", folded).split()).strip(" .\"'*_`“”‘’。")
 
 
 def most_likely(results: Sequence[tuple[float, bool]]) -> list[str]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from tempo_tasks.errors import BadIntervalsError, DataVersionError
 from tempo_tasks.events import Clip, Event, Interval
 from tempo_tasks.sources.csv_rows import csv_rows, listed
+from tempo_tasks.texts import breaks_line
 
 LABEL_COLUMNS = ("label", "subclass", "text", "event_label")
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?nan|[-+]?inf)"
@@ -136,7 +137,7 @@ class _Draft:
         if not filename.strip() or not label:
             raise BadIntervalsError(f"filename {filename!r}, label {label!r}: expected text")
 
-        if "\r" in label or "\n" in label:
+        if breaks_line(label):
             raise BadIntervalsError(f"{filename}: label {label!r} has a line break in it")
 
         def record(what: str) -> None:

@@ -16,6 +16,7 @@ from filelock import FileLock
 from tempo_attn.errors import RunFolderError
 from tempo_attn.files import replacing
 from tempo_attn.lab.manifest import SCHEMA, check_manifest, expected_items, manifest_text
+from tempo_attn.strict_json import parse_json
 
 MANIFEST = "manifest.json"
 _OURS = re.compile(r"\.lock.*|manifest\.[0-9a-f]{32}\.partial\.json")
@@ -76,7 +77,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        data = json.loads(path.read_bytes().decode())
+        data = parse_json(path.read_bytes().decode())
     except (FileNotFoundError, NotADirectoryError):
         raise RunFolderError(
             f"{folder}: no run folder: it has no {MANIFEST}; give the folder that --out named"
@@ -141,7 +142,7 @@ def _read_items(path: Path) -> tuple[list[Record], int]:
 def _parse(line: bytes) -> Record:
     if not line.endswith(b"\n"):
         raise ValueError("the line does not end")
-    record = json.loads(line.decode())
+    record = parse_json(line.decode())
     _check_identity(record)
     return dict(record)
 

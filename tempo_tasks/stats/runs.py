@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tempo_attn.strict_json import parse_json
 from tempo_tasks.errors import SamplesError, SamplesNotFoundError, StatsOptionError
 from tempo_tasks.stats.names import CONDITIONS, KINDS, TaskName, parse_task
 from tempo_tasks.stats.samples import Sample, read_samples
@@ -183,7 +183,7 @@ def _results(path: Path) -> Mapping[str, Any]:
     if not path.exists():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise SamplesError(
             f"{path}: no whole JSON ({error}); the file was cut short or edited. Run the tasks "

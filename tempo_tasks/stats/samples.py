@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tempo_attn.strict_json import parse_json
 from tempo_tasks.errors import SamplesError
 from tempo_tasks.questions import LETTERS
 from tempo_tasks.scoring import most_likely, parse_answer
@@ -92,7 +92,7 @@ def read_samples(path: Path, task: TaskName) -> list[Sample]:
 
 def _sample(line: str, task: TaskName, where: str) -> Sample:
     try:
-        data = json.loads(line)
+        data = parse_json(line)
     except ValueError as error:
         raise SamplesError(
             f"{where}: no whole JSON ({error}); the file was cut short or edited. Run the task "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import collections.abc
 import types
-from collections.abc import Mapping
-from dataclasses import MISSING
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, is_dataclass
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -40,7 +40,7 @@ def misfit(value: Any, hint: Any, at: str = "") -> str | None:
     elif origin is Literal:
         if value in inner:
             return None
-    elif origin in _LISTS and isinstance(value, (list, tuple)):
+    elif origin in _LISTS and isinstance(value, (list, tuple)) and _long_enough(value, hint):
         of = _plain(inner[0])
         if of is not None and set(map(type, value)) <= of:
             return None
@@ -51,6 +51,8 @@ def misfit(value: Any, hint: Any, at: str = "") -> str | None:
         return next(filter(None, parts), None)
     elif plain is None and origin is None and isinstance(value, dict):
         hints, needed = _fields(hint)
+        if is_dataclass(hint) and (unknown := sorted(value.keys() - hints.keys())):
+            return f"{unknown} are not known" + (f" in {at}" if at else "")
         if missing := sorted(needed - value.keys()):
             return f"{missing} are missing" + (f" in {at}" if at else "")
         parts = (
@@ -61,6 +63,12 @@ def misfit(value: Any, hint: Any, at: str = "") -> str | None:
         return next(filter(None, parts), None)
     expected = getattr(hint, "__name__", None) if origin is None else None
     return f"{at or 'it'} is {repr(value)[:80]}, expected {expected or hint}"
+
+
+def _long_enough(value: Sequence[Any], hint: Any) -> bool:
+    """Return whether a list has the length that the hint of a tuple says; others may have any."""
+    fixed = get_origin(hint) is tuple and Ellipsis not in get_args(hint)
+    return not fixed or len(value) == len(get_args(hint))
 
 
 @cache

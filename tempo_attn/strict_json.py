@@ -124,8 +124,12 @@ def parse_json_object(data: bytes, where: str) -> dict[str, Any]:
     return value
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, *, finite: bool = False) -> Any:
     """Parse JSON of data and results, which may be large; for what strangers share see above.
+
+    Args:
+        text: The JSON text.
+        finite: Refuse NaN, Infinity and numbers too large for a 64-bit float.
 
     Raises:
         ValueError: It is no JSON; a key stands twice in one object, of which `json` would take the
@@ -139,8 +143,15 @@ def parse_json(text: str | bytes) -> Any:
             raise ValueError(f"the key {twice[:80]!r} stands twice in one object")
         return found
 
+    def number(digits: str) -> float:
+        value = float(digits)
+        if not math.isfinite(value):
+            raise ValueError(f"{digits[:40]} is no finite number")
+        return value
+
+    strict: dict[str, Any] = {"parse_float": number, "parse_constant": number} if finite else {}
     try:
-        return json.loads(text, object_pairs_hook=once)
+        return json.loads(text, object_pairs_hook=once, **strict)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

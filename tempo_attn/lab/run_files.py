@@ -77,7 +77,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        data = parse_json(path.read_bytes().decode())
+        data = parse_json(path.read_bytes().decode(), finite=True)
     except (FileNotFoundError, NotADirectoryError):
         raise RunFolderError(
             f"{folder}: no run folder: it has no {MANIFEST}; give the folder that --out named"
@@ -96,7 +96,8 @@ def collect(folder: Path, manifest: Manifest) -> tuple[list[Record], dict[Path, 
     Raises:
         RunFolderError: A file is damaged, a record is of no item of the run, or two of one differ.
     """
-    expected = set(expected_items(manifest))
+    items = expected_items(manifest)
+    expected = items if isinstance(items, range) else frozenset(items)
     found: dict[str | int, tuple[Record, str]] = {}  # by key and by index
     good: dict[Path, int] = {}
     for path in sorted(folder.glob("items*.jsonl")):
@@ -142,7 +143,7 @@ def _read_items(path: Path) -> tuple[list[Record], int]:
 def _parse(line: bytes) -> Record:
     if not line.endswith(b"\n"):
         raise ValueError("the line does not end")
-    record = parse_json(line.decode())
+    record = parse_json(line.decode(), finite=True)
     _check_identity(record)
     return dict(record)
 

@@ -316,3 +316,18 @@ def test_answers_of_an_earlier_rule_are_scored_by_this_ones_and_noted(tmp_path):
     assert [sample.chosen for sample in task.samples] == ["A", "B", None, "A"]
     (note,) = run.notes
     assert "2 answers are scored again" in note
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', '{"a":' * 100_000, "{"])
+def test_json_that_can_be_read_two_ways_or_none_is_named(tmp_path, text):
+    folder = write_run(tmp_path / "run", {"tempo_eo_aqa": answers("10")})
+    (path,) = folder.glob("results_*.json")
+    whole = path.read_text()
+    path.write_text(text)
+    with pytest.raises(SamplesError, match=r"results_.*\.json: no whole JSON"):
+        read_runs([str(folder)])
+    path.write_text(whole)
+    (samples,) = folder.glob("samples_*.jsonl")
+    samples.write_text(f"{text}\n")
+    with pytest.raises(SamplesError, match=r"samples_.*, line 1: no whole JSON"):
+        read_runs([str(folder)])

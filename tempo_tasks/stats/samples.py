@@ -141,7 +141,8 @@ def _is_question(doc: Mapping[str, Any]) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    # Not `isfinite`: JSON has integers that are too large for it.
+    return isinstance(value, (int, float)) and -1e300 < value < 1e300
 
 
 def _chosen(

@@ -331,3 +331,9 @@ def test_json_that_can_be_read_two_ways_or_none_is_named(tmp_path, text):
     samples.write_text(f"{text}\n")
     with pytest.raises(SamplesError, match=r"samples_.*, line 1: no whole JSON"):
         read_runs([str(folder)])
+
+
+def test_a_number_beyond_all_bounds_is_no_stratum(tmp_path):
+    lines = [json.dumps(generated({**doc(0), "margin": value}, "A")) for value in (1.5, 10**400)]
+    with pytest.raises(SamplesError, match="line 2: .*strata that are numbers"):
+        read(tmp_path, lines)

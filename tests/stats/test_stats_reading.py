@@ -335,5 +335,5 @@ def test_json_that_can_be_read_two_ways_or_none_is_named(tmp_path, text):
 
 def test_a_number_beyond_all_bounds_is_no_stratum(tmp_path):
     lines = [json.dumps(generated({**doc(0), "margin": value}, "A")) for value in (1.5, 10**400)]
-    with pytest.raises(SamplesError, match="line 2: .*strata that are numbers"):
+    with pytest.raises(SamplesError, match=r"line 2: .*strata that are numbers"):
         read(tmp_path, lines)

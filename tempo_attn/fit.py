@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import ConfigError, UnsupportedModelError
 from tempo_attn.families import Family
+from tempo_attn.hub import shared_name
 
 
 @dataclass
@@ -117,7 +118,7 @@ def _name(model: nn.Module) -> str:
 def _check_base(config: AttnScaleConfig, model: nn.Module) -> None:
     """Warn where a configuration was made for another model; folders count by their name."""
     theirs, mine = config.base_model_name_or_path, _name(model)
-    if theirs and mine and Path(theirs).name != Path(mine).name:
+    if theirs and mine and Path(shared_name(theirs)).name != Path(shared_name(mine)).name:
         warnings.warn(
             f"the configuration was made for {theirs!r} and the model is {mine!r}: its layers and "
             "strength may mean nothing here",

@@ -6,6 +6,7 @@ one as the same file in a subfolder of its name, and the card. Nothing else is w
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import warnings
@@ -30,6 +31,7 @@ from tempo_attn.hub import (
     check_adapter_name,
     find_config,
     hub_errors,
+    shared_name,
 )
 from tempo_attn.strict_json import parse_json_object, read_bounded
 
@@ -145,7 +147,7 @@ def _files(
         # The bytes go up as they are: a newer version's fields, unknown here, are not lost.
         data = read_bounded(path)
         configs[name] = AttnScaleConfig.from_json(data, where=str(path))
-        files.append((str(_file(Path(), name)), data))
+        files.append((str(_file(Path(), name)), _without_path(data)))
     if not configs:
         find_config(folder)  # says what the folder has instead
     card = _own_card(folder / CARD_NAME)
@@ -176,7 +178,7 @@ def _checked(
         same = base == base_model
         ready[name] = replace(
             config,
-            base_model_name_or_path=base,
+            base_model_name_or_path=None if base is None else shared_name(base),
             revision=config.revision or (revision if same else None),
             tempo_version=library_version(),
         )
@@ -191,6 +193,16 @@ def _json_bytes(name: str, config: AttnScaleConfig) -> bytes:
     data = config.to_json().encode()
     parse_json_object(data, f"adapter {name!r}")  # what is saved can be read again
     return data
+
+
+def _without_path(data: bytes) -> bytes:
+    """Return a configuration's file with a base model's path replaced by its folder's name."""
+    values = parse_json_object(data, "the file")
+    base = values.get("base_model_name_or_path")
+    if base is None or (shared := shared_name(base)) == base:
+        return data
+    whole = values | {"base_model_name_or_path": shared}
+    return (json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _loaded(folder: Path) -> dict[str, AttnScaleConfig]:

@@ -6,7 +6,6 @@ Heavy imports wait until a command runs.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -227,9 +226,12 @@ def _kinds(names: str) -> tuple[Any, ...]:
 
 def _command() -> str:
     """Return what was typed; of paths only the names, a manifest is shared."""
+    from tempo_attn.hub import shared_name
 
     def public(word: str) -> str:
         option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
-        return option + equals + (Path(value).name if os.sep in value else value)
+        # Not a bare word: `shared_name` would take "owner/name" for a repository; here is none.
+        path = any(mark in value for mark in ("/", "\\", "~")) or value in (".", "..")
+        return option + equals + (shared_name(f"./{value}") if path else value)
 
     return " ".join(["tempo", *map(public, sys.argv[1:])])

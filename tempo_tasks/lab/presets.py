@@ -9,11 +9,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from tempo_attn import presets
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import ConfigError
+from tempo_attn.hub import loaded_name
 from tempo_attn.lab.adaptive import constituents
 from tempo_attn.lab.grid import Null, Variant
 from tempo_tasks.lab.options import LayerSets
@@ -101,9 +101,7 @@ def compare_presets(
     without = study.subject.decoder.without_attention
     usable = [layer for layer in range(study.n_layers) if layer not in without]
     given = None if layers is None else _one_set(layers, study.n_layers)
-    base = study.lm.public_name()
-    if Path(base).is_absolute():  # says something about this machine, and nothing elsewhere
-        base = Path(base).name
+    base = loaded_name(study.lm.public_name())
     entries = [
         entry
         for name in names

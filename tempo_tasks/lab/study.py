@@ -18,6 +18,7 @@ from tqdm import tqdm
 import tempo_attn
 import tempo_tasks
 from tempo_attn.errors import ConfigError, TempoError
+from tempo_attn.hub import loaded_name
 from tempo_attn.lab.fingerprints import (
     code_fingerprint,
     content_key,
@@ -34,6 +35,13 @@ from tempo_tasks.harness.task import TempoTask
 from tempo_tasks.lab import items as lab_items
 
 Record = dict[str, Any]
+_PLACES = {
+    *("peft", "delta", "processor", "gguf_file", "autogptq", "cache_dir", "offload_folder"),
+    *("data", "data_intervals", "data_captions"),
+}
+"""Arguments and metadata that may be paths: a manifest is shared, and has their names only.
+
+What lies there is in the fingerprints."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +161,10 @@ class Study:
             settings={
                 "tasks": list(self.tasks),
                 "limit": settings.limit,
-                "metadata": dict(settings.metadata or {}),
+                "metadata": {
+                    name: _names(value) if name in _PLACES else value
+                    for name, value in (settings.metadata or {}).items()
+                },
                 "batch_size": self.plan.batch_size,
                 "memory": self._memory,
                 "seed": settings.seed,
@@ -163,8 +174,11 @@ class Study:
                 "data": lab_items.fingerprints(self.tasks),
                 "items": content_key([item.key for item in self.items]),
                 "model": {
-                    "name": self.lm.public_name(),
-                    "arguments": {k: str(v) for k, v in (settings.model_args or {}).items()},
+                    "name": loaded_name(self.lm.public_name()),
+                    "arguments": {
+                        name: loaded_name(str(value)) if name in _PLACES else str(value)
+                        for name, value in (settings.model_args or {}).items()
+                    },
                     "weights": model_fingerprint(self.lm.model),
                     "audio_features": content_key(self.lm.processor.feature_extractor.to_dict()),
                 },
@@ -227,6 +241,13 @@ class Study:
     def is_main(self) -> bool:
         """Whether this process writes tables."""
         return int(self.lm.rank) == 0
+
+
+def _names(value: Any) -> Any:
+    """Return the names of one file or folder, or of several, without where they lie."""
+    if isinstance(value, list):
+        return [_names(inner) for inner in value]
+    return loaded_name(value) if isinstance(value, str) else value
 
 
 def _load(model: str | None, device: str | None, arguments: Mapping[str, Any]) -> LALM:

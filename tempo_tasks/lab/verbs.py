@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tempo_attn.errors import ConfigError
+from tempo_attn.hub import shared_name
 from tempo_attn.lab.choose import Choice, choose
 from tempo_attn.lab.grid import Variant
 from tempo_attn.lab.items import Item
@@ -152,7 +153,7 @@ def fit(
     prints = manifest["fingerprints"]
     name = prints["model"]["name"]
     config = choice.variant.config(
-        base_model_name_or_path=name if not Path(name).is_absolute() else Path(name).name,
+        base_model_name_or_path=shared_name(name),
         provenance={
             "chosen": "nested cross-validation by clip (tempo fit)",
             "fit": choice.to_dict(),

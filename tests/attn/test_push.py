@@ -110,6 +110,19 @@ def test_fields_of_a_newer_version_are_not_lost(hub, tmp_path):
     assert hub.sent[CONFIG_NAME] == newer
 
 
+def test_no_path_of_this_machine_is_sent(hub, tmp_path):
+    """Neither from a configuration nor from a folder that an older version wrote."""
+    text = AttnScaleConfig(strength=2.0, base_model_name_or_path="../models/x").to_json()
+    (tmp_path / CONFIG_NAME).write_text(text.replace("{", '{"sink": 1,', 1))
+    with pytest.warns(UserWarning, match="sink"):
+        push(tmp_path, "me/adapter")
+    assert b'"base_model_name_or_path": "x"' in hub.sent[CONFIG_NAME]
+    assert b'"sink": 1' in hub.sent[CONFIG_NAME]
+    push(AttnScaleConfig(strength=2.0, base_model_name_or_path="~/models/x"), "me/adapter")
+    for data in hub.sent.values():
+        assert b"models/x" not in data
+
+
 def test_model_cards_of_others_are_kept(config, hub, tmp_path):
     push(config, "me/adapter")
     push(AttnScaleConfig(strength=3.0), "me/adapter")

@@ -16,6 +16,7 @@ from rich.table import Table
 from tempo_tasks.audit.cli import add_commands as add_audit
 from tempo_tasks.data.cli import app as data_app
 from tempo_tasks.lab.cli import add_commands as add_laboratory
+from tempo_tasks.push_cli import add_commands as add_push
 from tempo_tasks.stats.cli import add_commands as add_stats
 
 app = typer.Typer(
@@ -81,6 +82,7 @@ app.add_typer(data_app, rich_help_panel="Benchmark")
 add_audit(app)
 add_stats(app)
 add_laboratory(app)
+add_push(app)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from tempo_attn.lab.runs import read_run
 from tempo_attn.lab.share import Sharer
 from tempo_attn.lab.subject import Subject
 from tempo_attn.lab.sweep import Sweeper
+from tempo_attn.share import to_share
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.lab import compare as lab_compare
 from tempo_tasks.lab import items as lab_items
@@ -524,6 +525,8 @@ def test_fit_finds_what_was_planted_and_says_where_it_comes_from(planted, tmp_pa
     assert about["model_weights"] == manifest["fingerprints"]["model"]["weights"]
     assert about["tasks"] == [TASK]
     assert (out / "README.md").exists()
+    # It is a folder that `tempo push` takes.
+    assert set(to_share(out, "me/edit").files) == {"attn_scale_config.json", "README.md"}
 
 
 def test_lm_eval_evaluates_what_fit_wrote(planted, whole, tmp_path):

@@ -26,6 +26,7 @@ from tqdm import tqdm
 from tempo_attn.errors import NonFiniteLogitsError
 from tempo_tasks.audio import Handle
 from tempo_tasks.harness import editing
+from tempo_tasks.harness.arguments import check_arguments
 from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.harness.batching import run_in_batches
 from tempo_tasks.tiny import EMBEDDED
@@ -45,6 +46,10 @@ class LALM(AudioHFLM):
         >>> import lm_eval
         >>> lm_eval.simple_evaluate(model="lalm", tasks=["tempo_synth_eo_aqa"])  # doctest: +SKIP
     """
+
+    def __init__(self, pretrained: Any = None, **arguments: Any) -> None:
+        check_arguments(pretrained, arguments)
+        super().__init__(pretrained, **arguments)
 
     @classmethod
     def create_from_arg_obj(

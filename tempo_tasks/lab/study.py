@@ -32,6 +32,7 @@ from tempo_attn.lab.runs import RunFolder, read_run
 from tempo_attn.lab.subject import Subject
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.harness.task import TempoTask
+from tempo_tasks.lab import early
 from tempo_tasks.lab import items as lab_items
 
 Record = dict[str, Any]
@@ -80,6 +81,8 @@ class Study:
 
     Args:
         settings: What the user asked for.
+        fits: Raises where what is wanted does not fit a decoder of some size: called before
+            anything is loaded, where the model's configuration says its size.
 
     Attributes:
         lm: The model as the harness has it.
@@ -88,26 +91,16 @@ class Study:
         plan: How much runs at once.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        if settings.limit is not None and settings.limit < 1:
-            raise ConfigError(f"limit must be 1 or more; found {settings.limit}")
+    def __init__(
+        self, settings: Settings, fits: Callable[[early.Size], object] | None = None
+    ) -> None:
+        early.check_settings(settings, fits)
         self.settings = settings
         self.tasks: dict[str, TempoTask] = lab_items.load_tasks(
             settings.tasks, settings.metadata or {}
         )
         lab_items.require_audio(self.tasks)
-        given = dict(settings.model_args or {})
-        if given.get("attn_scale") is not None:
-            raise ConfigError(
-                "attn_scale is among the model arguments; the laboratory puts its own edits on a "
-                "plain model. Evaluate a saved edit with lm_eval"
-            )
-        if given.get("mixed_precision_dtype") is not None:
-            raise ConfigError(
-                "mixed_precision_dtype is among the model arguments, and the laboratory does not "
-                "run under autocast: load the model in that dtype instead, with dtype=..."
-            )
-        self.lm = _load(settings.model, settings.device, given)
+        self.lm = _load(settings.model, settings.device, settings.model_args or {})
         self.items: list[Item] = lab_items.make_items(self.lm, self.tasks, settings.limit)
         self.subject = Subject(
             self.lm.model,
@@ -252,14 +245,11 @@ def _names(value: Any) -> Any:
 
 def _load(model: str | None, device: str | None, arguments: Mapping[str, Any]) -> LALM:
     """Load a model; what a user can mend is told without a traceback."""
-    for name, option in (("pretrained", "--model"), ("device", "--device")):
-        if name in arguments:
-            raise ConfigError(f"{name} is among the model arguments; it is given by {option} here")
     try:
         return LALM(model, device=device, **arguments)
     except TempoError:
         raise
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, ImportError, KeyError) as error:
         raise ConfigError(
             f"the model {model or 'embedded'!r} does not load with the arguments "
             f"{dict(arguments)}: {type(error).__name__}: {error}"

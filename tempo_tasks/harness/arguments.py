@@ -159,6 +159,16 @@ def _batch_size(name: str, value: object) -> None:
 
 
 def _device(name: str, value: object) -> None:
+    if value != "cuda:0":  # lm_eval's default everywhere, for which HFLM takes what there is
+        check_device(name, value)
+
+
+def check_device(name: str, value: object) -> None:
+    """Check that a device is one, and there.
+
+    Raises:
+        ConfigError: It is not.
+    """
     found = re.fullmatch(r"([a-z]+)(?::(\d+))?", str(value))
     if found is None or found[1] not in _DEVICES:
         raise _wrong(name, value, "'cpu', 'cuda', 'cuda:1', 'mps' or the like", _DEVICES)

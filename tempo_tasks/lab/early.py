@@ -15,8 +15,9 @@ from tempo_attn.families import get_family
 from tempo_attn.fit import decoder_size
 from tempo_attn.lab.run_files import refuse_foreign
 from tempo_attn.names import did_you_mean
-from tempo_tasks.harness.arguments import check_arguments, model_config
-from tempo_tasks.lab.items import Asked, asked_tasks
+from tempo_tasks.harness.arguments import check_arguments, check_device, model_config
+from tempo_tasks.harness.asked import Asked, asked_tasks
+from tempo_tasks.lab.items import no_audio
 
 if TYPE_CHECKING:
     from tempo_tasks.lab.study import Settings
@@ -66,6 +67,9 @@ def check_settings(
         if value is not None and value < 1:
             raise ConfigError(f"{name} must be 1 or more; found {value}")
     asked = asked_tasks(settings.tasks)
+    for name, task in asked.items():
+        if deaf := [condition for condition in task.conditions if not condition.has_audio]:
+            raise no_audio(name, deaf[0])
     for key in settings.metadata or {}:
         if key not in _METADATA:
             raise ConfigError(
@@ -78,6 +82,8 @@ def check_settings(
     arguments = dict(settings.model_args or {})
     _check_model_args(arguments)
     given = {**arguments, **({} if settings.device is None else {"device": settings.device})}
+    if settings.device is not None:
+        check_device("device", settings.device)
     check_arguments(settings.model, given)
     config = model_config(settings.model, given)
     get_family(config)

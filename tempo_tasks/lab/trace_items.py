@@ -9,7 +9,7 @@ from tempo_attn.config_checks import one_of
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.items import Item
 from tempo_tasks.conditions import Condition
-from tempo_tasks.lab.items import asked_tasks
+from tempo_tasks.harness.asked import asked_tasks
 
 CORRUPTIONS = ("silence", "mirror")
 Corrupt = Callable[[Item], Item]

@@ -17,8 +17,9 @@ from tempo_attn.lab.records import SweepRecord
 from tempo_attn.lab.runs import merge_runs, read_run
 from tempo_attn.lab.share import Sharer
 from tempo_attn.lab.sweep import Sweeper
+from tempo_tasks.harness.asked import asked_tasks
 from tempo_tasks.lab.early import check_out
-from tempo_tasks.lab.items import asked_tasks, generate
+from tempo_tasks.lab.items import generate
 from tempo_tasks.lab.options import Requested, parse_way
 from tempo_tasks.lab.study import Record, Settings, Study
 from tempo_tasks.lab.written import Outcome, results_of, write_tables, written

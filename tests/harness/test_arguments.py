@@ -74,6 +74,7 @@ def test_wrong_arguments(arguments, message, nothing_loads):
             {"attn_implementation": name}
             for name in ("eager", "sdpa", "owner/kernel", {"": "sdpa"})
         ),
+        {"device": "cuda:0"},  # what lm_eval says where nothing is said
         {"device": "cpu", "trust_remote_code": True, "revision": "main", "add_bos_token": None},
         {"load_in_4bit": True, "bnb_4bit_compute_dtype": "bfloat16", "cache_dir": None},
         {"audio_token_index": 3},  # an attribute of the model's configuration, as for hf

@@ -147,7 +147,8 @@ def hub_errors(repo_id: str, before: str = "") -> Iterator[None]:
         ) from error
     except errors.HFValidationError as error:
         raise ConfigError(
-            f"{repo_id[:200]!r}: {before}and not a repository's name; expected 'owner/name'"
+            f"{repo_id[:200]!r}: {before}{'and ' if before else ''}not a repository's name; "
+            "expected 'owner/name'"
         ) from error
     except errors.HfHubHTTPError as error:
         raise ConfigError(

@@ -50,6 +50,9 @@ def demo(
     output: Annotated[Path | None, typer.Option(help="Also write the results as JSON.")] = None,
 ) -> None:
     """Score the embedded model on the 12 tempo_synth tasks and print the table."""
+    from tempo_tasks.tables import check_output
+
+    check_output(output, folder=False, option="--output")
     from tempo_tasks.harness.demo import run_demo
 
     results = run_demo(batch_size=batch_size, scenes=scenes, output=output)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tempo_attn.errors import ConfigError
@@ -18,6 +17,7 @@ from tempo_attn.names import did_you_mean
 from tempo_tasks.harness.arguments import check_arguments, check_device, model_config
 from tempo_tasks.harness.asked import Asked, asked_tasks
 from tempo_tasks.lab.items import no_audio
+from tempo_tasks.tables import check_output
 
 if TYPE_CHECKING:
     from tempo_tasks.lab.study import Settings
@@ -77,7 +77,7 @@ def check_settings(
                 f"{did_you_mean(key, _METADATA)}"
             )
     if settings.out is not None:
-        check_out(settings.out)
+        check_output(settings.out, folder=True)
         refuse_foreign(settings.out)
     arguments = dict(settings.model_args or {})
     _check_model_args(arguments)
@@ -107,16 +107,3 @@ def _check_model_args(arguments: Mapping[str, Any]) -> None:
             "mixed_precision_dtype is among the model arguments, and the laboratory does not "
             "run under autocast: load the model in that dtype instead, with dtype=..."
         )
-
-
-def check_out(out: Path) -> None:
-    """Check that a folder can be made.
-
-    Raises:
-        ConfigError: A file is in its place, or on the way there.
-    """
-    for folder in (out, *out.absolute().parents):
-        if folder.exists():
-            if not folder.is_dir():
-                raise ConfigError(f"--out {out}: {folder} is a file; expected a folder, or nothing")
-            return

@@ -18,13 +18,12 @@ from tempo_attn.lab.runs import merge_runs, read_run
 from tempo_attn.lab.share import Sharer
 from tempo_attn.lab.sweep import Sweeper
 from tempo_tasks.harness.asked import asked_tasks
-from tempo_tasks.lab.early import check_out
 from tempo_tasks.lab.items import generate
 from tempo_tasks.lab.options import Requested, parse_way
 from tempo_tasks.lab.study import Record, Settings, Study
 from tempo_tasks.lab.written import Outcome, results_of, write_tables, written
 from tempo_tasks.stats.names import KINDS
-from tempo_tasks.tables import write_json
+from tempo_tasks.tables import check_output, write_json
 
 
 def sweep(
@@ -128,7 +127,7 @@ def fit(
     known = check_options(objective, folds)
     if kind is not None:
         one_of("--kind", kind, KINDS)
-    check_out(out)
+    check_output(out, folder=True)
     mine = [out / name for name in ("attn_scale_config.json", "README.md")]
     if mine[0].exists() and not (out / "fit.json").exists():
         raise ConfigError(

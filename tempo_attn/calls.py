@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from tempo_attn.errors import UnsupportedModelError
 
+CACHE_NAMES = ("cache", "past_key_values")
+"""Names of the key/value cache in calls and outputs: since transformers 5.24, and before it."""
+
 _ON_CACHE = "_tempo_track"
 
 
@@ -63,6 +66,48 @@ def with_told(
     return inputs
 
 
+def check_cache_name(decoder: nn.Module) -> None:
+    """Check that a decoder is given its key/value cache under a name that `cache_in` reads.
+
+    Under any other name, every decoding step would be taken for a new prompt.
+
+    Raises:
+        UnsupportedModelError: Its forward has no such parameter.
+    """
+    parameters = inspect.signature(type(decoder).forward).parameters
+    if not set(CACHE_NAMES) & set(parameters):
+        raise UnsupportedModelError(
+            f"{type(decoder).__name__}.forward takes none of {' and '.join(CACHE_NAMES)}, but "
+            f"{', '.join(list(parameters)[1:])}: its decoding steps could not be told from "
+            "prompts. This release knows models of transformers 5.10 to 5.24; update tempo-lalm"
+        )
+
+
+def cache_name(inputs: Mapping[str, Any]) -> str | None:
+    """Return under which name a call's arguments hold a key/value cache; None without one.
+
+    Raises:
+        UnsupportedModelError: A cache is given under a name that is not known.
+    """
+    for name in CACHE_NAMES:
+        if inputs.get(name) is not None:
+            return name
+    for name, value in inputs.items():
+        if hasattr(value, "get_seq_length"):
+            raise UnsupportedModelError(
+                f"the model is called with a key/value cache named {name!r}; expected "
+                f"{' or '.join(CACHE_NAMES)}. Its decoding steps could not be told from prompts: "
+                "update tempo-lalm, or use an older transformers"
+            )
+    return None
+
+
+def cache_in(inputs: Mapping[str, Any]) -> Any:
+    """Return the key/value cache among a call's arguments, or None; see `cache_name`."""
+    name = cache_name(inputs)
+    return None if name is None else inputs[name]
+
+
 def cached_positions(cache: Any) -> int:
     """Return how many positions a cache holds; old models keep tuples instead of a cache."""
     if cache is None:
@@ -74,9 +119,12 @@ def cached_positions(cache: Any) -> int:
 
 def cache_of(output: Any) -> Any:
     """Return the cache in a model's output, if there is one."""
-    cache = getattr(output, "past_key_values", None)
-    if cache is not None or not isinstance(output, tuple):
-        return cache
+    for name in CACHE_NAMES:
+        cache = getattr(output, name, None)
+        if cache is not None:
+            return cache
+    if not isinstance(output, tuple):
+        return None
     return next((part for part in output if hasattr(part, "get_seq_length")), None)
 
 

@@ -13,7 +13,14 @@ import torch
 from torch import nn
 
 from tempo_attn.attention import LayerEdit
-from tempo_attn.calls import arguments, cached_positions, last_of_prompts, shape_of
+from tempo_attn.calls import (
+    CACHE_NAMES,
+    arguments,
+    cache_name,
+    cached_positions,
+    last_of_prompts,
+    shape_of,
+)
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.enrich import enrich_layers
 from tempo_attn.errors import AdapterError, ConfigError
@@ -26,7 +33,7 @@ from tempo_attn.share import push, save_adapters
 from tempo_attn.tracker import Tracker
 
 # A plain run leaves the caller's cache alone and gives the logits of all positions.
-_NOT_IN_A_PLAIN_RUN = ("past_key_values", "labels", "logits_to_keep", "return_dict")
+_NOT_IN_A_PLAIN_RUN = (*CACHE_NAMES, "labels", "logits_to_keep", "return_dict")
 
 
 @dataclass(frozen=True)
@@ -110,13 +117,14 @@ class AttnScaleModel(nn.Module):
         if tracker.edit is None or tracker.edit.config.adaptive is None:
             return self.base_model(*args, **kwargs)
         inputs = arguments(self.base_model, args, kwargs)
-        cache = inputs.get("past_key_values")
+        name = cache_name(inputs)
+        cache = None if name is None else inputs[name]
         first, shape = cached_positions(cache), shape_of(inputs)
         if first and shape is not None and shape[1] == 1:  # decoding: the prompt's strength holds
             return self.base_model(*args, **kwargs)
         plain_inputs = {k: v for k, v in inputs.items() if k not in _NOT_IN_A_PLAIN_RUN}
-        if first:
-            plain_inputs["past_key_values"] = copy.deepcopy(cache)
+        if name is not None and first:
+            plain_inputs[name] = copy.deepcopy(cache)
         with tracker.disabled(), torch.no_grad():
             logits = self.base_model(**plain_inputs).logits
         last = last_of_prompts(inputs.get("attention_mask"), logits, tracker.given.prompt_length)

@@ -15,14 +15,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from tempo_attn.attention import Attention, AttentionCall, LayerTakeover
-from tempo_attn.calls import arguments
+from tempo_attn.calls import CACHE_NAMES, arguments
 from tempo_attn.errors import AdapterError, UnsupportedModelError
 from tempo_attn.families import Family
 
 Run = Callable[[int, AttentionCall], Attention]
 
 _BY_ROW = ("position_embeddings", "position_embeddings_global", "position_embeddings_local")
-_DROPPED = ("attention_mask", "past_key_values", "past_key_value", "use_cache", "cache_position")
+_DROPPED = ("attention_mask", *CACHE_NAMES, "past_key_value", "use_cache", "cache_position")
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,6 +27,25 @@ def modules_around(model: nn.Module, decoder: nn.Module) -> list[nn.Module]:
     raise UnsupportedModelError(
         f"the decoder {type(decoder).__name__} is not a submodule of {type(model).__name__}"
     )
+
+
+def refuse_compiled(model: nn.Module, attentions: Sequence[nn.Module | None]) -> None:
+    """Refuse a model with attention inside compiled code, which an edit does not reach.
+
+    Raises:
+        UnsupportedModelError: There is some.
+    """
+    for name, module in model.named_modules():
+        # torch.compile(module) gives another module around it, module.compile() changes its call.
+        if not hasattr(module, "_orig_mod") and module._compiled_call_impl is None:
+            continue
+        inside = set(module.modules())
+        if any(attention in inside for attention in attentions if attention is not None):
+            raise UnsupportedModelError(
+                f"{name or 'the model'} is compiled by torch.compile, and compiled attention "
+                "cannot be edited. Wrap the model that is not compiled (what torch.compile(model) "
+                "was given is its attribute _orig_mod), or compile other parts only"
+            )
 
 
 def arguments(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:

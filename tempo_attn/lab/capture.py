@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tempo_attn.attention import Attention, AttentionCall, LayerTakeover
-from tempo_attn.calls import CACHE_NAMES, arguments
+from tempo_attn.calls import CACHE_NAMES, arguments, refuse_compiled
 from tempo_attn.errors import AdapterError, UnsupportedModelError
 from tempo_attn.families import Family
 
@@ -75,12 +75,14 @@ class Decoder:
 
     Raises:
         AdapterError: An edit is on the model.
+        UnsupportedModelError: Its attention is compiled.
     """
 
     def __init__(self, model: nn.Module, family: Family) -> None:
         attentions = family.attentions(model)
         if any(hasattr(attention, "_tempo_edit") for attention in attentions):
             raise AdapterError("the model is wrapped with an edit: unload() it first")
+        refuse_compiled(model, attentions)
         self._family = family
         self.attentions: list[Any] = attentions
         self.without_attention = [n for n, module in enumerate(attentions) if module is None]

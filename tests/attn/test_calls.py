@@ -525,6 +525,28 @@ def test_the_forward_of_the_base_cannot_adapt(model, one):
     model.generate(**one.inputs, max_new_tokens=1)
 
 
+# ---------------------------------------------------------------------- compiled models
+
+
+def compiled_in_place(module):
+    module.compile()
+
+
+@pytest.mark.parametrize("part", ["", "model.language_model", "model.language_model.layers.2"])
+def test_compiled_attention_is_refused(model, part):
+    compiled_in_place(model.get_submodule(part))
+    with pytest.raises(UnsupportedModelError, match=f"{part or 'the model'} is compiled"):
+        apply_attn_scale(model, CONFIG)
+    assert "generate" not in model.__dict__
+
+
+def test_a_compiled_model_is_refused(model, one):
+    with pytest.raises(UnsupportedModelError, match="Wrap the model that is not compiled"):
+        apply_attn_scale(torch.compile(model), CONFIG)
+    model.model.audio_tower.compile(backend="eager")  # no edit is there
+    apply_attn_scale(model, CONFIG)(**one.inputs)
+
+
 # ---------------------------------------------------------------------- the cache's name
 
 

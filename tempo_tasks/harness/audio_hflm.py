@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -86,7 +87,10 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
                 )
             pretrained = str(WEIGHTS_DIR)
         self._processor_source = processor
-        super().__init__(pretrained, device=device or _best_device(), **kwargs)
+        with ExitStack() as self._ties:
+            if isinstance(pretrained, torch.nn.Module):
+                self._ties.enter_context(ties_kept(pretrained))
+            super().__init__(pretrained, device=device or _best_device(), **kwargs)
         if hasattr(self, "accelerator"):
             # HFLM sets these only with several GPUs, and then to the rank within one machine.
             self._rank = self.accelerator.process_index
@@ -116,6 +120,10 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         self.backend = "causal"
         self.family: Family = get_family(self.config)
         self.AUTO_MODEL_CLASS = self.family.auto_class
+
+    def _create_model(self, *args: Any, **kwargs: Any) -> None:
+        super()._create_model(*args, **kwargs)
+        self._ties.enter_context(ties_kept(self._model))
 
     def _create_tokenizer(self, pretrained: Any, tokenizer: Any, **kwargs: Any) -> None:
         processor = self._processor_source
@@ -258,6 +266,21 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             "first_clip_logit_change_by_silence": self._heard,
         }
         return info
+
+
+@contextmanager
+def ties_kept(model: torch.nn.Module) -> Iterator[None]:
+    """Let `model.tie_weights()` do nothing inside the context.
+
+    `from_pretrained` has tied what belongs together, by the configuration and the checkpoint. HFLM
+    ties once more, by the configuration alone, where a wrong value, or an older transformers'
+    default (Qwen2-Audio's in 5.10), would put the input embeddings in place of a loaded head.
+    """
+    vars(model)["tie_weights"] = lambda *args, **kwargs: None
+    try:
+        yield
+    finally:
+        del vars(model)["tie_weights"]
 
 
 def _name(pretrained: Any) -> str:

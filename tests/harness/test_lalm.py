@@ -1,10 +1,13 @@
 """The model class: batches, likelihoods, prompts, proof of delivery."""
 
 import copy
+import json
+import shutil
 
 import pytest
 import torch
 from lm_eval.api.instance import Instance
+from transformers import Qwen2AudioForConditionalGeneration
 
 from tempo_attn.errors import (
     AudioNotDeliveredError,
@@ -56,6 +59,24 @@ def test_mixed_lengths_in_a_batch_equal_one_by_one(lalm, checkpoint, clips, batc
         atol=1e-4,
         rtol=1e-4,
     )
+
+
+def test_a_loaded_head_is_not_replaced_by_the_embeddings(checkpoint, tmp_path, monkeypatch):
+    """As in transformers 5.10, whose Qwen2-Audio configuration says "tied" where nothing is said.
+
+    `from_pretrained` keeps a head that the checkpoint has; HFLM then ties by the configuration.
+    """
+    folder = shutil.copytree(checkpoint, tmp_path / "tied")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": True}))
+    plain = Qwen2AudioForConditionalGeneration.from_pretrained(checkpoint)
+    expected = plain.get_output_embeddings().weight
+    tied = {"lm_head.weight": "model.language_model.embed_tokens.weight"}  # gone since then
+    monkeypatch.setattr(Qwen2AudioForConditionalGeneration, "_tied_weights_keys", tied)
+    model = LALM(pretrained=str(folder)).model
+    assert model.get_output_embeddings().weight.equal(expected)
+    assert "tie_weights" not in vars(model)
+    assert LALM(pretrained=model).model.get_output_embeddings().weight.equal(expected)
 
 
 def test_different_clips_give_different_answers(lalm, clips):

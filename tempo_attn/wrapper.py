@@ -312,7 +312,8 @@ class AttnScaleModel(nn.Module):
         Args:
             repo_id: `owner/name` on the Hub; made if missing.
             selected_adapters: Names; default: all.
-            kwargs: `private`, `token`, `commit_message`, `revision`, `create_pr`.
+            kwargs: `private`, `token`, `commit_message`, `commit_description`, `revision`,
+                `create_pr`.
         """
         return push(self._to_share(selected_adapters), repo_id, **kwargs)
 

@@ -25,13 +25,9 @@ from tempo_attn.families import get_family
 from tempo_attn.fit import check_size
 from tempo_attn.hub import is_repo_id
 from tempo_attn.names import did_you_mean
+from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.tiny import WEIGHTS_DIR, is_embedded
 
-OWN = (
-    *("processor", "long_audio", "max_channels", "max_rate"),
-    *("attn_scale", "attn_scale_revision", "attn_scale_missing"),
-)
-"""Arguments that `hf` does not have."""
 _OF_TRANSFORMERS = (
     *("attn_implementation", "torch_dtype", "device_map", "max_memory", "low_cpu_mem_usage"),
     *("quantization_config", "load_in_4bit", "load_in_8bit", "variant", "use_safetensors"),
@@ -74,7 +70,7 @@ def check_arguments(pretrained: Any, arguments: Mapping[str, Any]) -> None:
         if not hasattr(config, name):  # transformers sets attributes of the configuration
             raise ConfigError(
                 f"unknown model argument {name!r}.{did_you_mean(name, known_names())} lalm takes "
-                f"those of hf and {', '.join(OWN)}"
+                f"those of hf and {', '.join(_names_of(AudioHFLM, but=_names_of(HFLM)))}"
             )
     edit = arguments.get("attn_scale")
     if isinstance(edit, (str, Path)):
@@ -90,8 +86,12 @@ def check_arguments(pretrained: Any, arguments: Mapping[str, Any]) -> None:
 
 def known_names() -> list[str]:
     """Return the names of all model arguments, those of `hf` and of transformers included."""
-    of_hf = [n for n in inspect.signature(HFLM.__init__).parameters if n not in ("self", "kwargs")]
-    return [*OWN, *of_hf, *_OF_TRANSFORMERS]
+    return [*dict.fromkeys([*_names_of(AudioHFLM), *_names_of(HFLM), *_OF_TRANSFORMERS])]
+
+
+def _names_of(model_class: type, but: Collection[str] = ()) -> list[str]:
+    names = inspect.signature(model_class).parameters
+    return [name for name in names if name != "kwargs" and name not in but]
 
 
 def model_config(pretrained: Any, arguments: Mapping[str, Any]) -> Any:

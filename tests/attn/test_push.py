@@ -1,11 +1,13 @@
 """Pushing adapters: exactly our files, one commit, and nobody's model card is lost."""
 
+import inspect
 from pathlib import Path
 from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
 from huggingface_hub import CommitInfo, RepoUrl, errors
+from transformers.utils import PushToHubMixin
 
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import AdapterError, ConfigError
@@ -164,6 +166,16 @@ def test_adapters_that_are_there_stay_in_the_card(config, hub):
     AttnScaleConfig(strength=3.0).push_to_hub("me/adapter")
     card = hub.sent[CARD_NAME].decode()
     assert card.index("| default | scale | 3.0 |") < card.index("| mata | scale | 1.1 |")
+
+
+def test_it_is_called_as_transformers_models_are():
+    theirs = inspect.signature(PushToHubMixin.push_to_hub).parameters
+    mine = inspect.signature(AttnScaleConfig.push_to_hub).parameters
+    ours = {name: parameter for name, parameter in mine.items() if name != "adapter_name"}
+    # What they have beside these is about weights and tags.
+    assert set(theirs) - set(ours) == {"max_shard_size", "tags"}
+    for name, parameter in ours.items():
+        assert (parameter.kind, parameter.default) == (theirs[name].kind, theirs[name].default)
 
 
 def test_what_is_public_does_not_count_as_private(config, hub):

@@ -53,7 +53,7 @@ def nothing_loads(monkeypatch):
     def fail(*args, **kwargs):
         raise AssertionError("something is loaded")
 
-    monkeypatch.setattr(AudioHFLM, "__init__", fail)
+    monkeypatch.setattr(AudioHFLM, "_get_config", fail)
 
 
 @pytest.mark.parametrize(("arguments", "message"), WRONG)

@@ -27,7 +27,7 @@ from tempo_attn.enrich import enrich_layers
 from tempo_attn.errors import AdapterError, ConfigError
 from tempo_attn.families import get_family
 from tempo_attn.fit import Edit, find_tokenizer, fit
-from tempo_attn.hub import check_adapter_name
+from tempo_attn.hub import check_adapter_name, loaded_name
 from tempo_attn.positions import TextReader
 from tempo_attn.prompt import Given
 from tempo_attn.share import push, save_adapters
@@ -422,8 +422,7 @@ class AttnScaleModel(nn.Module):
 
     def _to_share(self, names: Sequence[str] | None) -> dict[str, AttnScaleConfig]:
         base = str(getattr(self.base_model.config, "_name_or_path", "") or "")
-        if Path(base).is_absolute():  # says something about this machine, and nothing elsewhere
-            base = Path(base).name
+        base = loaded_name(base) if base else ""
         chosen = {name: self._edit_of(name).config for name in (names or self._edits)}
         return {
             name: replace(

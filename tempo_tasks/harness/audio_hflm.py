@@ -25,7 +25,7 @@ from tempo_tasks.audio import (
 )
 from tempo_tasks.harness import editing, identity
 from tempo_tasks.harness.delivery import check_placeholders, check_silence_differs, is_silent, noise
-from tempo_tasks.tiny import WEIGHTS_DIR
+from tempo_tasks.tiny import EMBEDDED, WEIGHTS_DIR, is_embedded
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -39,7 +39,8 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
     """HFLM with a processor, clips and a family; subclasses ask it for model inputs.
 
     Args:
-        pretrained: Hub id, folder, or a loaded model. Default: the embedded tiny model.
+        pretrained: Hub id, folder, or a loaded model. Default: the embedded tiny model, which is
+            also called "embedded".
         processor: Hub id, folder, or a loaded processor. Default: the model's own.
         long_audio: "error", or "truncate" to cut clips to the model's window.
         max_channels: Audio with more channels is refused; 0 for no bound.
@@ -80,12 +81,13 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         for name, default in (("tokenizer", None), ("backend", "default")):
             if kwargs.get(name, default) != default:
                 raise ValueError(f"lalm takes no {name!r}: the processor and the family decide")
-        if pretrained is None:
+        if is_embedded(pretrained):
+            if pretrained is None:
+                _log.warning(
+                    "no `pretrained` given: using tempo's embedded model (1.9 M parameters, "
+                    "trained on rendered scenes). Name a model with --model_args pretrained=..."
+                )
             pretrained = str(WEIGHTS_DIR)
-            _log.warning(
-                "no `pretrained` given: using tempo's embedded model (1.9 M parameters, trained "
-                "on rendered scenes). Name a model with --model_args pretrained=..."
-            )
         self._processor_source = processor
         self.arguments = {
             **kwargs,
@@ -262,7 +264,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
     def public_name(self) -> str:
         """Return the model's name as results show it; "embedded" for tempo's own."""
         name = _name(self.pretrained)
-        return "embedded" if name == str(WEIGHTS_DIR) else name
+        return EMBEDDED if name == str(WEIGHTS_DIR) else name
 
     def get_model_info(self) -> dict[str, Any]:
         """Return what HFLM reports, with tempo's version, the family and the delivery proof."""

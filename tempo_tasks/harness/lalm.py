@@ -22,10 +22,12 @@ from transformers import StoppingCriteriaList
 from tempo_attn.errors import NonFiniteLogitsError
 from tempo_tasks.audio import Handle
 from tempo_tasks.harness import editing
+from tempo_tasks.harness.arguments import check_arguments
 from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.harness.batching import run_in_batches
 from tempo_tasks.harness.generation_arguments import check_generation, names_total
 from tempo_tasks.harness.stopping import AnswerRule, AnswerStops
+from tempo_tasks.tiny import EMBEDDED
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -42,6 +44,23 @@ class LALM(AudioHFLM):
         >>> import lm_eval
         >>> lm_eval.simple_evaluate(model="lalm", tasks=["tempo_synth_eo_aqa"])  # doctest: +SKIP
     """
+
+    def __init__(self, pretrained: Any = None, **arguments: Any) -> None:
+        check_arguments(pretrained, arguments)
+        super().__init__(pretrained, **arguments)
+
+    @classmethod
+    def create_from_arg_obj(
+        cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None
+    ) -> LALM:
+        """Make a model as lm_eval does; the embedded one is then named in the arguments.
+
+        lm_eval names the results' folder after `pretrained`, and draws a name where there is none.
+        """
+        lm: LALM = super().create_from_arg_obj(arg_dict, additional_config)
+        if arg_dict.get("pretrained") is None:
+            arg_dict["pretrained"] = EMBEDDED
+        return lm
 
     def _batch_size(self) -> tuple[int, bool]:
         """Return the batch size and whether it may be halved when memory runs out."""

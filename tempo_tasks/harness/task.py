@@ -123,6 +123,17 @@ class TempoTask(ConfigurableTask):  # type: ignore[misc]
             kwargs["tokenizer_name"] = f"{kwargs.get('tokenizer_name', '')}-tempo-{digest}"
         super().build_all_requests(**kwargs)
 
+    def apply_filters(self) -> Any:
+        """Run the filters, on the answers that were asked for.
+
+        Where several processes have different numbers of requests, lm-eval repeats the last one
+        and keeps every answer to it; those beyond the first would stand in the samples as further
+        answers to one item.
+        """
+        for instance in self._instances or ():
+            del instance.resps[instance.repeats :]
+        return super().apply_filters()
+
 
 def _refuse_few_shot(num_fewshot: int | None, task: str | None) -> None:
     if num_fewshot:

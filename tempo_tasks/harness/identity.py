@@ -44,7 +44,8 @@ def identity_of(lm: AudioHFLM) -> dict[str, Any]:
         lm: The model as the harness has it.
     """
     arguments = {k: v for k, v in lm.arguments.items() if k not in _NOT_OF_ANSWERS}
-    folders = {"pretrained": lm.public_name(), **arguments}
+    folders = {name: arguments[name] for name in _FOLDERS if arguments.get(name)}
+    folders["pretrained"] = str(Path(lm.public_name(), arguments.get("subfolder") or ""))
     given = environment(lm.model)
     del given["threads"]  # as the batch size: see `_NOT_OF_ANSWERS`
     generation = getattr(lm.model, "generation_config", None)
@@ -53,9 +54,9 @@ def identity_of(lm: AudioHFLM) -> dict[str, Any]:
         "commit": getattr(lm.config, "_commit_hash", None),
         "weights": model_fingerprint(lm.model),
         "files": {
-            name: files_fingerprint(Path(folders[name], arguments.get("subfolder") or ""))
-            for name in ("pretrained", *_FOLDERS)
-            if isinstance(folders.get(name), (str, Path)) and Path(folders[name]).is_dir()
+            name: files_fingerprint(Path(folder))
+            for name, folder in folders.items()
+            if isinstance(folder, (str, Path)) and Path(folder).is_dir()
         },
         "arguments": {
             name: value if isinstance(value, (str, int, float, type(None))) else repr(value)

@@ -127,6 +127,10 @@ class DownloadError(DataUnavailableError):
     """A file cannot be fetched; what has arrived is kept, so the same command goes on from it."""
 
 
+class GenerationArgumentError(TempoError, ValueError):
+    """A generation argument with which answers could not be told to their prompts."""
+
+
 class SamplesNotFoundError(TempoError, FileNotFoundError):
     """No samples where a run should be; the message says how to have them written."""
 

@@ -219,6 +219,7 @@ _CHECKS: dict[str, Check] = {
     "max_channels": partial(_whole, least=0),
     "max_rate": partial(_whole, least=0),
     "max_length": partial(_whole, least=1),
+    "max_thinking_toks": partial(_whole, least=0),
     "max_batch_size": partial(_whole, least=1),
     "prefix_token_id": partial(_whole, least=0),
     "batch_size": _batch_size,

@@ -30,6 +30,7 @@ from tempo_attn.lab.manifest import run_manifest, without_info
 from tempo_attn.lab.plan import CPU_MEMORY, GPU_MEMORY, Plan
 from tempo_attn.lab.runs import RunFolder, read_run
 from tempo_attn.lab.subject import Subject
+from tempo_tasks.harness.identity import processor_fingerprint
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.harness.task import TempoTask
 from tempo_tasks.lab import early
@@ -173,7 +174,7 @@ class Study:
                         for name, value in (settings.model_args or {}).items()
                     },
                     "weights": model_fingerprint(self.lm.model),
-                    "audio_features": content_key(self.lm.processor.feature_extractor.to_dict()),
+                    "processor": processor_fingerprint(self.lm.processor),
                 },
                 "code": code_fingerprint(tempo_attn, tempo_tasks),
                 "environment": environment(self.lm.model),

@@ -205,15 +205,6 @@ def test_arguments_that_would_be_ignored_are_refused(checkpoint):
         LALM(pretrained=str(checkpoint), long_audio="loop")
 
 
-def test_what_precedes_the_end_of_thinking_is_dropped(lalm, monkeypatch):
-    thought, answer = (lalm.tok_encode(text) for text in ("Rain first. ", "B"))
-    (end,) = lalm.tok_encode("?")
-    assert lalm._after_thinking([*thought, end, *answer]) == "Rain first. ?B"
-    monkeypatch.setattr(lalm, "think_end_token", end)
-    assert lalm._after_thinking([*thought, end, *thought, end, *answer]) == "B"
-    assert lalm._after_thinking(answer) == "B"
-
-
 def test_one_bad_clip_stops_the_run_before_inference(lalm, clips, tmp_path, monkeypatch):
     def never(*args, **kwargs):
         raise AssertionError("inference began")

@@ -22,7 +22,7 @@ _WHAT_RAN = (
 )
 _HOW_IT_RAN = {
     "model_args": ("batch_size", "max_batch_size", "device"),
-    "tempo": ("version", "first_clip_logit_change_by_silence"),
+    "tempo": ("version", "first_clip_logit_change_by_silence", "noise_logit_change_by_silence"),
 }
 """What does not tell runs apart in these parts of the results' `config`."""
 _HOW = (
@@ -202,7 +202,8 @@ def _settings(results: Mapping[str, Any]) -> str:
     for name, left_out in _HOW_IT_RAN.items():
         value = config.get(name)
         if isinstance(value, dict):
-            value = {key: part for key, part in value.items() if key not in left_out}
+            # What is None says no more than what is not there, as an older version writes it.
+            value = {k: v for k, v in value.items() if k not in left_out and v is not None}
         known[name] = value
     for name in ("model_name", "system_instruction", "chat_template_sha"):
         known[name] = results.get(name)

@@ -337,7 +337,11 @@ def test_how_a_call_was_run_does_not_tell_it_apart(tmp_path):
         kind = task.split("_")[1]
         write_run(tmp_path, {task: answers("01", kind)}, date=date, model="m")
         arguments = {"pretrained": "m", "batch_size": len(date) if date == one else "auto"}
-        proof = {"first_clip_logit_change_by_silence": 0.5 if date == one else None}
+        proof = {
+            "first_clip_logit_change_by_silence": 0.5 if date == one else None,
+            "noise_logit_change_by_silence": None if date == one else 0.1,
+            **({"max_thinking_toks": None} if date == one else {}),
+        }
         changed(tmp_path, date, model_args=arguments, tempo=proof)
     assert [len(run.tasks) for run in read_runs([str(tmp_path)])] == [2]
     (tmp_path / f"results_{later}.json").unlink()  # results only name a run

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from tempo_tasks import mp3
 from tempo_tasks.audio import (
     DEFAULT_LIMITS,
     AudioLimits,
     check_audio,
     file_handle,
+    mp3,
     read_audio,
 )
 from tempo_tasks.errors import (

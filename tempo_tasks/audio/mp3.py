@@ -37,6 +37,7 @@ _BITRATES = {
 }
 _MIDDLE_BITRATE = 9  # index; its frames have room for a Xing header at every rate
 _SEARCHED = 65_536  # bytes in which the first frame is looked for, as libmpg123 does
+_XING = (b"Xing", b"Info")  # of variable and of constant bitrate
 _CHAIN = 3  # headers in a row that are no coincidence
 
 
@@ -75,7 +76,8 @@ class Mp3Stream:
         frames: Whole frames with audio.
         announced: Frames that its Xing/Info or VBRI header announces, or None without one.
         cut: Whether the last frame is incomplete.
-        lost: Bytes among the frames that are neither frames nor tags.
+        before, between, behind: Bytes before, between and behind the frames that are neither frames
+            nor tags.
         start: Byte at which the first frame stands.
         audio: Byte at which the first frame with audio stands.
         end: Byte at which the last frame ends.
@@ -85,16 +87,19 @@ class Mp3Stream:
     frames: int
     announced: int | None
     cut: bool
-    lost: int
+    before: int
+    between: int
+    behind: int
     start: int
     audio: int
     end: int
     seconds: float
 
     @property
-    def lost_frames(self) -> int:
-        """How many frames the lost bytes would hold."""
-        return round(self.lost * max(1, self.frames) / max(1, self.end - self.audio - self.lost))
+    def has_gap(self) -> bool:
+        """Whether more is no frame than the one frame that can be lost at either end."""
+        frame = (self.end - self.audio - self.between) / max(1, self.frames)
+        return self.between > 0 or max(self.before, self.behind) >= 1.5 * frame
 
 
 def inspect(path: Path, content: bytes) -> Container:
@@ -115,11 +120,13 @@ def inspect(path: Path, content: bytes) -> Container:
             f"truncated: {stream.frames} whole frames"
             f"{f' of {announced} announced' if announced else ''}; copy it again",
         )
-    if stream.lost_frames > 1 and (not whole or stream.frames > announced):
+    if stream.has_gap and not (whole and stream.frames <= announced):
         raise damaged(
             path,
-            f"damaged: {stream.frames} whole frames, and {stream.lost} bytes beside them that are "
-            f"neither frames nor tags, about {stream.lost_frames} frames; copy it again",
+            f"damaged: {stream.frames} whole frames, and {stream.before} bytes before, "
+            f"{stream.between} between and {stream.behind} behind them that are neither frames nor "
+            "tags, so that some audio is missing; copy it again, or write what is there to a new "
+            "file (ffmpeg -i old.mp3 new.wav)",
         )
     head = _header(content, stream.start)
     assert head is not None, stream
@@ -143,8 +150,14 @@ def scan(content: bytes, *, named: bool = True) -> Mp3Stream | None:
         return None
     count, is_audio = _announced(content, start, first)
     audio = start if is_audio else start + first.length
+    if start > begin and is_audio:
+        # The header's text can outlast the frame that it stood in.
+        count = _xing(content[begin + first.xing_at : start])
     place = last = audio
-    lost, frames, cut = len(content[begin:start].lstrip(b"\0")), 0, False
+    # Padding that a tag forgot to count is no loss.
+    before = len(content[begin:start].lstrip(b"\0") if begin else content[begin:start])
+    between = behind = frames = 0
+    cut = False
     while place < end:
         header = _header(content, place)
         if header is not None and header.like(first):
@@ -152,16 +165,23 @@ def scan(content: bytes, *, named: bool = True) -> Mp3Stream | None:
                 break
             frames += 1
             place = last = place + header.length
-            continue
-        # A tag between two files that were put together, or damage: go on at the next frame.
-        behind = after_tag(content, place)
-        if behind == place:
-            behind = _next_frame(content, place + 1, end, end, first) or end
-            lost += behind - place
-        place = behind
-    return Mp3Stream(
-        frames, count, cut, lost, start, audio, last, frames * first.samples / first.rate
-    )
+        elif (tagged := _after_inner_tag(content, place)) > place:
+            place = tagged
+        elif (found := _next_frame(content, place + 1, end, end, first)) is not None:
+            between += found - place
+            place = found
+        else:
+            behind = end - place
+            break
+    seconds = frames * first.samples / first.rate
+    return Mp3Stream(frames, count, cut, before, between, behind, start, audio, last, seconds)
+
+
+def _after_inner_tag(content: bytes, place: int) -> int:
+    """Return where a tag ends that stands between two files that were put together."""
+    if content[place : place + 3] == b"TAG" and _header(content, after_tags(content, place + 128)):
+        return place + 128
+    return after_tag(content, place)
 
 
 def _with_length(content: bytes, stream: Mp3Stream) -> bytes:
@@ -171,7 +191,7 @@ def _with_length(content: bytes, stream: Mp3Stream) -> bytes:
     frames = content[stream.audio : stream.end]
     if first.layer != _LAYER_3:
         return frames  # such a stream has one bitrate, and its length can be told from it
-    has_xing = content[stream.start + first.xing_at :][:4] in (b"Xing", b"Info")
+    has_xing = content[stream.start + first.xing_at :][:4] in _XING
     if stream.announced is not None and stream.audio > stream.start and has_xing:
         # Kept for what else it says: the delay and padding that a decoder cuts off.
         head = bytearray(content[stream.start : stream.audio])
@@ -191,13 +211,18 @@ def _with_length(content: bytes, stream: Mp3Stream) -> bytes:
 def _announced(content: bytes, place: int, header: _Header) -> tuple[int | None, bool]:
     """Return the number of frames that the first frame announces, and whether it holds audio."""
     frame = content[place : place + header.length]
-    xing = frame[header.xing_at :]
-    if header.layer == _LAYER_3 and xing[:4] in (b"Xing", b"Info") and len(xing) >= 12:
-        flags, count = struct.unpack_from(">II", xing, 4)
-        return (count if flags & 1 else None), False
+    if header.layer == _LAYER_3 and frame[header.xing_at :][:4] in _XING:
+        return _xing(frame[header.xing_at :]), False
     if header.layer == _LAYER_3 and frame[36:40] == b"VBRI" and len(frame) >= 54:
         return int.from_bytes(frame[50:54], "big"), False
     return None, True
+
+
+def _xing(text: bytes) -> int | None:
+    """Return the number of frames in a Xing header."""
+    if text[:4] not in _XING or len(text) < 12 or not text[7] & 1:
+        return None
+    return int.from_bytes(text[8:12], "big")
 
 
 def _header(content: bytes, place: int) -> _Header | None:

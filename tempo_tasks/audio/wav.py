@@ -17,12 +17,13 @@ from pathlib import Path
 from tempo_tasks.audio.container import Container, damaged
 from tempo_tasks.audio.tags import after_tags, before_tags
 
-# Writers to a pipe leave 0, 0x7ffff000 (sox), 0x7fffffff, 0x80000000 (arecord), 0xffffffff (ffmpeg)
-# or one of these less the header. A clip of 2 GiB is none.
-_UNKNOWN = 0x7FFF_0000
+# Writers to a pipe leave 0, or one of the greatest numbers, less a header or rounded to blocks:
+# 0x7ffff000 (sox), 0x80000000 (arecord), 0xffffffff (ffmpeg).
+_TOPS = (1 << 31, 1 << 32, 1 << 63, 1 << 64)
+_ROUND = 8192
 _SAMPLES = (1, 3, 6, 7)  # format tags of PCM, float, A-law, mu-law: a block is one sample of each
 _EXTENSIBLE = 0xFFFE
-# Of a file's length: byte rates of compressed audio are rounded.
+# Of a file's length: byte rates of compressed audio are rounded, those of samples are not.
 _ROUNDED = 0.02
 _W64_RIFF = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 
@@ -97,7 +98,12 @@ def inspect(path: Path, content: bytes) -> Container:
         at, pack = long.start + 8, "<Q"
         (announced,) = struct.unpack_from(pack, content, at)
     there = len(content) - data.start
-    if _is_unknown(content, layout, data, announced):
+    if _is_top(announced) or (announced == 0 and not _only_chunks(content, layout, data.start)):
+        whole = _length_of_file(content, layout, long)
+        if data.start < whole and not _is_top(whole) and whole > len(content):
+            raise damaged(
+                path, f"truncated: {len(content)} of {whole} announced bytes; copy it again"
+            )
         announced = there
         mended = struct.pack(pack, there + (0 if long else layout.counted))
         content = content[:at] + mended + content[at + len(mended) :]
@@ -130,10 +136,17 @@ def _chunks(content: bytes, layout: _Layout, place: int) -> Iterator[_Chunk]:
         place = chunk.next(layout)
 
 
-def _is_unknown(content: bytes, layout: _Layout, data: _Chunk, announced: int) -> bool:
-    if announced == 0:
-        return not _only_chunks(content, layout, data.start)
-    return announced >= _UNKNOWN and announced > len(content) - data.start
+def _is_top(size: int) -> bool:
+    return any(0 <= top - size <= _ROUND for top in _TOPS)
+
+
+def _length_of_file(content: bytes, layout: _Layout, long: _Chunk | None) -> int:
+    """Return how long a file is by its first header."""
+    if layout is _W64:
+        return int.from_bytes(content[16:24], "little")
+    form, at = ("<Q", long.start) if long else (layout.size, 4)
+    (size,) = struct.unpack_from(form, content, at)
+    return 8 + int(size)
 
 
 def _only_chunks(content: bytes, layout: _Layout, end: int) -> bool:
@@ -174,7 +187,7 @@ def _seconds(
         seconds = size / byte_rate
         return seconds, _ROUNDED * seconds + 2 * block / byte_rate
     width, odd = divmod(block, channels)
-    if odd or width * 8 < bits or abs(byte_rate - rate * block) > _ROUNDED * rate * block:
+    if odd or width * 8 < bits or byte_rate != rate * block:
         raise damaged(
             path,
             f"its header contradicts itself: {channels} channels of {bits} bits at {rate} Hz, but "

@@ -78,7 +78,8 @@ class Mp3Stream:
         cut: Whether the last frame is incomplete.
         before, between, behind: Bytes before, between and behind the frames that are neither frames
             nor tags.
-        start: Byte at which the first frame stands.
+        first: Header of the first frame.
+        start: Byte at which it stands.
         audio: Byte at which the first frame with audio stands.
         end: Byte at which the last frame ends.
         seconds: Length of the whole frames.
@@ -90,6 +91,7 @@ class Mp3Stream:
     before: int
     between: int
     behind: int
+    first: _Header
     start: int
     audio: int
     end: int
@@ -113,14 +115,14 @@ def inspect(path: Path, content: bytes) -> Container:
         return Container(content)
     # Some encoders count the frame with the header, too.
     announced = stream.announced or 0
-    whole = announced and stream.frames >= announced - 1
-    if (stream.cut and not whole) or stream.frames < announced - 1:
+    cut = stream.cut and not (announced and stream.frames >= announced)
+    if cut or stream.frames < announced - 1:
         raise damaged(
             path,
             f"truncated: {stream.frames} whole frames"
             f"{f' of {announced} announced' if announced else ''}; copy it again",
         )
-    if stream.has_gap and not (whole and stream.frames <= announced):
+    if stream.has_gap and (not announced or stream.frames > announced):
         raise damaged(
             path,
             f"damaged: {stream.frames} whole frames, and {stream.before} bytes before, "
@@ -128,9 +130,7 @@ def inspect(path: Path, content: bytes) -> Container:
             "tags, so that some audio is missing; copy it again, or write what is there to a new "
             "file (ffmpeg -i old.mp3 new.wav)",
         )
-    head = _header(content, stream.start)
-    assert head is not None, stream
-    return Container(_with_length(content, stream), stream.seconds, _SPARE / head.rate)
+    return Container(_with_length(content, stream), stream.seconds, _SPARE / stream.first.rate)
 
 
 def scan(content: bytes, *, named: bool = True) -> Mp3Stream | None:
@@ -174,7 +174,9 @@ def scan(content: bytes, *, named: bool = True) -> Mp3Stream | None:
             behind = end - place
             break
     seconds = frames * first.samples / first.rate
-    return Mp3Stream(frames, count, cut, before, between, behind, start, audio, last, seconds)
+    return Mp3Stream(
+        frames, count, cut, before, between, behind, first, start, audio, last, seconds
+    )
 
 
 def _after_inner_tag(content: bytes, place: int) -> int:
@@ -186,8 +188,7 @@ def _after_inner_tag(content: bytes, place: int) -> int:
 
 def _with_length(content: bytes, stream: Mp3Stream) -> bytes:
     """Return the frames with a header that gives their number, so that decoders read all."""
-    first = _header(content, stream.start)
-    assert first is not None, stream
+    first = stream.first
     frames = content[stream.audio : stream.end]
     if first.layer != _LAYER_3:
         return frames  # such a stream has one bitrate, and its length can be told from it

@@ -134,11 +134,11 @@ def _seconds(stream: _Stream) -> float | None:
     """
     first, packets = stream.first or (0, [])
     if stream.head.startswith(b"OpusHead"):
-        (skip,) = struct.unpack_from("<H", stream.head, 10)
+        skip = int.from_bytes(stream.head[10:12], "little")
         start = max(0, first - sum(map(_opus_samples, packets)))
         return max(0, stream.granule - start - skip) / _OPUS_RATE
     if stream.head.startswith(b"\x01vorbis"):
-        (rate,) = struct.unpack_from("<I", stream.head, 12)
+        rate = int.from_bytes(stream.head[12:16], "little")
         # How long Vorbis packets are is known to their decoder only; at most a long block each.
         longest = 1 << (stream.head[28] >> 4)
         start = first if first > len(packets) * longest else 0

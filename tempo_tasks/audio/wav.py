@@ -17,7 +17,7 @@ from pathlib import Path
 from tempo_tasks.audio.container import Container, damaged
 from tempo_tasks.audio.tags import after_tags, before_tags
 
-# Writers to a pipe leave 0, or one of the greatest numbers, less a header or rounded to blocks:
+# Writers to a pipe leave 0, or one of the greatest numbers, but for a header or rounded to blocks:
 # 0x7ffff000 (sox), 0x80000000 (arecord), 0xffffffff (ffmpeg).
 _TOPS = (1 << 31, 1 << 32, 1 << 63, 1 << 64)
 _ROUND = 8192
@@ -137,7 +137,7 @@ def _chunks(content: bytes, layout: _Layout, place: int) -> Iterator[_Chunk]:
 
 
 def _is_top(size: int) -> bool:
-    return any(0 <= top - size <= _ROUND for top in _TOPS)
+    return any(abs(top - size) <= _ROUND for top in _TOPS)
 
 
 def _length_of_file(content: bytes, layout: _Layout, long: _Chunk | None) -> int:

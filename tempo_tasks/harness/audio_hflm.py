@@ -99,6 +99,8 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         )
         self._window = int(window * self.sampling_rate)
         self._heard: float | None = None
+        self._checked: set[str] = set()
+        self._silent: set[str] = set()
         if attn_scale is not None:
             self._model = editing.wrap(
                 self.model,
@@ -192,7 +194,8 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
     def _prepare(self, requests: Sequence[Instance]) -> None:
         """Before any inference: check every clip, and that the model hears the first one."""
         every = [handle for request in requests for handle in request.args[2]["audio"]]
-        check_audio(every, self.sampling_rate, self.limits, progress=self.rank == 0)
+        self._silent |= check_audio(every, self.sampling_rate, self.limits, progress=self.rank == 0)
+        self._checked |= {handle["path"] for handle in every}
         if self._heard is not None:
             return
         for request in requests:
@@ -245,7 +248,10 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         return "embedded" if name == str(WEIGHTS_DIR) else name
 
     def get_model_info(self) -> dict[str, Any]:
-        """Return what HFLM reports, with tempo's version, the family and the delivery proof."""
+        """Return what HFLM reports, with tempo's version, the family and the delivery proof.
+
+        The numbers of clips are those of this process: of several, each checks its own share.
+        """
         info: dict[str, Any] = super().get_model_info()
         info["tempo"] = {
             "version": tempo_tasks.__version__,
@@ -254,6 +260,8 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             "long_audio": self.long_audio,
             "attn_scale": editing.describe(self.model),
             "first_clip_logit_change_by_silence": self._heard,
+            "clips_checked": len(self._checked),
+            "clips_silent": len(self._silent),
         }
         return info
 

@@ -1,6 +1,7 @@
 """Damaged audio of every format: a result of full length or a named error, and a quiet terminal."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -116,8 +117,10 @@ def run(folder, count, seed):
 @pytest.mark.slow
 def test_damaged_audio_is_read_whole_or_refused_by_name(tmp_path):
     # In a process of its own: a decoder that crashes is told, and its file descriptors are known.
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, __file__, str(tmp_path), str(DAMAGES), "0"],
+        env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
         timeout=600,

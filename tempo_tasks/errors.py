@@ -5,6 +5,7 @@ from __future__ import annotations
 from tempo_attn.errors import TempoError
 
 __all__ = [
+    "AntiphaseAudioError",
     "AudioNotFoundError",
     "BadClipsError",
     "BadIntervalsError",
@@ -93,6 +94,10 @@ class NonFiniteAudioError(TempoError, ValueError):
 
 class UnsupportedAudioError(TempoError, ValueError):
     """More channels or a higher sampling rate than recordings of sound events have."""
+
+
+class AntiphaseAudioError(TempoError, ValueError):
+    """Channels that cancel each other: their mean, which the model hears, is silent."""
 
 
 class LongAudioError(TempoError, ValueError):

@@ -119,6 +119,8 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         self._window = int(window * self.sampling_rate)
         self._heard: float | None = None
         self._heard_noise: float | None = None
+        self._checked: set[str] = set()
+        self._silent: set[str] = set()
         if attn_scale is not None:
             self._model = editing.wrap(
                 self.model,
@@ -216,10 +218,11 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
     def _prepare(self, requests: Sequence[Instance]) -> None:
         """Before any inference: check every clip, and that the model hears the first one."""
         every = [handle for request in requests for handle in request.args[2]["audio"]]
-        check_audio(every, self.sampling_rate, self.limits, progress=self.rank == 0)
         heard = any(not handle.get("silence") for handle in every)
         if heard and self.cache_hook.dbdict is not None:
             self.cache_hook.dbdict[_HEARD] = True
+        self._silent |= check_audio(every, self.sampling_rate, self.limits, progress=self.rank == 0)
+        self._checked |= {handle["path"] for handle in every}
         if self._heard is not None:
             return
         for request in requests:
@@ -267,7 +270,10 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         return EMBEDDED if name == str(WEIGHTS_DIR) else name
 
     def get_model_info(self) -> dict[str, Any]:
-        """Return what HFLM reports, with tempo's version, the family and the delivery proof."""
+        """Return what HFLM reports, with tempo's version, the family and the delivery proof.
+
+        The numbers of clips are those of this process: of several, each checks its own share.
+        """
         info: dict[str, Any] = super().get_model_info()
         info["tempo"] = {
             "version": tempo_tasks.__version__,
@@ -279,6 +285,8 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             "attn_scale": editing.describe(self.model),
             "first_clip_logit_change_by_silence": self._heard,
             "noise_logit_change_by_silence": self._heard_noise,
+            "clips_checked": len(self._checked),
+            "clips_silent": len(self._silent),
         }
         return info
 

@@ -222,6 +222,25 @@ def test_one_bad_clip_stops_the_run_before_inference(lalm, clips, tmp_path, monk
     assert "bad.wav" in str(caught.value)
 
 
+def test_silent_clips_are_counted_in_the_results(checkpoint, clips, tmp_path, caplog):
+    import numpy as np
+    import soundfile
+
+    from tempo_tasks.audio import file_handle
+
+    soundfile.write(tmp_path / "none.wav", np.zeros((32000, 2)), 16000)
+    silent = file_handle(tmp_path / "none.wav")
+    model = LALM(pretrained=str(checkpoint), batch_size=4)
+    # By intent: zeros in the place of a clip that can be heard.
+    asked = [*clips, silent, {**clips[0], "silence": True}, {**silent, "silence": True}]
+    model.generate_until(generations(asked), disable_tqdm=True)
+    assert "1 of 5 clips are silent in all channels (none.wav)" in caplog.text
+    model.loglikelihood(letters([silent]), disable_tqdm=True)
+    recorded = model.get_model_info()["tempo"]
+    assert recorded["clips_silent"] == 1
+    assert recorded["clips_checked"] == 5
+
+
 def test_a_clip_beyond_the_window_is_never_cut_silently(lalm, checkpoint, tmp_path):
     import numpy as np
     import soundfile

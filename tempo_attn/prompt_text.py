@@ -159,7 +159,8 @@ class TextReader:
                     f"{prefix!r} to {text!r}, so their own text cannot be told; give the query "
                     "positions yourself"
                 )
-        return [text[len(prefix) :] for text in texts]
+        # The sign for what is not text may stand in a text: it must not pass for audio.
+        return [text[len(prefix) :].replace(SKIPPED, _BROKEN) for text in texts]
 
     def _batch(self, sequences: list[list[int]], keep_special: bool) -> list[str]:
         texts: list[str] = self._tokenizer.batch_decode(

@@ -1,7 +1,8 @@
 """Strict reading of small JSON files that strangers share: bytes in, one plain object out.
 
-Stricter than `json`: bounded size, depth and numbers; UTF-8 only; no repeated keys; no NaN. Every
-refusal is a `ConfigError` that names the file. Nothing in the file is executed or looked up.
+`parse_json_object` is stricter than `json`: bounded size, depth and numbers; UTF-8 only; no
+repeated keys; no NaN. Every refusal is a `ConfigError` that names the file. Nothing in the file is
+executed or looked up.
 """
 
 from __future__ import annotations
@@ -121,6 +122,38 @@ def parse_json_object(data: bytes, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{where}: holds a JSON {_kind(value)}; expected an object {{...}}")
     return value
+
+
+def parse_json(text: str | bytes, *, finite: bool = False) -> Any:
+    """Parse JSON of data and results, which may be large; for what strangers share see above.
+
+    Args:
+        text: The JSON text.
+        finite: Refuse NaN, Infinity and numbers too large for a 64-bit float.
+
+    Raises:
+        ValueError: It is no JSON; a key stands twice in one object, of which `json` would take the
+            last without a word; or it is nested deeper than can be read.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+            raise ValueError(f"the key {twice[:80]!r} stands twice in one object")
+        return found
+
+    def number(digits: str) -> float:
+        value = float(digits)
+        if not math.isfinite(value):
+            raise ValueError(f"{digits[:40]} is no finite number")
+        return value
+
+    strict: dict[str, Any] = {"parse_float": number, "parse_constant": number} if finite else {}
+    try:
+        return json.loads(text, object_pairs_hook=once, **strict)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def too_large(where: str, n_bytes: str) -> ConfigError:

@@ -15,6 +15,7 @@ from typing import Any
 from tempo_attn import AUDIO_PLACEHOLDER
 from tempo_tasks.errors import MissingCaptionError, PromptError, QuestionError
 from tempo_tasks.questions import LETTERS, Question
+from tempo_tasks.texts import breaks_line, normal_text
 
 PROMPT_VERSION = "tempo-prompt-1"
 INSTRUCTION = "Answer with the option's letter from the given choices directly."
@@ -163,8 +164,11 @@ def make_prompt(
 
     Raises:
         MissingCaptionError: CQA or ACQA without a caption.
-        QuestionError: Audio is missing, or a text holds the audio placeholder.
+        QuestionError: Audio is missing; a text holds the audio placeholder; the caption is not on
+            one line, so that it could imitate the list of options; or options are the same but for
+            case, blanks, punctuation and normal form, so that no answer could tell them apart.
     """
+    _refuse_alike(question)
     lines = _asked(question, _PHRASINGS[style.variant])
     if condition.has_caption:
         if not (caption and caption.strip()):
@@ -172,12 +176,20 @@ def make_prompt(
                 f"{question.id}: condition {condition.value} needs a caption and the clip has "
                 "none; give the data a `caption` column or run the aqa and silence tasks"
             )
+        if breaks_line(caption.strip()):
+            raise QuestionError(
+                f"{question.id}: the caption {caption!r} has a line break in it; write it on one "
+                "line, so that it cannot be taken for the question's own lines"
+            )
         # By `replace`: a caption or a wording may hold further braces.
         given = style.caption_wording.replace("{}", caption.strip())
         lines["caption_before" if style.caption_place == "before" else "caption_after"] = given
     text = "\n".join(lines[part] for part in _ORDER if lines.get(part))
     if AUDIO_PLACEHOLDER in text:
-        raise QuestionError(f"{question.id}: caption or options hold {AUDIO_PLACEHOLDER!r}")
+        raise QuestionError(
+            f"{question.id}: caption or options hold {AUDIO_PLACEHOLDER!r}, which marks the audio "
+            "in a prompt; expected other words"
+        )
     if not condition.has_audio:
         return Prompt(text, ())
     if audio is None:
@@ -187,6 +199,17 @@ def make_prompt(
 
 
 _ORDER = ("caption_before", "before", "question", "between", "options", "caption_after", "after")
+
+
+def _refuse_alike(question: Question) -> None:
+    first: dict[str, str] = {}
+    for option in question.options:
+        other = first.setdefault(normal_text(option), option)
+        if other is not option:
+            raise QuestionError(
+                f"{question.id}: the options {other!r} and {option!r} differ in case, blanks, "
+                "punctuation or Unicode form only; expected four that an answer can tell apart"
+            )
 
 
 def _asked(question: Question, phrasing: _Phrasing) -> dict[str, str]:

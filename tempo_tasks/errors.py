@@ -113,7 +113,7 @@ class TaskFilesMissingError(TempoError, FileNotFoundError):
 
 
 class BadTableError(TempoError, ValueError):
-    """Rows of a metadata, caption, split or mapping table that cannot be; all are listed."""
+    """Rows of a table that cannot be, such as those with more cells than the header; all listed."""
 
 
 class BuildMismatchError(TempoError, ValueError):

@@ -20,6 +20,7 @@ from typing import Any
 
 from tempo_tasks.errors import QuestionError
 from tempo_tasks.events import Clip, Event
+from tempo_tasks.texts import breaks_line
 
 LETTERS = ("A", "B", "C", "D")
 # Differences of decimal times such as 2.28 - 1.28 fall short of 1.0 by rounding.
@@ -91,7 +92,7 @@ class Question:
         id: "<clip id>/<kind>", with "/<n>" after it for further questions on the same clip.
         clip_id: The clip.
         kind: EO, LO or LD.
-        options: Four distinct labels, in the order of the letters A-D.
+        options: Four distinct labels, in the order of the letters A-D, each on one line.
         answer: The right letter.
         n_present: How many of the options occur in the clip (None where unknown). Only items with
             two or more test time at all.
@@ -112,6 +113,12 @@ class Question:
             raise QuestionError(
                 f"{self.id}: expected four distinct options, found {list(self.options)}"
             )
+        for option in self.options:
+            if breaks_line(option) or option != option.strip() or not option:
+                raise QuestionError(
+                    f"{self.id}: the option {option!r} would break the list of options in a "
+                    "prompt; expected text on one line, without blanks around it"
+                )
         if self.answer not in LETTERS:
             raise QuestionError(f"{self.id}: the answer must be A, B, C or D, not {self.answer!r}")
 

@@ -113,7 +113,7 @@ def test_one_caption_twice_is_one_caption(tmp_path):
         ("1.mp3,Another.", "row 2: 1.mp3 has another caption"),
         ("2.mp3,", "row 2: filename '2.mp3', text ''"),
         ("2.mp3", "row 2: filename '2.mp3', text ''"),
-        (" ,A dog.", "row 2: filename ''"),
+        (" ,A dog.", "row 2: filename ' '"),
     ],
 )
 def test_a_caption_row_that_cannot_be(tmp_path, row, message):

@@ -1,5 +1,7 @@
 """Strict parsing: a letter or an option's exact text, never a guess."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,10 +54,40 @@ DOC = {"options": OPTIONS, "answer": "B", "clip": "c1"}
         ("B. Rain", "B"),
         ("(D) Car Horn", "D"),
         ("**B. Rain**", "B"),
+        ("**B**. Rain", "B"),
+        ("**B.** Rain", "B"),
+        ("**B**: **Rain**", "B"),
+        ("(B): Rain", "B"),
+        ("[B], rain", "B"),
+        ("B Rain", "B"),
+        ("b rain.", "B"),
+        ("B - Rain", "B"),
+        ("B\nRain", "B"),
+        ('B. "Rain"', "B"),
+        ("__B__", "B"),
+        ("`B`", "B"),
+        ("“B”", "B"),
+        ("Ｂ", "B"),
+        ("（Ｂ）", "B"),
+        ("ｂ．", "B"),
+        ("B。", "B"),
+        ("B、Rain", "B"),
+        ("Ｂ：Ｒａｉｎ", "B"),
+        ("Rain。", "B"),
+        ("a Dog Barking", "A"),  # the letter and the article say the same
     ],
 )
 def test_a_stated_answer_is_read(text, letter):
     assert parse_answer(text, OPTIONS) == letter
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
+@pytest.mark.parametrize("told", ["NFC", "NFD", "NFKC", "NFKD"])
+@pytest.mark.parametrize("answer", ["{}", "B. {}", "B {}"])
+def test_an_option_in_another_normal_form_is_the_option(form, told, answer):
+    option = unicodedata.normalize(form, "Sirène de l’été, ﬁre")
+    text = answer.format(unicodedata.normalize(told, "SIRÈNE de l’été, ﬁre"))
+    assert parse_answer(text, ["x", option, "y", "z"]) == "B"
 
 
 @pytest.mark.parametrize(
@@ -67,6 +99,33 @@ def test_a_stated_answer_is_read(text, letter):
         "A or B",
         "A, B",
         "A. Rain",  # letter and text disagree
+        "A Rain",
+        "**A**. Rain",
+        "(C): Rain",
+        "D\nRain",
+        "Ａ。Rain",
+        "B Rain C",
+        "B Rain, C Stream_River",
+        "B Rai",
+        "BRain",
+        "B/Rain",
+        "B and D",
+        "B B",
+        "A dog barking, then rain",
+        "a rain",
+        "B is right",
+        "Option B",
+        "Answer: B",
+        "B because it rains",
+        "B?",
+        "B!",
+        "$B$",
+        r"\boxed{B}",
+        "<answer>B</answer>",
+        "Ⓑ",
+        "ª",
+        "not B",
+        "...",
         "The answer is B",  # plausible, but reading it is a rule of its own
         "Rain and Car Horn",
         "I hear rain first, then a dog.",
@@ -86,6 +145,38 @@ def test_any_text_gives_a_letter_or_nothing(text):
 
 def test_an_option_that_is_itself_a_letter_is_read_as_the_letter():
     assert parse_answer("A", ["B", "A", "x", "y"]) == "A"
+
+
+def test_two_readings_are_no_answer():
+    options = ["B. Rain", "Rain", "x", "y"]
+    assert parse_answer("B. Rain", options) is None  # option A by its text, or option B
+    assert parse_answer("A. B. Rain", options) == "A"
+    assert parse_answer("Rain", options) == "B"
+
+
+def test_an_option_of_marks_alone_is_not_the_empty_answer():
+    assert parse_answer("", ["...", "a", "b", "c"]) is None
+    assert parse_answer("A. ...", ["...", "a", "b", "c"]) == "A"
+
+
+OPTION = st.text("ABab. 雨é", min_size=1, max_size=6)
+
+
+@given(st.lists(OPTION, min_size=4, max_size=4, unique=True), st.sampled_from(LETTERS), st.data())
+def test_a_letter_with_another_options_text_is_never_an_answer(options, letter, data):
+    other = data.draw(st.sampled_from([name for name in LETTERS if name != letter]))
+    sign = data.draw(st.sampled_from([". ", " ", ") ", ": ", "**. ", "、"]))
+    text = options[LETTERS.index(other)]
+    answer = f"{letter}{sign}{text}"
+    found = parse_answer(answer, options)
+
+    def spelled(text):
+        return " ".join(text.casefold().split()).strip(" .*")
+
+    if found == letter:  # the two options are spelled alike, or there is no text
+        assert spelled(options[LETTERS.index(letter)]) == spelled(text) or not spelled(text)
+    elif found:  # the whole answer is an option's text
+        assert spelled(options[LETTERS.index(found)]) == spelled(answer)
 
 
 def test_options_that_differ_only_in_case_are_not_told_apart_by_text():

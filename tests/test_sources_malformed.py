@@ -96,6 +96,40 @@ def test_damaged_files_are_named(tmp_path, name):
         load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"filename": "1.wav", "filename": "2.wav"}', "the key 'filename' stands twice"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[]", r"expected an object, found \[\]"),
+    ],
+)
+def test_lines_that_can_be_read_two_ways_are_named(tmp_path, line, message):
+    (tmp_path / "questions.jsonl").write_text(f"\n{line}\n")
+    with pytest.raises(DataVersionError, match=rf"questions\.jsonl, line 2: .*{message}"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("layout", ["parquet", "disk"])
+def test_damage_inside_of_a_table_is_named(rows, tmp_path, layout):
+    """Bytes that are no text, and offsets that point out of the file (which ended the process)."""
+    rows = [{**row, "audio": {"bytes": b"RIFF", "path": row["filename"]}} for row in rows[:2]]
+    rows[0]["option_a"] = "Doggish"
+    folder = write_layout(tmp_path / "set", layout, rows)
+    (path,) = [p for p in folder.rglob("*-00000-of-*") if b"Doggish" in p.read_bytes()]
+    whole = path.read_bytes()
+    at = whole.index(b"Doggish")
+    path.write_bytes(whole[:at] + b"\xff\xfe" + whole[at + 2 :])
+    with pytest.raises(
+        DataVersionError, match=r"set.*(readable Parquet|cannot read what it saved)"
+    ):
+        load(folder)
+    if layout == "disk":  # its offsets lie before the texts, in 32 bits
+        path.write_bytes(whole[: at - 60] + b"\x7f" * 56 + whole[at - 4 :])
+        with pytest.raises(DataVersionError, match=r"set.*cannot read what it saved"):
+            load(folder)
+
+
 def test_no_question_of_the_kind(rows, tmp_path):
     rows = [row for row in rows if row["task"] != "latest_end"]
     with pytest.raises(DataVersionError, match=r"no lo question.*\['eo', 'ld'\]"):

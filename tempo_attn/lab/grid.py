@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from tempo_attn.config import MODES, Adaptive, AttnScaleConfig, Mode
 from tempo_attn.errors import ConfigError
+from tempo_attn.json_types import misfit
 
 Role = Literal["edit", "control", "sign", "keys"]
 Null = Literal["sign", "keys"]
@@ -107,7 +108,13 @@ class Variant:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Variant:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ConfigError: It is no variant.
+        """
+        if wrong := misfit(data, cls):
+            raise ConfigError(f"no variant of a sweep: {wrong}")
         values: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in data.items()
         }

@@ -14,6 +14,7 @@ from tempo_attn.errors import RunFolderError
 
 SCHEMA = 1
 """Version of the manifest and of everything in a run folder."""
+_MOST_ITEMS = 2**31
 INFO = "info"
 """What a manifest holds under this name, at any depth, is for the reader and not compared."""
 
@@ -78,12 +79,14 @@ def check_manifest(data: Any, where: str) -> dict[str, Any]:
             f"{where}: is not JSON data: {error}; expected strings, finite numbers, booleans, "
             "null, and lists and objects of these"
         ) from error
-    found = [manifest.get(name) for name in ("n_items", "shard", "shard_items")]
-    match found:
-        case [int(n_items), None, None] if n_items >= 0:
+    names = ("n_items", "shard", "shard_items")
+    found = [manifest.get(name) for name in names]
+    match found if manifest.keys() >= set(names) else None:
+        case [int(n_items), None, None] if 0 <= n_items < _MOST_ITEMS:
             return manifest
         case [int(n_items), [int(number), int(of)], list(items)] if (
             0 <= number < of
+            and 0 <= n_items < _MOST_ITEMS
             and all(item in range(n_items) for item in items)
             and len(set(items)) == len(items)
         ):

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tempo_attn.errors import ConfigError
+from tempo_attn.errors import ConfigError, RunFolderError
+from tempo_attn.json_types import misfit
 from tempo_attn.lab.grid import Variant
+from tempo_attn.lab.run_files import item_name
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -58,7 +60,16 @@ class ItemRecord:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote.
+
+        Raises:
+            RunFolderError: A field is missing, unknown or of another type.
+        """
+        if wrong := misfit(data, cls):
+            raise RunFolderError(
+                f"{item_name(data)}: {wrong}; its line was damaged or is of another release: "
+                "delete it, and run the same command again"
+            )
         return cls(**data)
 
 

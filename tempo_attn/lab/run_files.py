@@ -16,6 +16,7 @@ from filelock import FileLock
 from tempo_attn.errors import RunFolderError
 from tempo_attn.files import replacing
 from tempo_attn.lab.manifest import SCHEMA, check_manifest, expected_items, manifest_text
+from tempo_attn.strict_json import parse_json
 
 MANIFEST = "manifest.json"
 _OURS = re.compile(r"\.lock.*|manifest\.[0-9a-f]{32}\.partial\.json")
@@ -76,7 +77,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        data = json.loads(path.read_bytes().decode())
+        data = parse_json(path.read_bytes().decode(), finite=True)
     except (FileNotFoundError, NotADirectoryError):
         raise RunFolderError(
             f"{folder}: no run folder: it has no {MANIFEST}; give the folder that --out named"
@@ -95,7 +96,8 @@ def collect(folder: Path, manifest: Manifest) -> tuple[list[Record], dict[Path, 
     Raises:
         RunFolderError: A file is damaged, a record is of no item of the run, or two of one differ.
     """
-    expected = set(expected_items(manifest))
+    items = expected_items(manifest)
+    expected = items if isinstance(items, range) else frozenset(items)
     found: dict[str | int, tuple[Record, str]] = {}  # by key and by index
     good: dict[Path, int] = {}
     for path in sorted(folder.glob("items*.jsonl")):
@@ -141,7 +143,7 @@ def _read_items(path: Path) -> tuple[list[Record], int]:
 def _parse(line: bytes) -> Record:
     if not line.endswith(b"\n"):
         raise ValueError("the line does not end")
-    record = json.loads(line.decode())
+    record = parse_json(line.decode(), finite=True)
     _check_identity(record)
     return dict(record)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tempo_attn.strict_json import parse_json
 from tempo_tasks.errors import DataUnavailableError, DataVersionError
 from tempo_tasks.sources.local import find_tables
 
@@ -96,7 +96,7 @@ def _rows(path: Path) -> Iterable[Mapping[str, Any]]:
 
 def _json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
-        read = json.loads(_text(path))
+        read = parse_json(_text(path))
     except ValueError as error:
         raise DataVersionError(f"{path}: no JSON: {error}") from error
     if not isinstance(read, list):

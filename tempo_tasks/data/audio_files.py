@@ -18,7 +18,8 @@ from typing import Protocol
 
 from tempo_attn.files import replacing
 from tempo_tasks.errors import AudioNotFoundError, UnreadableAudioError
-from tempo_tasks.sources.tables import listed
+from tempo_tasks.sources.blanks import blank_twins
+from tempo_tasks.sources.csv_rows import listed
 from tempo_tasks.sources.zenodo import CHUNK, hash_file
 
 
@@ -175,8 +176,12 @@ def refuse_missing(source: AudioSource, names: Iterable[str]) -> None:
     """Raise AudioNotFoundError if there is no file, or an empty one, of a clip."""
     missing = sorted(set(names) - source.names)
     if missing:
+        twins = blank_twins(missing, source.names)
+        lines = [
+            f"  {name!r}, and there is {twins[name]!r}" if name in twins else f"  {name}"
+            for name in missing
+        ]
         raise AudioNotFoundError(
             f"{len(missing)} clips of the questions have no audio file, or an empty one; add them, "
-            "or use --repair to leave those clips out (recorded):\n"
-            + listed([f"  {name}" for name in missing])
+            "or use --repair to leave those clips out (recorded):\n" + listed(lines)
         )

@@ -29,8 +29,8 @@ from tempo_tasks.data.inputs import (
 from tempo_tasks.errors import BuildMismatchError, QuestionError
 from tempo_tasks.events import Clip
 from tempo_tasks.questions import Kind, Question, build_questions, fingerprint
+from tempo_tasks.sources.csv_rows import listed
 from tempo_tasks.sources.released import question_names
-from tempo_tasks.sources.tables import listed
 
 
 def build(

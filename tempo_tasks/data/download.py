@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+from tempo_attn.json_types import misfit
 from tempo_attn.names import did_you_mean
 from tempo_tasks.cache import cache_dir
 from tempo_tasks.data.manifest import read_json
-from tempo_tasks.errors import BuildMismatchError, DataUnavailableError, DownloadError
+from tempo_tasks.errors import (
+    BuildMismatchError,
+    DataUnavailableError,
+    DataVersionError,
+    DownloadError,
+)
 from tempo_tasks.sources.hub import RELEASED_ALIAS, RELEASED_REPO
 from tempo_tasks.sources.tacos import download_tacos
 from tempo_tasks.tables import write_json
@@ -61,10 +67,29 @@ def download(
     return {"source": source, "folder": str(folder), **_released(folder, revision)}
 
 
+class _Download(TypedDict):
+    repo: str
+    commit: str
+
+
+def read_download(folder: Path) -> dict[str, Any] | None:
+    """Return what was downloaded into a folder; None where nothing was.
+
+    Raises:
+        DataVersionError: The record is damaged.
+    """
+    record = read_json(folder / DOWNLOADED)
+    if record is not None and (wrong := misfit(record, _Download)):
+        raise DataVersionError(
+            f"{folder / DOWNLOADED}: {wrong}; delete it, and download into the folder again"
+        )
+    return record
+
+
 def _released(folder: Path, revision: str | None) -> dict[str, Any]:
     from huggingface_hub import snapshot_download
 
-    before = read_json(folder / DOWNLOADED)
+    before = read_download(folder)
     if before is None:
         repo, commit = _resolve(revision)
     else:

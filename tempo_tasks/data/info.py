@@ -9,8 +9,8 @@ from typing import Any
 
 from tempo_attn.errors import ConfigError
 from tempo_tasks.data.counts import count_kinds
-from tempo_tasks.data.download import DOWNLOADED
-from tempo_tasks.data.manifest import MANIFEST, STARTED, problems, read_json, read_manifest
+from tempo_tasks.data.download import read_download
+from tempo_tasks.data.manifest import MANIFEST, STARTED, problems, read_manifest
 from tempo_tasks.errors import DataUnavailableError, DataVersionError
 from tempo_tasks.questions import Question, fingerprint
 from tempo_tasks.sources.hub import RELEASED_ALIAS, RELEASED_REPO
@@ -135,7 +135,7 @@ def _counted(found: PlainSet, path: Path) -> dict[str, Any]:
         "captions": len(clips & found.captions.keys()),
         "malformed_rows": len(found.faults),
     }
-    downloaded = read_json(path / DOWNLOADED) if path.is_dir() else None
+    downloaded = read_download(path) if path.is_dir() else None
     return facts | ({"download": downloaded} if downloaded else {})
 
 

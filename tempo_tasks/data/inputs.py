@@ -15,8 +15,10 @@ from tempo_tasks.errors import BadIntervalsError, DataUnavailableError, Question
 from tempo_tasks.events import Clip
 from tempo_tasks.questions import Kind
 from tempo_tasks.sources import tacos
+from tempo_tasks.sources.blanks import blank_twins, refuse_blank_twins
+from tempo_tasks.sources.csv_rows import listed
 from tempo_tasks.sources.intervals import IntervalTable, Repair, read_intervals
-from tempo_tasks.sources.tables import filename_problem, listed
+from tempo_tasks.sources.tables import filename_problem
 from tempo_tasks.sources.tacos import ClipInfo, SourceFile
 
 
@@ -246,7 +248,8 @@ def read_inputs(request: Request, where: Places) -> Inputs:
 
     Raises:
         DataVersionError: A file has other columns.
-        BadIntervalsError, BadTableError: Rows that cannot be; all are listed.
+        BadIntervalsError, BadTableError: Rows that cannot be, or names that differ in blanks
+            around them alone; all are listed.
         UnreadableAudioError: A damaged archive.
     """
     repairs: list[tuple[str, Repair]] = []
@@ -266,6 +269,9 @@ def read_inputs(request: Request, where: Places) -> Inputs:
     table = _events(request, where, tacos.known_durations(infos))
     repairs.extend((repair.file, repair) for repair in table.repairs)
     _refuse_unsafe_names(table)
+    for path, names in ((where.metadata, infos), (where.captions, captions)):
+        if path is not None:
+            refuse_blank_twins(table.clips, names, f"{table.name} and {path.name}")
     inputs = Inputs(
         clips=dict(table.clips),
         captions=captions,
@@ -285,6 +291,7 @@ def read_inputs(request: Request, where: Places) -> Inputs:
     if where.split is not None:
         wanted, found = tacos.read_split(where.split, repair=request.repair)
         recorded(where.split, found)
+        refuse_blank_twins(wanted, inputs.clips, f"{where.split.name} and {table.name}")
         _keep(inputs, wanted, where.split.name)
     if where.audio is not None:
         inputs.audio = open_audio(where.audio)
@@ -322,9 +329,11 @@ def _keep(inputs: Inputs, wanted: frozenset[str], split: str) -> None:
 
 
 def _leave_out_silent(inputs: Inputs, names: frozenset[str], source: str) -> None:
+    twins = blank_twins(inputs.clips, names)
     for name in sorted(inputs.clips.keys() - names):
         del inputs.clips[name]
-        what = "no audio file, or an empty one; the clip is left out"
+        near = f" (there is {twins[name]!r})" if name in twins else ""
+        what = f"no audio file, or an empty one{near}; the clip is left out"
         inputs.repairs.append((source, Repair(0, name, what)))
 
 

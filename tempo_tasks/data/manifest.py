@@ -10,12 +10,14 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from filelock import FileLock
 
+from tempo_attn.json_types import misfit
+from tempo_attn.strict_json import parse_json
 from tempo_tasks.errors import BuildMismatchError, DamagedBuildError, DataVersionError, TempoError
-from tempo_tasks.sources.tables import listed
+from tempo_tasks.sources.csv_rows import listed
 from tempo_tasks.sources.zenodo import hash_file
 from tempo_tasks.tables import write_json
 
@@ -23,10 +25,41 @@ MANIFEST, STARTED = "manifest.json", "build.json"
 FORMAT = 1
 PARTIAL, LOCK = ".partial", ".lock"
 WHAT = "tempo data build"
-_NEEDED = {
-    *("spec", "files", "kinds", "clips", "captions", "fingerprint", "questions", "audio"),
-    *("licences", "labels", "repairs", "notes"),
-}
+
+
+class _Repair(TypedDict):
+    file: str
+    row: int
+    filename: str
+    what: str
+
+
+class _Counted(TypedDict):
+    questions: int
+    clips: int
+    letters: dict[str, int]
+    labels: int
+
+
+class _Count(_Counted, total=False):
+    in_clip: dict[str, int]
+
+
+class _Manifest(TypedDict):
+    """What readers of a manifest rely on; there is more in it."""
+
+    spec: dict[str, Any]
+    files: dict[str, str]
+    kinds: dict[str, _Count]
+    clips: int
+    captions: int
+    fingerprint: str
+    questions: int
+    audio: bool
+    licences: dict[str, int]
+    labels: int | list[str]
+    repairs: list[_Repair]
+    notes: list[str]
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -38,8 +71,8 @@ def read_json(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        content = parse_json(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise DataVersionError(f"{path}: no JSON ({error}); delete it, or build again") from error
     if not isinstance(content, dict):
         raise DataVersionError(f"{path}: expected a JSON object, found {type(content).__name__}")
@@ -60,10 +93,10 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
             f"{folder / MANIFEST}: {manifest.get('what')!r} of format {manifest.get('format')!r}; "
             f"this release reads {WHAT!r} of format {FORMAT}"
         )
-    if missing := sorted(_NEEDED - manifest.keys()):
+    if wrong := misfit(manifest, _Manifest):
         raise DataVersionError(
-            f"{folder / MANIFEST}: {missing} are missing; it was edited or cut short. Delete it, "
-            "and the command that built the folder writes it again"
+            f"{folder / MANIFEST}: {wrong}; it was edited or cut short. Delete it, and the command "
+            "that built the folder writes it again"
         )
     return manifest
 

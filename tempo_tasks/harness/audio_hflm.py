@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +24,7 @@ from tempo_tasks.audio import (
     read_audio,
 )
 from tempo_tasks.harness import editing, identity
+from tempo_tasks.harness.control_tokens import control_tokens, refuse_control_tokens
 from tempo_tasks.harness.delivery import check_placeholders, check_silence_differs, is_silent, noise
 from tempo_tasks.tiny import EMBEDDED, WEIGHTS_DIR, is_embedded
 
@@ -193,6 +194,15 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
                 f"for each clip. The prompt begins: {context[:120]!r}"
             )
         return context
+
+    def check_texts(self, documents: Iterable[Mapping[str, Any]]) -> None:
+        """Check that no document's text holds special tokens of the tokenizer.
+
+        Raises:
+            QuestionError: Some do; all are listed.
+        """
+        tokens = control_tokens(self.tokenizer, self.family.audio_marker(self.processor))
+        refuse_control_tokens(documents, tokens, self.public_name())
 
     # ------------------------------------------------------------------ inputs
 

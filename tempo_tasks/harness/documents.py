@@ -9,10 +9,11 @@ from typing import Any
 import datasets
 
 from tempo_tasks.conditions import DEFAULT_STYLE, Condition, PromptStyle, make_prompt
-from tempo_tasks.errors import MissingCaptionError
+from tempo_tasks.errors import MissingCaptionError, QuestionError
 from tempo_tasks.mirror import MirrorSet
 from tempo_tasks.questions import LETTERS, Question
 from tempo_tasks.sources.base import QuestionSet
+from tempo_tasks.sources.csv_rows import listed
 from tempo_tasks.strata import strata_of
 
 ROTATIONS = tuple(range(len(LETTERS)))
@@ -65,6 +66,7 @@ def to_documents(
 
     Raises:
         MissingCaptionError: A caption condition, and clips without caption; lists some.
+        QuestionError: Items whose options or caption would break the prompt; all are listed.
     """
     if condition.has_caption:
         without = sorted({q.clip_id for q in questions.questions} - set(questions.captions))
@@ -75,11 +77,20 @@ def to_documents(
                 f"{condition.value} gives the caption. Add a `caption` column to the data, or run "
                 "the aqa and silence tasks"
             )
-    rows = [
-        _row(questions, rotate(question, by), condition, style) | {"rotation": by}
-        for question in questions.questions
-        for by in rotations
-    ]
+    rows: list[dict[str, Any]] = []
+    bad: list[str] = []
+    for question in questions.questions:
+        try:
+            rows += [
+                _row(questions, rotate(question, by), condition, style) | {"rotation": by}
+                for by in rotations
+            ]
+        except QuestionError as error:
+            bad.append(f"  {error}")
+    if bad:
+        raise QuestionError(
+            f"{questions.name}: {len(bad)} items cannot be asked; correct the data:\n" + listed(bad)
+        )
     return datasets.Dataset.from_list(rows, features=_FEATURES)
 
 

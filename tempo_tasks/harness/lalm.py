@@ -93,6 +93,7 @@ class LALM(AudioHFLM):
         others = sorted(set(range(len(requests))) - set(with_audio))
         without_clip = [index for index in with_audio if not requests[index].args[2]["audio"]]
         editing.check_requests(self.model, len(others) + len(without_clip))
+        self.check_texts(requests[index].doc for index in with_audio)
         if with_audio:  # first: a bad clip stops the run before anything is computed
             self._prepare([requests[index] for index in with_audio])
         answers = plain([requests[index] for index in others], disable_tqdm) if others else []

@@ -5,7 +5,6 @@ Heavy imports wait until a command runs.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -94,11 +93,12 @@ def settings_of(
     from lm_eval.utils import simple_parse_args_string
 
     from tempo_attn.errors import ConfigError
+    from tempo_attn.strict_json import parse_json
     from tempo_tasks.lab.options import parse_shard
     from tempo_tasks.lab.study import Settings
 
     try:
-        read: Any = json.loads(metadata)
+        read: Any = parse_json(metadata)
     except ValueError as error:
         raise ConfigError(f"--metadata is no JSON: {error}") from None
     if not isinstance(read, dict):

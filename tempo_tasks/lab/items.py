@@ -81,6 +81,7 @@ def make_items(lm: LALM, tasks: Mapping[str, TempoTask], limit: int | None = Non
 
     Raises:
         ConfigError: Two tasks hold the same items, or a letter is not told by its first token.
+        QuestionError: Texts hold special tokens of the model.
         AudioNotFoundError: See `check_audio`.
     """
     items: list[Item] = []
@@ -89,6 +90,7 @@ def make_items(lm: LALM, tasks: Mapping[str, TempoTask], limit: int | None = Non
         documents = task.dataset["test"]
         if limit is not None:
             documents = documents.select(range(min(limit, len(documents))))
+        lm.check_texts(documents)
         for document in documents:
             item = _item(lm, task, document, len(items))
             if names.setdefault(item.key, name) != name:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from tempo_tasks.harness.asked import asked_tasks
 from tempo_tasks.lab.items import generate
 from tempo_tasks.lab.options import Requested, parse_way
 from tempo_tasks.lab.study import Record, Settings, Study
-from tempo_tasks.lab.written import Outcome, results_of, write_tables, written
+from tempo_tasks.lab.written import Outcome, reading, results_of, write_tables, written
 from tempo_tasks.stats.names import KINDS
 from tempo_tasks.tables import check_output, write_json
 
@@ -155,26 +156,23 @@ def fit(
                 f"{run}: is one shard of a run; put all of them together with `tempo merge` first"
             )
         manifest, records = found.manifest, list(found.records)
-    results = results_of(manifest, records)
-    choice = choose(results, folds=folds, seed=seed, objective=known, kind=kind)
+    # What was just computed is as it should be; a file may hold anything.
+    with nullcontext() if run is None else reading(run):
+        results = results_of(manifest, records)
+        choice = choose(results, folds=folds, seed=seed, objective=known, kind=kind)
+        about = _about(manifest)
     for path in mine:  # an earlier choice must not stand beside this one's report
         path.unlink(missing_ok=True)
     write_json(out / "fit.json", choice.to_dict())
     if choice.variant is None:
         return choice, None
-    prints = manifest["fingerprints"]
-    name = prints["model"]["name"]
+    name = manifest["fingerprints"]["model"]["name"]
     config = choice.variant.config(
         base_model_name_or_path=shared_name(name),
         provenance={
             "chosen": "nested cross-validation by clip (tempo fit)",
             "fit": choice.to_dict(),
-            "tasks": manifest["settings"]["tasks"],
-            "data": prints["data"],
-            "items": prints["items"],
-            "model_weights": prints["model"]["weights"],
-            "code": prints["code"],
-            "environment": {k: v for k, v in prints["environment"].items() if k != "info"},
+            **about,
         },
     )
     config.save_pretrained(out)
@@ -200,6 +198,19 @@ def _check_choosable(settings: Settings, kind: str | None) -> None:
         )
 
 
+def _about(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a configuration says of the sweep that it was chosen from."""
+    prints = manifest["fingerprints"]
+    return {
+        "tasks": manifest["settings"]["tasks"],
+        "data": prints["data"],
+        "items": prints["items"],
+        "model_weights": prints["model"]["weights"],
+        "code": prints["code"],
+        "environment": {k: v for k, v in prints["environment"].items() if k != "info"},
+    }
+
+
 # ---------------------------------------------------------------------- merge
 
 
@@ -210,4 +221,5 @@ def merge(paths: Sequence[Path], out: Path) -> Outcome:
         RunFolderError: They are not all the shards of one run, or one is not finished.
     """
     run = merge_runs(paths, out)
-    return Outcome(out, write_tables(out, run.manifest, run.records))
+    with reading(out):
+        return Outcome(out, write_tables(out, run.manifest, run.records))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tempo_attn.errors import ConfigError
+from tempo_attn.errors import ConfigError, RunFolderError, TempoError
 from tempo_attn.lab.grid import Variant
 from tempo_attn.lab.records import SweepRecord, SweepResults
 from tempo_attn.lab.share import ShareRecord, share_rows
@@ -26,6 +27,25 @@ class Outcome:
 
     folder: Path
     files: list[Path]
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Name a run folder in what its content brings about: JSON, but not what a run wrote.
+
+    Raises:
+        RunFolderError: A value is missing, of another type, or does not go with the others.
+        TempoError: As it was, with the folder's name.
+    """
+    try:
+        yield
+    except TempoError as error:
+        raise type(error)(f"{folder}: {error}") from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise RunFolderError(
+            f"{folder}: its manifest or its records are damaged ({type(error).__name__}: {error}); "
+            "bring them back from a copy, or run the same command with another --out"
+        ) from error
 
 
 def written(

@@ -8,21 +8,22 @@ guessed: rows that cannot be are listed in one error. What is harmless is repair
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from tempo_tasks.errors import BadIntervalsError, DataUnavailableError, DataVersionError
+from tempo_tasks.errors import BadIntervalsError, DataVersionError
 from tempo_tasks.events import Clip, Event, Interval
+from tempo_tasks.sources.csv_rows import csv_rows, listed
+from tempo_tasks.texts import breaks_line
 
 LABEL_COLUMNS = ("label", "subclass", "text", "event_label")
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?nan|[-+]?inf)"
 _SPAN = re.compile(rf"\s*{_NUMBER}\s*-\s*{_NUMBER}\s*", re.IGNORECASE)
-_LISTED = 20  # offending rows in one message
 # Annotators drag the end of a region to the end of the clip; its decoded length may be shorter.
 _TOLERANCE = 0.05
 
@@ -92,12 +93,14 @@ def read_intervals(
     Raises:
         DataUnavailableError: There is no such file.
         DataVersionError: No CSV file, or columns are missing.
+        BadTableError: Rows with more cells than the header, such as labels with unquoted commas.
         BadIntervalsError: Rows that cannot be; all are named.
     """
     files = [paths] if isinstance(paths, Path) else list(paths)
     draft = _Draft(repair, durations or {}, relabel)
     for file in files:
-        for number, row in enumerate(_rows(file), 1):
+        check = partial(_refuse_other_columns, file)
+        for number, row in csv_rows(file, check, what="an interval CSV"):
             draft.rows += 1
             try:
                 draft.add(file.name, number, row)
@@ -106,11 +109,9 @@ def read_intervals(
     clips = draft.clips()
     name = ", ".join(file.name for file in files)
     if draft.faults:
-        more = len(draft.faults) - _LISTED
-        listed = draft.faults[:_LISTED] + ([f"  ... and {more} more"] if more > 0 else [])
         raise BadIntervalsError(
             f"{name}: {len(draft.faults)} rows cannot be used; correct them, or read them with the "
-            "option to repair (each repair is recorded):\n" + "\n".join(listed)
+            "option to repair (each repair is recorded):\n" + listed(draft.faults)
         )
     if not clips:
         raise BadIntervalsError(f"{name}: no event in {draft.rows} rows; expected at least one")
@@ -130,13 +131,13 @@ class _Draft:
     faults: list[str] = field(default_factory=list)
     rows: int = 0
 
-    def add(self, file: str, number: int, row: Mapping[str, str | None]) -> None:
-        filename = (row.get("filename") or "").strip()
-        label = self.relabel(next((row[name] or "" for name in LABEL_COLUMNS if name in row), ""))
-        if not filename or not label:
+    def add(self, file: str, number: int, row: Mapping[str, str]) -> None:
+        filename = row["filename"]
+        label = self.relabel(next(row[name] for name in LABEL_COLUMNS if name in row))
+        if not filename.strip() or not label:
             raise BadIntervalsError(f"filename {filename!r}, label {label!r}: expected text")
 
-        if "\r" in label or "\n" in label:
+        if breaks_line(label):
             raise BadIntervalsError(f"{filename}: label {label!r} has a line break in it")
 
         def record(what: str) -> None:
@@ -228,18 +229,6 @@ def plain_label(label: str) -> str:
     return " ".join(label.replace("_", " ").split()).casefold()
 
 
-def _rows(file: Path) -> Iterator[dict[str, str | None]]:
-    if not file.is_file():
-        raise DataUnavailableError(f"there is no file {file.absolute()}; expected an interval CSV")
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines)
-            _refuse_other_columns(file, reader.fieldnames or ())
-            yield from reader
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataVersionError(f"{file}: no readable CSV file: {error}") from error
-
-
 def _refuse_other_columns(file: Path, columns: Iterable[str]) -> None:
     found = set(columns)
     timed = "intervals" in found or {"onset", "offset"} <= found
@@ -250,17 +239,17 @@ def _refuse_other_columns(file: Path, columns: Iterable[str]) -> None:
         )
 
 
-def _flat_span(row: Mapping[str, str | None]) -> Interval:
+def _flat_span(row: Mapping[str, str]) -> Interval:
     try:
-        return float(row["onset"] or ""), float(row["offset"] or "")
-    except (TypeError, ValueError):
+        return float(row["onset"]), float(row["offset"])
+    except ValueError:
         raise BadIntervalsError(
-            f"onset {row.get('onset')!r}, offset {row.get('offset')!r}: expected seconds"
+            f"onset {row['onset']!r}, offset {row['offset']!r}: expected seconds"
         ) from None
 
 
-def _spans(cell: str | None) -> list[Interval]:
-    text = (cell or "").strip()
+def _spans(cell: str) -> list[Interval]:
+    text = cell.strip()
     if not (text.startswith("[") and text.endswith("]")):
         raise BadIntervalsError(f"intervals {cell!r}: expected [0.93-1.40, 2.28-2.75]")
     spans = []

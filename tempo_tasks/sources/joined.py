@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tempo_tasks.errors import DataUnavailableError, DataVersionError, QuestionError
+from tempo_tasks.errors import DataVersionError, QuestionError
 from tempo_tasks.sources.base import QuestionSet
+from tempo_tasks.sources.blanks import refuse_blank_twins
+from tempo_tasks.sources.csv_rows import csv_rows
 from tempo_tasks.sources.intervals import IntervalTable, read_intervals
 
 _log = logging.getLogger(__name__)
@@ -61,33 +62,28 @@ def read_captions(file: Path) -> dict[str, str]:
         DataUnavailableError: There is no such file.
         DataVersionError: No CSV file, or columns are missing.
         QuestionError: A row without text, or two captions of one clip; the rows are named.
+        BadTableError: Rows with more cells than the header, such as captions with unquoted commas.
     """
-    if not file.is_file():
-        raise DataUnavailableError(f"there is no file {file.absolute()}; expected a caption CSV")
+
+    def check(columns: list[str]) -> None:
+        if "filename" not in columns or not set(columns).intersection(_TEXT_COLUMNS):
+            raise DataVersionError(
+                f"{file}: columns {columns}; expected filename and one of {_TEXT_COLUMNS}"
+            )
+
     captions: dict[str, str] = {}
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines)
-            columns = reader.fieldnames or ()
-            column = next((name for name in _TEXT_COLUMNS if name in columns), None)
-            if "filename" not in columns or column is None:
-                raise DataVersionError(
-                    f"{file}: columns {list(columns)}; expected filename and one of {_TEXT_COLUMNS}"
-                )
-            for number, row in enumerate(reader, 1):
-                filename, text = (row["filename"] or "").strip(), (row[column] or "").strip()
-                if not filename or not text:
-                    raise QuestionError(
-                        f"{file}, row {number}: filename {filename!r}, {column} {text!r}: "
-                        "expected text"
-                    )
-                if captions.setdefault(filename, text) != text:
-                    raise QuestionError(
-                        f"{file}, row {number}: {filename} has another caption in an earlier row; "
-                        "expected one a clip"
-                    )
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataVersionError(f"{file}: no readable CSV file: {error}") from error
+    for number, row in csv_rows(file, check, what="a caption CSV"):
+        column = next(name for name in _TEXT_COLUMNS if name in row)
+        filename, text = row["filename"], row[column].strip()
+        if not filename.strip() or not text:
+            raise QuestionError(
+                f"{file}, row {number}: filename {filename!r}, {column} {text!r}: expected text"
+            )
+        if captions.setdefault(filename, text) != text:
+            raise QuestionError(
+                f"{file}, row {number}: {filename} has another caption in an earlier row; "
+                "expected one a clip"
+            )
     return captions
 
 
@@ -108,9 +104,11 @@ def join(
     Raises:
         QuestionError: A clip with one caption in its row and another in the file.
         DataVersionError: Intervals were named, and none of the clips is among them.
+        BadTableError: Names of clips that differ in blanks around them alone.
     """
     asked = sorted({question.clip_id for question in questions.questions})
     told = find_captions(folder, captions)
+    refuse_blank_twins(asked, told, f"{questions.name}: its clips and those of the caption file")
     merged = {name: told[name] for name in asked if name in told}
     for name, caption in questions.captions.items():
         if merged.setdefault(name, caption) != caption:
@@ -119,6 +117,7 @@ def join(
                 f"{merged[name]!r} in the caption file; expected one of them, or the same"
             )
     timed = find_intervals(folder, intervals).clips
+    refuse_blank_twins(asked, timed, f"{questions.name}: its clips and those of the interval file")
     clips = {name: timed[name] for name in asked if name in timed}
     if timed and not clips:
         raise DataVersionError(

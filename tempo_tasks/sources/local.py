@@ -7,16 +7,17 @@ needs torchcodec for that, and a row's bytes are all that is wanted.
 
 from __future__ import annotations
 
-import csv
-import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tempo_attn.strict_json import parse_json
 from tempo_tasks.errors import DataVersionError
+from tempo_tasks.sources.csv_rows import csv_rows
 
 Row = dict[str, Any]
 
@@ -82,20 +83,35 @@ def _table_of_file(file: Path) -> list[Table]:
 def _saved_tables(path: Path) -> list[Table]:
     import datasets
 
-    try:
+    with _reading(path, "`datasets` cannot read what it saved"):
         saved = datasets.load_from_disk(str(path))
-    except (OSError, ValueError, KeyError) as error:
-        raise DataVersionError(f"{path}: `datasets` cannot read what it saved: {error}") from error
     splits = saved.items() if isinstance(saved, datasets.DatasetDict) else [("", saved)]
 
     def reader(split: Any) -> Callable[[], Iterator[Row]]:
         def rows() -> Iterator[Row]:
-            for batch in split.with_format("arrow").iter(batch_size=_ROWS_AT_ONCE):
-                yield from batch.to_pylist()
+            with _reading(path, "`datasets` cannot read what it saved"):
+                for batch in split.with_format("arrow").iter(batch_size=_ROWS_AT_ONCE):
+                    # Else damaged offsets are followed out of the file, which ends the process.
+                    batch.validate(full=True)
+                    yield from batch.to_pylist()
 
         return rows
 
     return [Table(name, f"{path.name}/{name}".rstrip("/"), reader(split)) for name, split in splits]
+
+
+@contextmanager
+def _reading(path: Path, problem: str) -> Iterator[None]:
+    """Name the file in whatever a library raises over a damaged one.
+
+    Raises:
+        DataVersionError: It raised something.
+    """
+    try:
+        yield
+    # Of any kind: IndexError, TypeError, UnicodeDecodeError ... come from deep inside the formats.
+    except Exception as error:
+        raise DataVersionError(f"{path}: {problem}: {type(error).__name__}: {error}") from error
 
 
 def _parquet_tables(path: Path, shards: list[Path]) -> list[Table]:
@@ -133,21 +149,19 @@ def _parquet_rows(file: Path) -> Iterator[Row]:
     # Not through `datasets`: that copies every clip into its own cache before the first row.
     import pyarrow.parquet  # type: ignore[import-untyped]
 
-    try:
-        with pyarrow.parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False) as parquet:
-            for batch in parquet.iter_batches(batch_size=_ROWS_AT_ONCE):
-                yield from batch.to_pylist()
-    except (OSError, pyarrow.ArrowException) as error:
-        raise DataVersionError(f"{file}: no readable Parquet file: {error}") from error
+    with (
+        _reading(file, "no readable Parquet file"),
+        pyarrow.parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False) as parquet,
+    ):
+        for batch in parquet.iter_batches(batch_size=_ROWS_AT_ONCE):
+            batch.validate(full=True)
+            yield from batch.to_pylist()
 
 
 def _csv_rows(file: Path) -> Iterator[Row]:
     # Not through `datasets` either: it guesses types, and a label such as "None" becomes null.
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            yield from csv.DictReader(lines)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataVersionError(f"{file}: no readable CSV file: {error}") from error
+    for _, row in csv_rows(file):
+        yield row
 
 
 def _jsonl_rows(file: Path) -> Iterator[Row]:
@@ -156,7 +170,7 @@ def _jsonl_rows(file: Path) -> Iterator[Row]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = parse_json(line)
             except ValueError as error:
                 raise DataVersionError(f"{file}, line {number}: no JSON: {error}") from error
             if not isinstance(row, dict):

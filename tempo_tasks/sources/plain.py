@@ -16,6 +16,7 @@ from tempo_attn.names import did_you_mean
 from tempo_tasks.errors import DataUnavailableError, DataVersionError, QuestionError
 from tempo_tasks.events import Clip
 from tempo_tasks.questions import LETTERS, Kind, Question
+from tempo_tasks.sources.blanks import refuse_blank_twins
 from tempo_tasks.sources.intervals import Repair
 from tempo_tasks.sources.local import Row, Table, find_tables
 from tempo_tasks.sources.released import (
@@ -98,6 +99,8 @@ def load_plain(
         DataUnavailableError: There are no such data.
         DataVersionError: Columns are missing.
         BadIntervalsError: The intervals cannot be used.
+        BadTableError: Rows with more cells than the header, or names of clips that differ in
+            blanks around them alone.
         QuestionError: No row is a question.
     """
     from tempo_tasks.sources.hub import is_path, locate
@@ -117,10 +120,14 @@ def load_plain(
     found = read_plain(find_tables(path), name)
     folder = path if path.is_dir() else path.parent
     timed = find_intervals(folder, intervals, repair=repair)
+    told = find_captions(folder, captions)
+    asked = {question.clip_id for question in found.questions}
+    refuse_blank_twins(asked, timed.clips, f"{name}: its clips and those of the interval file")
+    refuse_blank_twins(asked, told, f"{name}: its clips and those of the caption file")
     return replace(
         found,
         clips=timed.clips,
-        captions={**found.captions, **find_captions(folder, captions)},
+        captions={**found.captions, **told},
         repairs=timed.repairs,
     )
 

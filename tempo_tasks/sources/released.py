@@ -28,6 +28,7 @@ from tempo_tasks.errors import (
 )
 from tempo_tasks.questions import Kind, Question
 from tempo_tasks.sources.base import QuestionSet
+from tempo_tasks.sources.csv_rows import listed
 from tempo_tasks.sources.local import Row, Table
 
 _log = logging.getLogger(__name__)
@@ -51,7 +52,6 @@ TASK_NAMES = {
     "longest_duration": Kind.LD,
     "relative_longest_duration": Kind.LD,
 }
-_LISTED = 20  # offending rows in one message
 
 
 def kind_named(name: object) -> Kind | None:
@@ -243,11 +243,9 @@ def read_questions(tables: Iterable[Table], kind: Kind, folder: Path, name: str)
             except QuestionError as error:
                 draft.bad_rows.append(f"  {table.where}, row {number}: {error}")
     if draft.bad_rows:
-        more = len(draft.bad_rows) - _LISTED
-        listed = draft.bad_rows[:_LISTED] + ([f"  ... and {more} more"] if more > 0 else [])
         raise QuestionError(
             f"{name}: {len(draft.bad_rows)} malformed rows; correct them or get the data again:\n"
-            + "\n".join(listed)
+            + listed(draft.bad_rows)
         )
     if len(draft.bad_clips) == 1:
         raise next(iter(draft.bad_clips.values()))
@@ -291,7 +289,8 @@ def _text(row: Row, column: str) -> str:
         value.encode()
     except UnicodeEncodeError:  # half a character, as JSON can hold it
         raise QuestionError(f"{column} is {value!r}, expected text of whole characters") from None
-    return value.strip()
+    # Of a name, blanks are a part: a file may be called so.
+    return value if column == "filename" else value.strip()
 
 
 def _audio_handle(row: Row, clip_id: str, folder: Path) -> dict[str, Any]:
@@ -307,9 +306,18 @@ def _audio_handle(row: Row, clip_id: str, folder: Path) -> dict[str, Any]:
         for place in (folder / name, folder / "audio" / name):
             if place.is_file():
                 return file_handle(place)
+    shown = " or ".join(map(repr, names))
+    near = [
+        f"; there is {str(place / other)!r}, whose name differs in blanks around it: rename it, or "
+        "correct the row"
+        for name in names
+        for other in dict.fromkeys((name.strip(), f" {name}", f"{name} "))
+        for place in (folder, folder / "audio")
+        if (place / other).is_file()
+    ]
     raise AudioNotFoundError(
-        f"{clip_id}: no audio in its row, and no file {' or '.join(names)} in {folder} or in its "
-        "audio/ subfolder; get the data again or put the files there"
+        f"{clip_id}: no audio in its row, and no file {shown} in {folder} or in its audio/ "
+        f"subfolder{near[0] if near else '; get the data again or put the files there'}"
     )
 
 

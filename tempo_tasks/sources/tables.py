@@ -6,16 +6,15 @@ mended and recorded.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tempo_tasks.errors import BadTableError, DataUnavailableError, DataVersionError
+from tempo_tasks.errors import BadTableError, DataVersionError
+from tempo_tasks.sources.csv_rows import csv_rows, listed
 from tempo_tasks.sources.intervals import Repair
 
 Row = Mapping[str, str]
-LISTED = 20  # offending rows in one message
 
 
 @dataclass
@@ -54,33 +53,24 @@ class Faults:
             )
 
 
-def listed(lines: Sequence[str], most: int = LISTED) -> str:
-    """Return the first lines, and how many more there are."""
-    more = len(lines) - most
-    return "\n".join([*lines[:most], *([f"  ... and {more} more"] if more > 0 else [])])
-
-
 def read_rows(file: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (row number, row), the first row after the header being 1; blanks are stripped.
+    """Yield (row number, row), the first row after the header being 1.
+
+    Cells are stripped of blanks, but for those of `filename`: a file may be called so.
 
     Raises:
         DataUnavailableError: There is no such file.
         DataVersionError: No CSV file, or columns are missing.
+        BadTableError: Rows with more cells than the header.
     """
-    if not file.is_file():
-        raise DataUnavailableError(f"there is no file {file.absolute()}; expected a CSV file")
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines)
-            found = list(reader.fieldnames or ())
-            missing = [name for name in columns if name not in found]
-            if missing:
-                raise DataVersionError(f"{file}: columns {missing} are missing; found {found}")
-            for number, row in enumerate(reader, 1):
-                # Cells beyond the header come under None, as a list.
-                yield number, {k: (v or "").strip() for k, v in row.items() if isinstance(k, str)}
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataVersionError(f"{file}: no readable CSV file: {error}") from error
+
+    def check(found: list[str]) -> None:
+        missing = [name for name in columns if name not in found]
+        if missing:
+            raise DataVersionError(f"{file}: columns {missing} are missing; found {found}")
+
+    for number, row in csv_rows(file, check):
+        yield number, {k: v if k == "filename" else v.strip() for k, v in row.items()}
 
 
 def rows_by_filename(
@@ -116,7 +106,7 @@ def rows_by_filename(
 
 def filename_problem(name: str) -> str | None:
     """Return why `name` cannot be the name of a file in an audio folder; None if it can."""
-    if not name:
+    if not name.strip():
         return "the filename is empty"
     if name in (".", "..") or any(c in name for c in "/\\:") or not name.isprintable():
         return "no plain filename; expected one without folders, such as 100388.mp3"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tempo_attn.strict_json import parse_json
 from tempo_tasks.errors import SamplesError, SamplesNotFoundError, StatsOptionError
 from tempo_tasks.stats.names import CONDITIONS, KINDS, TaskName, parse_task
 from tempo_tasks.stats.samples import Sample, read_samples
@@ -231,6 +232,11 @@ def _read_run(
             notes.append(f"{task}: the newest of {n} samples files counts, of {newest}")
         dates.add(newest)
         samples = read_samples(file, ours[task])
+        if rescored := sum(sample.rescored for sample in samples):
+            notes.append(
+                f"{task}: {rescored} answers are scored again: another release, with other rules "
+                "of what counts as an answer, wrote the file"
+            )
         data = _data(results[newest], task)
         tasks.append(
             TaskRun(name=ours[task], task=task, file=file.name, samples=samples, data=data)
@@ -251,7 +257,7 @@ def _results(path: Path) -> Mapping[str, Any]:
     if not path.exists():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise SamplesError(
             f"{path}: no whole JSON ({error}); the file was cut short or edited. Run the tasks "

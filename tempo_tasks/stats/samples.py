@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tempo_attn.strict_json import parse_json
 from tempo_tasks.errors import SamplesError
 from tempo_tasks.questions import LETTERS
 from tempo_tasks.scoring import most_likely, parse_answer
@@ -29,6 +29,8 @@ class Sample:
         options: The four options, in the order of the letters.
         answer: The right letter.
         doc: The whole document, for its strata.
+        rescored: The file calls the answer a parse failure, or none, and the rules of this release
+            do not: it was scored by another one's.
     """
 
     item: str
@@ -39,6 +41,7 @@ class Sample:
     options: tuple[str, ...]
     answer: str
     doc: Mapping[str, Any]
+    rescored: bool = False
 
     @property
     def key(self) -> tuple[str, int]:
@@ -89,7 +92,7 @@ def read_samples(path: Path, task: TaskName) -> list[Sample]:
 
 def _sample(line: str, task: TaskName, where: str) -> Sample:
     try:
-        data = json.loads(line)
+        data = parse_json(line)
     except ValueError as error:
         raise SamplesError(
             f"{where}: no whole JSON ({error}); the file was cut short or edited. Run the task "
@@ -108,15 +111,20 @@ def _sample(line: str, task: TaskName, where: str) -> Sample:
             "--predict_only? Then run it without"
         )
     rotation = doc.get("rotation") or 0
+    chosen = _chosen(data, doc["options"], task, where)
+    # Runs of several releases are compared under one rule.
+    failed = data.get("parse_failure") if task.scoring == GENERATION else None
+    rescored = failed in (0, 1) and bool(failed) != (chosen is None)
     return Sample(
         item=doc["id"],
         rotation=rotation if isinstance(rotation, int) else 0,
         cluster=str(doc.get("cluster") or doc["clip"]),
-        correct=float(correct),
-        chosen=_chosen(data, doc["options"], task, where),
+        correct=float(chosen == doc["answer"] if rescored else correct),
+        chosen=chosen,
         options=tuple(doc["options"]),
         answer=doc["answer"],
         doc={name: value for name, value in doc.items() if name not in ("audio", "prompt")},
+        rescored=rescored,
     )
 
 

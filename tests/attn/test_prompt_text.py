@@ -97,3 +97,11 @@ def test_a_span_is_its_overlapping_text_tokens():
     assert prompt.tokens(0, 5) == [1, 3, 5]  # neither skipped nor empty ones
     assert prompt.tokens(2, 3) == [3]
     assert prompt.tokens(2, 2) == []
+
+
+def test_the_sign_for_audio_inside_a_text_is_text(read):
+    """Else an option "Dog\\ufffcB. Cat" would begin an option of its own."""
+    prompt = read(2, OPEN, "A. Dog\ufffcB. Cat\nB. Rain", CLOSE).prompt
+    inside = prompt.text[prompt.ends[2] :]
+    assert "\ufffc" not in inside
+    assert "Cat" in inside

@@ -131,6 +131,14 @@ def test_numbers_within_a_set_are_no_contamination():
 # ---------------------------------------------------------------------- lists
 
 
+@pytest.mark.parametrize("text", ['[{"id": 1, "id": 2}]', "[" * 100_000, '["a"', "{}"])
+def test_a_json_list_that_cannot_be_read_is_named(tmp_path, text):
+    path = tmp_path / "list.json"
+    path.write_text(text)
+    with pytest.raises(DataVersionError, match=r"list\.json: (no JSON|expected a list)"):
+        read_training(path)
+
+
 def test_lists_of_every_format(tmp_path):
     names = {"1.mp3", "b/2.wav"}
     text = tmp_path / "list.txt"

@@ -68,13 +68,52 @@ def test_verify_names_changed_and_missing_files(built):
     ]
 
 
-@pytest.mark.parametrize("fact", ["fingerprint", "questions", "clips", "kinds", "captions"])
-def test_verify_finds_a_manifest_that_does_not_fit_its_rows(built, fact):
+@pytest.mark.parametrize(
+    ("fact", "other"),
+    [("fingerprint", "something else"), ("kinds", {})]
+    + [(fact, 999) for fact in ("questions", "clips", "captions")],
+)
+def test_verify_finds_a_manifest_that_does_not_fit_its_rows(built, fact, other):
     manifest = json.loads((built / "manifest.json").read_text())
-    manifest[fact] = "something else"
+    manifest[fact] = other
     (built / "manifest.json").write_text(json.dumps(manifest))
     (problem,) = look_into(str(built), verify=True).problems
-    assert problem.startswith(f"manifest.json: {fact} is 'something else', counted are")
+    assert problem.startswith(f"manifest.json: {fact} is {other!r}, counted are")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"questions": "many"}, "questions is 'many', expected int"),
+        ({"kinds": []}, r"kinds is \[\], expected dict"),
+        (
+            {"kinds": {"eo": {"questions": 1}}},
+            r"\['clips', 'labels', 'letters'\] are missing in ki",
+        ),
+        ({"files": {"a": 1}}, r"files\.a is 1, expected str"),
+        (
+            {"repairs": [{"file": "a", "row": "1", "filename": "b", "what": "c"}]},
+            r"repairs\[0\]\.row",
+        ),
+    ],
+)
+def test_a_manifest_of_other_types_is_named(built, change, message):
+    manifest = json.loads((built / "manifest.json").read_text())
+    (built / "manifest.json").write_text(json.dumps({**manifest, **change}))
+    with pytest.raises(DataVersionError, match=rf"manifest\.json: {message}.*edited or cut short"):
+        look_into(str(built))
+
+
+@pytest.mark.parametrize("text", ['{"repo": "a/b", "repo": "c/d", "commit": "e"}', "[" * 100_000])
+def test_a_damaged_record_of_a_download_is_named(released_folder, tmp_path, text):
+    folder = tmp_path / "data"
+    shutil.copytree(released_folder("csv"), folder)
+    (folder / "tempo_download.json").write_text(text)
+    with pytest.raises(DataVersionError, match=r"tempo_download\.json: no JSON"):
+        look_into(str(folder))
+    (folder / "tempo_download.json").write_text('{"repo": "a/b"}')
+    with pytest.raises(DataVersionError, match=r"tempo_download\.json: \['commit'\] are missing"):
+        look_into(str(folder))
 
 
 def test_released_layouts_without_a_manifest(released_folder):

@@ -1,5 +1,6 @@
 """The files of a run folder: what a kill, a full disk or another program may do to them."""
 
+import json
 import logging
 import os
 import tempfile
@@ -175,3 +176,29 @@ def test_a_refused_run_holds_no_lock(half_done):
     for _ in range(2):
         with pytest.raises(RunFolderError, match="line 1: is no record"):
             RunFolder.open(half_done, manifest())
+
+
+@pytest.mark.parametrize("n_items", [-1, 2**31, 2**70, 1.0, "10", None])
+def test_a_number_of_items_that_cannot_be(half_done, n_items):
+    path = half_done / "manifest.json"
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps({**whole, "n_items": n_items}))
+    with pytest.raises(RunFolderError, match=r"manifest\.json: n_items, shard, shard_items are"):
+        read_run(half_done)
+    path.write_text(json.dumps({k: v for k, v in whole.items() if k != "shard_items"}))
+    with pytest.raises(RunFolderError, match=r"manifest\.json: n_items, shard, shard_items are"):
+        read_run(half_done)
+
+
+@pytest.mark.parametrize(
+    "damage", [b"[" * 100_000, b'{"key":"k5","index":5,"logits":NaN}', b'{"key":"k5","key":"k5"}']
+)
+def test_json_that_no_run_writes_is_a_broken_line(half_done, damage):
+    items = half_done / "items.jsonl"
+    one, two = lines(items)
+    items.write_bytes(one + damage + b"\n" + two)
+    with pytest.raises(RunFolderError, match=r"items\.jsonl, line 2: is no record"):
+        read_run(half_done)
+    (half_done / "manifest.json").write_bytes(damage)
+    with pytest.raises(RunFolderError, match=r"manifest\.json"):
+        read_run(half_done)

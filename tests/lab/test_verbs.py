@@ -721,3 +721,32 @@ def test_shards_of_a_comparison_are_one_run(compared, tmp_path, capsys):
     shown = capsys.readouterr().out  # the four side by side
     for words in ("scaling", "one bias", "6 items of 6 clips"):
         assert words in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"clip": 3}, "clip is 3, expected str"),
+        ({"plain": [0.0, "1", 2.0, 3.0]}, r"plain\[1\] is '1', expected float"),
+        ({"added": 1}, r"\['added'\] are not known"),
+        ({"answer": 9}, "has the answer 9"),
+        ({"logits": []}, "has 0 variants"),
+    ],
+)
+def test_a_damaged_record_is_named_with_its_folder(whole, tmp_path, change, message):
+    folder = copied(whole, tmp_path)
+    items = folder / "items.jsonl"
+    first, *rest = items.read_text().splitlines()
+    items.write_text("\n".join([json.dumps({**json.loads(first), **change}), *rest, ""]))
+    with pytest.raises((RunFolderError, ConfigError), match=rf"copy: .*item .*{message}"):
+        verbs.fit(None, None, run=folder, out=tmp_path / "edit")
+    assert not (tmp_path / "edit").exists()
+
+
+def test_a_manifest_without_its_parts_is_named(whole, tmp_path):
+    folder = copied(whole, tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["fingerprints"]["model"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(RunFolderError, match=r"copy: .* damaged \(KeyError: 'model'\)"):
+        verbs.fit(None, None, run=folder, out=tmp_path / "edit")

@@ -360,3 +360,33 @@ def test_folders_come_in_the_order_of_their_dates(tmp_path):
     write_run(tmp_path / "aaaa", {"tempo_eo_aqa": answers("11")}, date=late)
     write_run(tmp_path / "bbbb", {"tempo_eo_aqa": answers("01")}, date=early)
     assert [run.folder.name for run in read_runs([str(tmp_path)])] == ["bbbb", "aaaa"]
+
+
+def test_answers_of_an_earlier_rule_are_scored_by_this_ones_and_noted(tmp_path):
+    """Once "B Rain" was a parse failure; two releases' runs must not differ by that."""
+    said = [("A Rain", 0.0, 1.0), ("B Siren", 0.0, 1.0), ("?", 0.0, 1.0), ("A", 1.0, 0.0)]
+    lines = [
+        {**generated(doc(number), text), "acc": credit, "parse_failure": failed}
+        for number, (text, credit, failed) in enumerate(said)
+    ]
+    (run,) = read_runs([str(write_run(tmp_path / "old", {"tempo_eo_aqa": lines}))])
+    (task,) = run.tasks
+    assert [sample.correct for sample in task.samples] == [1.0, 0.0, 0.0, 1.0]
+    assert [sample.chosen for sample in task.samples] == ["A", "B", None, "A"]
+    (note,) = run.notes
+    assert "2 answers are scored again" in note
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', '{"a":' * 100_000, "{"])
+def test_json_that_can_be_read_two_ways_or_none_is_named(tmp_path, text):
+    folder = write_run(tmp_path / "run", {"tempo_eo_aqa": answers("10")})
+    (path,) = folder.glob("results_*.json")
+    whole = path.read_text()
+    path.write_text(text)
+    with pytest.raises(SamplesError, match=r"results_.*\.json: no whole JSON"):
+        read_runs([str(folder)])
+    path.write_text(whole)
+    (samples,) = folder.glob("samples_*.jsonl")
+    samples.write_text(f"{text}\n")
+    with pytest.raises(SamplesError, match=r"samples_.*, line 1: no whole JSON"):
+        read_runs([str(folder)])

@@ -293,10 +293,12 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             "think_end_token": self.think_end_token,
             "max_thinking_toks": None if self.think_end_token is None else self.max_thinking_toks,
             "attn_scale": editing.describe(self.model),
-            "first_clip_logit_change_by_silence": self._heard,
-            "noise_logit_change_by_silence": self._heard_noise,
-            "clips_checked": len(self._checked),
-            "clips_silent": len(self._silent),
+            "checks": {  # what was found on the way, not what answers depend on
+                "first_clip_logit_change_by_silence": self._heard,
+                "noise_logit_change_by_silence": self._heard_noise,
+                "clips_checked": len(self._checked),
+                "clips_silent": len(self._silent),
+            },
         }
         return info
 

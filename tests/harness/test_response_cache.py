@@ -169,11 +169,11 @@ def test_other_weights_in_the_same_folder_are_refused(folder, manager, tmp_path)
 def test_hearing_is_proved_though_all_answers_are_cached(folder, manager, tmp_path, monkeypatch):
     cache = tmp_path / "cache"
     first = evaluate(LALM(str(folder)), manager, cache)
-    info = first["config"]["tempo"]
+    info = first["config"]["tempo"]["checks"]
     assert info["first_clip_logit_change_by_silence"] > 0
     assert info["noise_logit_change_by_silence"] is None
     again = evaluate(LALM(str(folder)), manager, cache)
-    info = again["config"]["tempo"]
+    info = again["config"]["tempo"]["checks"]
     assert info["first_clip_logit_change_by_silence"] is None  # no clip was asked for
     assert info["noise_logit_change_by_silence"] > 0
     assert again["results"] == first["results"]
@@ -191,4 +191,4 @@ def test_hearing_is_proved_though_all_answers_are_cached(folder, manager, tmp_pa
 def test_a_cache_of_text_asks_for_no_audio(folder, manager, tmp_path):
     for _ in range(2):
         info = evaluate(LALM(str(folder)), manager, tmp_path / "cache", "tempo_synth_eo_cqa")
-        assert info["config"]["tempo"]["noise_logit_change_by_silence"] is None
+        assert info["config"]["tempo"]["checks"]["noise_logit_change_by_silence"] is None

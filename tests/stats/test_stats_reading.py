@@ -338,8 +338,7 @@ def test_how_a_call_was_run_does_not_tell_it_apart(tmp_path):
         write_run(tmp_path, {task: answers("01", kind)}, date=date, model="m")
         arguments = {"pretrained": "m", "batch_size": len(date) if date == one else "auto"}
         proof = {
-            "first_clip_logit_change_by_silence": 0.5 if date == one else None,
-            "noise_logit_change_by_silence": None if date == one else 0.1,
+            "checks": {"clips_checked": 4 if date == one else 7},
             **({"max_thinking_toks": None} if date == one else {}),
         }
         changed(tmp_path, date, model_args=arguments, tempo=proof)

@@ -2,18 +2,32 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+NEWEST := .venv-newest/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint build clean
+.PHONY: help demo test test-newest lint build clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## score the embedded model on the rendered scenes and print the table
 	$(BIN)/python -m tempo_tasks demo
 
 test: $(STAMP) ## run the fast tests, one process a core
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
+
+# What a user without constraints gets: the newest of all but torch. Nothing of .venv is used.
+test-newest: ## run the tests that new releases of our dependencies can break, with the newest ones
+	test -x $(NEWEST)/python || $(PYTHON) -m venv .venv-newest
+	@echo "Installing the newest dependencies into .venv-newest ..."
+	$(NEWEST)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(NEWEST)/python -m pip install --quiet --disable-pip-version-check --upgrade -e ".[dev]" \
+	    transformers datasets lm-eval peft accelerate
+	$(NEWEST)/python -m pip list --disable-pip-version-check | \
+	    grep -E "^(transformers|datasets|lm_eval|peft|accelerate|torch) "
+	OMP_NUM_THREADS=1 $(NEWEST)/python -m pytest -n auto --maxprocesses 4 \
+	    tests/attn tests/harness tests/lab tests/plugin
+	$(NEWEST)/python -m tempo_tasks demo --scenes 20
 
 lint: $(STAMP) ## check style and types
 	$(BIN)/ruff check .
@@ -24,7 +38,7 @@ build: $(STAMP) ## build the source distribution, and the wheel from it, into di
 	$(BIN)/python -m build
 
 clean: ## remove .venv and what was built
-	rm -rf .venv build dist
+	rm -rf .venv .venv-newest build dist
 
 # The interpreter is checked first: pip's own message for a too old one is hard to read.
 # torch comes alone and first, at the version in constraints.txt, so that nothing else can choose it.

@@ -271,7 +271,6 @@ class: !function tempo_tasks.harness.task.TempoTask
 test_split: test
 doc_to_text: "{{prompt}}"
 doc_to_audio: audio
-num_fewshot: 0
 metadata:
   version: 1.0
 """

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from tempo_attn.edits import edit_logits
 from tempo_attn.errors import AdapterError
-from tempo_attn.visibility import fit_width, key_offset, visible_keys
+from tempo_attn.row_attention import logits_of, probabilities_of, weighted
+from tempo_attn.visibility import Visibility, fit_width, key_offset, visible_keys
 
 MAX_BLOCK = 2**25
 """Logits that are held at once, in elements; more rows than fit are done in blocks."""
@@ -127,17 +128,17 @@ class RowPlan:
         if key not in self._visible:
             rows = self.rows[:, start:stop]
             n_queries, n_keys = how[:2]
-            allowed, bias = visible_keys(mask, rows, self.first, *how)
+            sight = visible_keys(mask, rows, self.first, *how)
             offset = key_offset(self.first, n_queries, n_keys)
             keys = fit_width(self.keys[:, offset : offset + n_keys], n_keys)[:, None, None, :]
-            keys = keys & allowed
+            keys = keys & sight.allowed
             block = (self.where[1] >= start) & (self.where[1] < stop)
             batch, columns, queries = (index[block] for index in self.where)
             columns = columns - start
             hits = torch.zeros(len(rows), dtype=torch.int32, device=rows.device)
             hits.index_add_(0, batch, keys.any(-1).any(1)[batch, columns].int())
             where = (batch, columns, queries)
-            self._visible[key] = _Visible(mask, rows, where, ~allowed, bias, keys, hits > 0)
+            self._visible[key] = _Visible(mask, rows, where, sight, keys, hits > 0)
         return self._visible[key]
 
 
@@ -151,8 +152,7 @@ class _Visible:
     mask: Any
     rows: Tensor
     where: tuple[Tensor, Tensor, Tensor]
-    hidden: Tensor
-    bias: Tensor | None
+    sight: Visibility
     keys: Tensor  # edited keys that each row sees
     seen: Tensor  # (batch,): some chosen row sees some edited key
 
@@ -311,27 +311,15 @@ def _recompute(
     Returns:
         Context (batch, heads, rows, dim) and probabilities (batch, heads, rows, keys).
     """
-    n_batch, n_heads, _, dim = query.shape
-    n_kv, n_keys = key.shape[1], key.shape[2]
-    n_rows = rows.rows.shape[1]
-    dtype = torch.promote_types(query.dtype, torch.float32)
+    n_heads, n_queries, dim = query.shape[1:]
     device = query.device.type
     lifted = torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else _AS_IS
     with lifted:
-        if not plan.whole or n_rows < query.shape[2]:
+        if not plan.whole or rows.rows.shape[1] < n_queries:
             index = rows.rows[:, None, :, None].expand(-1, n_heads, -1, dim)
             query = query.gather(2, index)
-        # Query heads of one key/value head side by side: no copy of keys or values.
-        grouped = (query.to(dtype) * scaling).reshape(n_batch, n_kv, -1, dim)
-        logits = (grouped @ key.to(dtype).transpose(-1, -2)).view(n_batch, n_heads, n_rows, n_keys)
-        if softcap is not None:
-            logits = softcap * torch.tanh(logits / softcap)
-        logits = edit_logits(logits, rows.keys, plan.mode, plan.strength)
-        if rows.bias is None:
-            logits = logits.masked_fill(rows.hidden, -torch.inf)
-        else:
-            logits = logits + rows.bias
-        probabilities = logits.softmax(-1)
+        logits = logits_of(query, key, scaling, softcap)
+        logits = edit_logits(logits, rows.keys, plan.mode, plan.strength, rows.sight.bias)
+        probabilities = probabilities_of(logits, rows.sight, hidden=-torch.inf)
         dropped = nn.functional.dropout(probabilities, dropout) if dropout else probabilities
-        context = dropped.view(n_batch, n_kv, -1, n_keys) @ value.to(dtype)
-    return context.view(n_batch, n_heads, n_rows, value.shape[-1]), probabilities
+        return weighted(dropped, value), probabilities

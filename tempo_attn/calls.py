@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tempo_attn.errors import UnsupportedModelError
+
+CACHE_NAMES = ("cache", "past_key_values")
+"""Names of the key/value cache in calls and outputs: since transformers 5.24, and before it."""
 
 _ON_CACHE = "_tempo_track"
 
@@ -24,6 +27,25 @@ def modules_around(model: nn.Module, decoder: nn.Module) -> list[nn.Module]:
     raise UnsupportedModelError(
         f"the decoder {type(decoder).__name__} is not a submodule of {type(model).__name__}"
     )
+
+
+def refuse_compiled(model: nn.Module, attentions: Sequence[nn.Module | None]) -> None:
+    """Refuse a model with attention inside compiled code, which an edit does not reach.
+
+    Raises:
+        UnsupportedModelError: There is some.
+    """
+    for name, module in model.named_modules():
+        # torch.compile(module) gives another module around it, module.compile() changes its call.
+        if not hasattr(module, "_orig_mod") and module._compiled_call_impl is None:
+            continue
+        inside = set(module.modules())
+        if any(attention in inside for attention in attentions if attention is not None):
+            raise UnsupportedModelError(
+                f"{name or 'the model'} is compiled by torch.compile, and compiled attention "
+                "cannot be edited. Wrap the model that is not compiled (what torch.compile(model) "
+                "was given is its attribute _orig_mod), or compile other parts only"
+            )
 
 
 def arguments(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,6 +85,48 @@ def with_told(
     return inputs
 
 
+def check_cache_name(decoder: nn.Module) -> None:
+    """Check that a decoder is given its key/value cache under a name that `cache_in` reads.
+
+    Under any other name, every decoding step would be taken for a new prompt.
+
+    Raises:
+        UnsupportedModelError: Its forward has no such parameter.
+    """
+    parameters = inspect.signature(type(decoder).forward).parameters
+    if not set(CACHE_NAMES) & set(parameters):
+        raise UnsupportedModelError(
+            f"{type(decoder).__name__}.forward takes none of {' and '.join(CACHE_NAMES)}, but "
+            f"{', '.join(list(parameters)[1:])}: its decoding steps could not be told from "
+            "prompts. This release knows models of transformers 5.10 to 5.24; update tempo-lalm"
+        )
+
+
+def cache_name(inputs: Mapping[str, Any]) -> str | None:
+    """Return under which name a call's arguments hold a key/value cache; None without one.
+
+    Raises:
+        UnsupportedModelError: A cache is given under a name that is not known.
+    """
+    for name in CACHE_NAMES:
+        if inputs.get(name) is not None:
+            return name
+    for name, value in inputs.items():
+        if hasattr(value, "get_seq_length"):
+            raise UnsupportedModelError(
+                f"the model is called with a key/value cache named {name!r}; expected "
+                f"{' or '.join(CACHE_NAMES)}. Its decoding steps could not be told from prompts: "
+                "update tempo-lalm, or use an older transformers"
+            )
+    return None
+
+
+def cache_in(inputs: Mapping[str, Any]) -> Any:
+    """Return the key/value cache among a call's arguments, or None; see `cache_name`."""
+    name = cache_name(inputs)
+    return None if name is None else inputs[name]
+
+
 def cached_positions(cache: Any) -> int:
     """Return how many positions a cache holds; old models keep tuples instead of a cache."""
     if cache is None:
@@ -74,9 +138,12 @@ def cached_positions(cache: Any) -> int:
 
 def cache_of(output: Any) -> Any:
     """Return the cache in a model's output, if there is one."""
-    cache = getattr(output, "past_key_values", None)
-    if cache is not None or not isinstance(output, tuple):
-        return cache
+    for name in CACHE_NAMES:
+        cache = getattr(output, name, None)
+        if cache is not None:
+            return cache
+    if not isinstance(output, tuple):
+        return None
     return next((part for part in output if hasattr(part, "get_seq_length")), None)
 
 

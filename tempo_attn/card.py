@@ -14,7 +14,7 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 from tempo_attn.config import AttnScaleConfig
-from tempo_attn.hub import DEFAULT_ADAPTER, is_repo_id
+from tempo_attn.hub import DEFAULT_ADAPTER, is_repo_id, shared_name
 
 LIBRARY = "tempo-lalm"
 MARK = (
@@ -105,7 +105,7 @@ def model_card(configs: Mapping[str, AttnScaleConfig], *, repo_id: str | None = 
         repo_id: Where the adapters will be, for the example; None while unknown.
     """
     bases = [config.base_model_name_or_path for config in configs.values()]
-    base = next((name for name in bases if name is not None), None)
+    base = next((shared_name(name) for name in bases if name is not None), None)
     # A path on somebody's disk means nothing to the Hub, which would refuse the card.
     on_hub = base if base is not None and is_repo_id(base) else None
     provenances = [config.provenance for config in configs.values()]

@@ -319,6 +319,47 @@ class AttnScaleConfig(ConfigFile):
 
         share.save_adapters(folder, {"default": self})
 
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        adapter_name: str = "default",
+        commit_message: str | None = None,
+        commit_description: str | None = None,
+        private: bool | None = None,
+        token: str | bool | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+    ) -> str:
+        """Upload the configuration and its model card to the Hub: see `share.push`.
+
+        Args:
+            repo_id: "owner/name"; made if missing.
+            adapter_name: Its name there: "default" lies in the repository itself, another one in a
+                folder of its name, for `from_pretrained(..., subfolder=name)`.
+            commit_message: As in `share.push`, like all others.
+            commit_description: The commit's further lines.
+            private: Whether a new repository is private; None for the owner's default.
+            token: A Hub token; None for the one saved by logging in.
+            revision: The branch, made if missing; None for main.
+            create_pr: Propose the commit as a pull request instead.
+
+        Returns:
+            The address of the commit, or of the pull request.
+        """
+        from tempo_attn import share
+
+        return share.push(
+            {adapter_name: self},
+            repo_id,
+            commit_message=commit_message,
+            commit_description=commit_description,
+            private=private,
+            token=token,
+            revision=revision,
+            create_pr=create_pr,
+        )
+
     @classmethod
     def paper(cls, model_name: str, *, queries: Sequence[str] = "keyword+last") -> AttnScaleConfig:
         """Return the paper's setting for a model: see `tempo_attn.presets.paper`."""

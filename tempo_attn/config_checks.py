@@ -6,7 +6,6 @@ found and what was expected.
 
 from __future__ import annotations
 
-import difflib
 import math
 import numbers
 import reprlib
@@ -16,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from tempo_attn.errors import ConfigError
+from tempo_attn.names import did_you_mean
 from tempo_attn.strict_json import MAX_DEPTH
 
 Name = TypeVar("Name", bound=str)
@@ -46,9 +46,8 @@ def one_of(field: str, value: object, allowed: Sequence[Name]) -> Name:
     """Return `value`, which must be one of `allowed`."""
     if isinstance(value, str) and value in allowed:
         return next(name for name in allowed if name == value)
-    near = difflib.get_close_matches(value[:80], allowed, n=1) if isinstance(value, str) else []
-    hint = f". Did you mean {near[0]!r}?" if near else ""
-    raise wrong(field, value, f"one of {', '.join(map(repr, allowed))}{hint}")
+    near = did_you_mean(value, allowed, 1)
+    raise wrong(field, value, f"one of {', '.join(map(repr, allowed))}" + (near and f".{near}"))
 
 
 def some_of(field: str, value: object, allowed: Sequence[str]) -> list[str]:

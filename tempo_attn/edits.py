@@ -13,7 +13,13 @@ import torch
 from torch import Tensor
 
 
-def edit_logits(logits: Tensor, keys: Tensor, mode: str, strength: float | Tensor | None) -> Tensor:
+def edit_logits(
+    logits: Tensor,
+    keys: Tensor,
+    mode: str,
+    strength: float | Tensor | None,
+    bias: Tensor | None = None,
+) -> Tensor:
     """Return the logits with the chosen keys edited.
 
     Args:
@@ -22,6 +28,8 @@ def edit_logits(logits: Tensor, keys: Tensor, mode: str, strength: float | Tenso
             the row may see; the mass-preserving mode sums over them.
         mode: A mode of `AttnScaleConfig`.
         strength: alpha or b; a (batch,) tensor gives each batch row its own. None for knockout.
+        bias: What an additive mask will add to the logits, broadcastable to them. It is not part of
+            what is edited, but of the probabilities that two modes are defined by.
 
     Raises:
         ValueError: Unknown mode.
@@ -41,7 +49,7 @@ def edit_logits(logits: Tensor, keys: Tensor, mode: str, strength: float | Tenso
     if mode in ("scale_preserving", "upweight_matched"):
         scaled = logits * strength
         # The total of exp() over the chosen keys decides their mass after softmax.
-        shift = _log_sum_exp(logits, keys) - _log_sum_exp(scaled, keys)
+        shift = _log_sum_exp(logits, keys, bias) - _log_sum_exp(scaled, keys, bias)
         edited = scaled + shift if mode == "scale_preserving" else logits - shift
         return torch.where(keys, edited, logits)
     raise ValueError(f"unknown mode {mode!r}")
@@ -76,7 +84,9 @@ def _directions(states: Tensor) -> Tensor:
     return unit
 
 
-def _log_sum_exp(logits: Tensor, keys: Tensor) -> Tensor:
+def _log_sum_exp(logits: Tensor, keys: Tensor, bias: Tensor | None) -> Tensor:
     """Return logsumexp over the chosen keys; 0 for a row that has none: nothing is edited."""
+    if bias is not None:
+        logits = logits + bias
     total = logits.masked_fill(~keys, -torch.inf).logsumexp(-1, keepdim=True)
     return total.masked_fill(~keys.any(-1, keepdim=True), 0.0)

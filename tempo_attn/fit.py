@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import ConfigError, UnsupportedModelError
 from tempo_attn.families import Family
+from tempo_attn.hub import shared_name
 
 
 @dataclass
@@ -48,11 +49,7 @@ def fit(
         UnsupportedModelError: A chosen layer has no attention.
     """
     _check_base(config, model)
-    unknown = sorted(set(config.keys) - set(family.key_spans))
-    if unknown:
-        raise ConfigError(
-            f"keys {unknown}: prompts of {family.name} models have only {list(family.key_spans)}"
-        )
+    _check_keys(config, family)
     with_attention = [i for i, module in enumerate(attentions) if module is not None]
     every = config.layers == "all"
     layers = with_attention if every else config.resolve_layers(len(attentions))
@@ -74,6 +71,35 @@ def fit(
                 f"those that have: {with_attention}"
             )
     return Edit(config, {layer: heads.get(layer) for layer in layers})
+
+
+def check_size(config: AttnScaleConfig, model_config: Any, family: Family) -> None:
+    """Check what a model's configuration already tells: no weights are needed.
+
+    `fit` knows more, such as which layers have attention.
+
+    Args:
+        config: The configuration of the edit.
+        model_config: The model's own.
+        family: Its family.
+
+    Raises:
+        ConfigError: Layers, heads or keys that the model has not.
+    """
+    _check_keys(config, family)
+    size = decoder_size(model_config)
+    if size is not None:
+        config.resolve_heads(*size)
+        if config.mode == "enrich":
+            config.resolve_source(size[0])
+
+
+def decoder_size(model_config: Any) -> tuple[int, int] | None:
+    """Return the decoder's layers and query heads; None where its configuration does not say."""
+    text = model_config.get_text_config(decoder=True)
+    size = [getattr(text, name, None) for name in ("num_hidden_layers", "num_attention_heads")]
+    layers, heads = size
+    return (layers, heads) if isinstance(layers, int) and isinstance(heads, int) else None
 
 
 def find_tokenizer(model: nn.Module, tokenizer: Any) -> Any:
@@ -105,6 +131,14 @@ def find_tokenizer(model: nn.Module, tokenizer: Any) -> Any:
         ) from error
 
 
+def _check_keys(config: AttnScaleConfig, family: Family) -> None:
+    unknown = sorted(set(config.keys) - set(family.key_spans))
+    if unknown:
+        raise ConfigError(
+            f"keys {unknown}: prompts of {family.name} models have only {list(family.key_spans)}"
+        )
+
+
 def _n_heads(model: nn.Module, family: Family) -> int:
     config: Any = family.decoder(model).config
     return int(config.get_text_config().num_attention_heads)
@@ -117,7 +151,7 @@ def _name(model: nn.Module) -> str:
 def _check_base(config: AttnScaleConfig, model: nn.Module) -> None:
     """Warn where a configuration was made for another model; folders count by their name."""
     theirs, mine = config.base_model_name_or_path, _name(model)
-    if theirs and mine and Path(theirs).name != Path(mine).name:
+    if theirs and mine and Path(shared_name(theirs)).name != Path(shared_name(mine)).name:
         warnings.warn(
             f"the configuration was made for {theirs!r} and the model is {mine!r}: its layers and "
             "strength may mean nothing here",

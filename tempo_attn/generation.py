@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 from transformers import GenerationMixin
 
-from tempo_attn.calls import cached_positions
+from tempo_attn.calls import cache_name, cached_positions
 
 if TYPE_CHECKING:
     from tempo_attn.tracker import Tracker
@@ -78,9 +78,11 @@ def _inputs(args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
 def _one_plain_step(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments for one greedy step that leaves the caller's objects alone."""
     step = {k: v for k, v in kwargs.items() if k not in ("streamer", "stopping_criteria")}
-    cache = step.pop("past_key_values", None)
-    if cached_positions(cache):
-        step["past_key_values"] = copy.deepcopy(cache)
+    name = cache_name(step)
+    if name is not None:
+        cache = step.pop(name)
+        if cached_positions(cache):
+            step[name] = copy.deepcopy(cache)
     return {
         **step,
         "max_new_tokens": 1,

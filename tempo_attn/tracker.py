@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from tempo_attn.attention import RowPlan
 from tempo_attn.calls import (
     arguments,
+    cache_in,
     cache_of,
     cached_positions,
+    check_cache_name,
     from_cache,
     modules_around,
     put_on_cache,
@@ -91,7 +93,9 @@ class Tracker:
         self._end = 0
         self._prefill = False
         self._seen: dict[int, Tensor] = {}
-        self._chain = modules_around(model, family.decoder(model))
+        decoder = family.decoder(model)
+        check_cache_name(decoder)
+        self._chain = modules_around(model, decoder)
         self._undo: list[Callable[[], None]] = []
 
     def install(self) -> None:
@@ -191,7 +195,7 @@ class Tracker:
             self.family, self._config(), with_told(inputs, self._told, shape), self.given
         )
         track = Track(prompt, self.strength)
-        cache = inputs.get("past_key_values")
+        cache = cache_in(inputs)
         first = cached_positions(cache)
         if first and self._filled(cache, first):
             put_on_cache(cache, replace(track, covered=first))
@@ -259,7 +263,7 @@ class Tracker:
         edit = self.edit
         assert edit is not None
         told, self._told = self._told, None
-        cache = inputs.get("past_key_values")
+        cache = cache_in(inputs)
         first = cached_positions(cache)
         self._shape = shape = self._shape_of(inputs)
         self._end = first + shape[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,6 +15,31 @@ HIDDEN = -1e4
 """Additive masks hide a key by this or less; the lowest number and -1e9 are both in use."""
 
 
+@dataclass(frozen=True)
+class Visibility:
+    """What query rows see of the keys.
+
+    Attributes:
+        allowed: (..., 1 or heads, rows, keys) bool: the keys that each row may see.
+        bias: What the mask adds to the logits, of that shape, at least float32; None where it only
+            hides keys. A distance penalty such as ALiBi's is more than that.
+    """
+
+    allowed: Tensor
+    bias: Tensor | None = None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Visibility:
+        """Return it with its tensors indexed, expanded or reshaped by `change`."""
+        return Visibility(change(self.allowed), None if self.bias is None else change(self.bias))
+
+    def mask(self, dtype: torch.dtype) -> Tensor:
+        """Return it as a mask for torch's own attention: bool, or additive in `dtype`."""
+        if self.bias is None:
+            return self.allowed
+        # Not -inf: a padding row sees nothing, and its NaN would spread through its value.
+        return self.bias.to(dtype).masked_fill(~self.allowed, torch.finfo(dtype).min)
+
+
 def visible_keys(
     mask: Any,
     rows: Tensor,
@@ -21,7 +48,7 @@ def visible_keys(
     n_keys: int,
     sliding_window: int | None,
     is_causal: bool,
-) -> tuple[Tensor, Tensor | None]:
+) -> Visibility:
     """Return which keys the chosen rows may see.
 
     Args:
@@ -36,7 +63,7 @@ def visible_keys(
         is_causal: Whether no mask means a causal one.
 
     Returns:
-        (batch, 1 or heads, rows, keys) bool, and an additive mask of that shape, if there is one.
+        Of the shape (batch, 1 or heads, rows, keys).
 
     Raises:
         UnsupportedInputError: A mask of another kind.
@@ -46,8 +73,9 @@ def visible_keys(
         index = rows[:, None, :, None].expand(-1, mask.shape[1], -1, n_keys)
         chosen = mask.expand(len(rows), -1, n_queries, n_keys).gather(2, index)
         if chosen.dtype == torch.bool:
-            return chosen, None
-        return chosen > HIDDEN, chosen
+            return Visibility(chosen)
+        bias = chosen.to(torch.promote_types(chosen.dtype, torch.float32))
+        return Visibility(chosen > HIDDEN, bias)
     at = (rows + first)[:, None, :, None]
     if mask is None or (isinstance(mask, Tensor) and mask.dim() == 2):
         keys = torch.arange(n_keys, device=rows.device) + key_offset(first, n_queries, n_keys)
@@ -57,13 +85,13 @@ def visible_keys(
         if mask is not None:
             padding = fit_width(mask.bool()[:, -n_keys:], n_keys)
             allowed = allowed & padding[:, None, None, :]
-        return allowed, None
+        return Visibility(allowed)
     if hasattr(mask, "mask_mod"):  # flex attention: indices within the call
         batch = torch.arange(len(rows), device=rows.device)[:, None, None, None]
         head = torch.zeros((), dtype=torch.long, device=rows.device)
         keys = torch.arange(n_keys, device=rows.device)
         allowed = mask.mask_mod(batch, head, rows[:, None, :, None], keys)
-        return allowed.expand(len(rows), 1, rows.shape[1], n_keys), None
+        return Visibility(allowed.expand(len(rows), 1, rows.shape[1], n_keys))
     raise UnsupportedInputError(
         f"cannot read an attention mask of type {type(mask).__name__}; expected None, a 2-D "
         "padding mask, a 4-D mask or a flex-attention block mask. Load the model with "

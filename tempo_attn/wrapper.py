@@ -7,26 +7,37 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from tempo_attn.attention import LayerEdit
-from tempo_attn.calls import arguments, cached_positions, last_of_prompts, shape_of
+from tempo_attn.calls import (
+    CACHE_NAMES,
+    arguments,
+    cache_name,
+    cached_positions,
+    last_of_prompts,
+    refuse_compiled,
+    shape_of,
+)
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.enrich import enrich_layers
 from tempo_attn.errors import AdapterError, ConfigError
 from tempo_attn.families import get_family
 from tempo_attn.fit import Edit, find_tokenizer, fit
-from tempo_attn.hub import check_adapter_name
+from tempo_attn.hub import check_adapter_name, loaded_name
 from tempo_attn.positions import TextReader
 from tempo_attn.prompt import Given
 from tempo_attn.share import push, save_adapters
 from tempo_attn.tracker import Tracker
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 # A plain run leaves the caller's cache alone and gives the logits of all positions.
-_NOT_IN_A_PLAIN_RUN = ("past_key_values", "labels", "logits_to_keep", "return_dict")
+_NOT_IN_A_PLAIN_RUN = (*CACHE_NAMES, "labels", "logits_to_keep", "return_dict")
 
 
 @dataclass(frozen=True)
@@ -60,9 +71,15 @@ class AttnScaleModel(nn.Module):
     Attributes of the model (`config`, `device`, `dtype`, `generation_config` ...) are those of the
     wrapped one, which is changed in place: `unload()` gives it back untouched. Use one thread.
 
+    To torch it is transparent: submodules and weights have the names that they have in the wrapped
+    model. So PEFT may be put around it, and what PEFT or `state_dict()` saves loads on the plain
+    model; what was saved from that loads here.
+
     Attributes:
         base_model: The wrapped model.
     """
+
+    base_model: nn.Module
 
     def __init__(
         self,
@@ -84,9 +101,10 @@ class AttnScaleModel(nn.Module):
         family = get_family(getattr(model, "config", None))
         family.check_model(model)
         self._attentions = family.attentions(model)
+        refuse_compiled(model, self._attentions)
         if any(hasattr(module, "_tempo_edit") for module in self._attentions):
             raise AdapterError("another wrapper is on this model: unload() that one first")
-        self.base_model = model
+        self._be_transparent(model)
         self._family = family
         self._tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
         self._edits: dict[str, Edit] = {}
@@ -110,13 +128,14 @@ class AttnScaleModel(nn.Module):
         if tracker.edit is None or tracker.edit.config.adaptive is None:
             return self.base_model(*args, **kwargs)
         inputs = arguments(self.base_model, args, kwargs)
-        cache = inputs.get("past_key_values")
+        name = cache_name(inputs)
+        cache = None if name is None else inputs[name]
         first, shape = cached_positions(cache), shape_of(inputs)
         if first and shape is not None and shape[1] == 1:  # decoding: the prompt's strength holds
             return self.base_model(*args, **kwargs)
         plain_inputs = {k: v for k, v in inputs.items() if k not in _NOT_IN_A_PLAIN_RUN}
-        if first:
-            plain_inputs["past_key_values"] = copy.deepcopy(cache)
+        if name is not None and first:
+            plain_inputs[name] = copy.deepcopy(cache)
         with tracker.disabled(), torch.no_grad():
             logits = self.base_model(**plain_inputs).logits
         last = last_of_prompts(inputs.get("attention_mask"), logits, tracker.given.prompt_length)
@@ -258,14 +277,31 @@ class AttnScaleModel(nn.Module):
     # ------------------------------------------------------------------ sharing
 
     def save_pretrained(
-        self, save_directory: str | Path, selected_adapters: Sequence[str] | None = None
+        self,
+        save_directory: str | Path,
+        selected_adapters: Sequence[str] | None = None,
+        *,
+        is_main_process: bool = True,
+        safe_serialization: bool = True,
+        state_dict: Mapping[str, Any] | None = None,
+        save_embedding_layers: str | bool = "auto",
+        max_shard_size: int | str | None = None,
     ) -> None:
         """Write the configurations and a model card; the model itself is not written.
 
         Args:
             save_directory: Made if missing. "default" lies in it, others in folders of their name.
             selected_adapters: Names; default: all.
+            is_main_process: Only the main process of several writes.
+            safe_serialization: As the next ones, an argument of the same method of PEFT and
+                transformers, by which training scripts call it. It is about weights; an edit has
+                none.
+            state_dict: Likewise.
+            save_embedding_layers: Likewise.
+            max_shard_size: Likewise.
         """
+        if not is_main_process:
+            return
         save_adapters(Path(save_directory), self._to_share(selected_adapters))
 
     def push_to_hub(
@@ -276,7 +312,8 @@ class AttnScaleModel(nn.Module):
         Args:
             repo_id: `owner/name` on the Hub; made if missing.
             selected_adapters: Names; default: all.
-            kwargs: `private`, `token`, `commit_message`, `revision`, `create_pr`.
+            kwargs: `private`, `token`, `commit_message`, `commit_description`, `revision`,
+                `create_pr`.
         """
         return push(self._to_share(selected_adapters), repo_id, **kwargs)
 
@@ -305,6 +342,28 @@ class AttnScaleModel(nn.Module):
         return cls(model, config, adapter_name, tokenizer=tokenizer, on_missing=on_missing)
 
     # ------------------------------------------------------------------ inside
+
+    def _be_transparent(self, model: nn.Module) -> None:
+        """Take the model's own submodules and weights for this module's."""
+        own = vars(self)
+        own["base_model"] = model  # not by setattr, which would make it a submodule, with a prefix
+        own["_modules"] = model._modules
+        own["_parameters"] = model._parameters
+        own["_buffers"] = model._buffers
+        own["_non_persistent_buffers_set"] = model._non_persistent_buffers_set
+        own["training"] = model.training
+        if "name_or_path" in vars(model):  # where PEFT looks for the name of a base model
+            own["name_or_path"] = vars(model)["name_or_path"]
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, of the wrapped model too; see `torch.nn.Module.train`."""
+        self.base_model.train(mode)
+        self.training = mode
+        return self
+
+    def get_submodule(self, target: str) -> nn.Module:
+        """Return a submodule by its name in the wrapped model; "" is the wrapper."""
+        return self.base_model.get_submodule(target) if target else self
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -364,8 +423,7 @@ class AttnScaleModel(nn.Module):
 
     def _to_share(self, names: Sequence[str] | None) -> dict[str, AttnScaleConfig]:
         base = str(getattr(self.base_model.config, "_name_or_path", "") or "")
-        if Path(base).is_absolute():  # says something about this machine, and nothing elsewhere
-            base = Path(base).name
+        base = loaded_name(base) if base else ""
         chosen = {name: self._edit_of(name).config for name in (names or self._edits)}
         return {
             name: replace(

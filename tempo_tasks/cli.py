@@ -5,7 +5,6 @@ Heavy imports wait until a command needs them, so `--help` answers at once.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from rich.table import Table
 from tempo_tasks.audit.cli import add_commands as add_audit
 from tempo_tasks.data.cli import app as data_app
 from tempo_tasks.lab.cli import add_commands as add_laboratory
+from tempo_tasks.push_cli import add_commands as add_push
 from tempo_tasks.stats.cli import add_commands as add_stats
 
 app = typer.Typer(
@@ -36,22 +36,23 @@ def run(context: typer.Context) -> None:
     Works where the start-up registration does not (`python -S`, `pip install --target`,
     `TEMPO_NO_AUTOLOAD=1`). Example: tempo run --model lalm --tasks tempo_synth_eo_aqa --limit 20
     """
-    from lm_eval.__main__ import cli_evaluate
+    from tempo_tasks.harness.run import run as run_harness
 
-    from tempo_tasks.harness.autoload import register
-
-    register()
-    sys.argv = ["lm_eval", *context.args]
-    cli_evaluate()
+    run_harness(context.args)
 
 
 @app.command()
 def demo(
-    batch_size: Annotated[int, typer.Option(help="Questions a batch.")] = 32,
-    scenes: Annotated[int | None, typer.Option(help="Fewer scenes, for a quick look.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Questions a batch.")] = 32,
+    scenes: Annotated[
+        int | None, typer.Option(min=1, help="Fewer scenes, for a quick look.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Also write the results as JSON.")] = None,
 ) -> None:
     """Score the embedded model on the 12 tempo_synth tasks and print the table."""
+    from tempo_tasks.tables import check_output
+
+    check_output(output, folder=False, option="--output")
     from tempo_tasks.harness.demo import run_demo
 
     results = run_demo(batch_size=batch_size, scenes=scenes, output=output)
@@ -81,6 +82,7 @@ app.add_typer(data_app, rich_help_panel="Benchmark")
 add_audit(app)
 add_stats(app)
 add_laboratory(app)
+add_push(app)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tempo_attn.errors import TempoError
 
 __all__ = [
+    "AntiphaseAudioError",
     "AudioNotFoundError",
     "BadClipsError",
     "BadIntervalsError",
@@ -95,6 +96,10 @@ class UnsupportedAudioError(TempoError, ValueError):
     """More channels or a higher sampling rate than recordings of sound events have."""
 
 
+class AntiphaseAudioError(TempoError, ValueError):
+    """Channels that cancel each other: their mean, which the model hears, is silent."""
+
+
 class LongAudioError(TempoError, ValueError):
     """A clip longer than the model can hear; it is never cut silently."""
 
@@ -125,6 +130,10 @@ class ChecksumError(DataVersionError):
 
 class DownloadError(DataUnavailableError):
     """A file cannot be fetched; what has arrived is kept, so the same command goes on from it."""
+
+
+class GenerationArgumentError(TempoError, ValueError):
+    """A generation argument with which answers could not be told to their prompts."""
 
 
 class SamplesNotFoundError(TempoError, FileNotFoundError):

@@ -5,11 +5,41 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tempo_attn.errors import ConfigError
 from tempo_attn.files import replacing
+
+
+def check_output(path: Path | None, *, folder: bool, option: str = "--out") -> None:
+    """Check, before any work, that something can be written to a place.
+
+    Args:
+        path: The place; None where nothing will be written.
+        folder: Whether it is a folder; else a file, whose folder is made.
+        option: What it was given by.
+
+    Raises:
+        ConfigError: A folder is where a file belongs, or the other way round, or nothing may be
+            written there.
+    """
+    if path is None:
+        return
+    for place in (path, *path.absolute().parents):
+        if not place.exists():
+            continue
+        wanted = folder or place is not path
+        if place.is_dir() is not wanted:
+            raise ConfigError(
+                f"{option} {path}: {place} is a {'file' if wanted else 'folder'}; expected a "
+                f"{'folder' if wanted else 'file'}, or nothing yet"
+            )
+        if not os.access(place, os.W_OK):
+            raise ConfigError(f"{option} {path}: {place} may not be written to; name another place")
+        return
 
 
 def write_json(path: Path, data: Any, *, ensure_ascii: bool = True) -> Path:

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from tempo_tasks import mp3
 from tempo_tasks.audio import (
     DEFAULT_LIMITS,
     AudioLimits,
     check_audio,
     file_handle,
+    mp3,
     read_audio,
 )
 from tempo_tasks.errors import (
+    AntiphaseAudioError,
     AudioNotFoundError,
     BadClipsError,
     EmptyAudioError,
@@ -223,6 +224,44 @@ def test_eight_channels_and_192_khz(write):
     with pytest.raises(UnsupportedAudioError, match="192000 Hz; at most 96000"):
         read_audio(file_handle(path), RATE)
     assert len(read_audio(file_handle(path), RATE, AudioLimits(max_rate=None))) == RATE
+
+
+@pytest.mark.parametrize("left", [0.0, 1e-4, 5e-4])
+def test_channels_that_cancel_each_other(write, left):
+    wave = tone()
+    stereo = np.stack([wave, -(1 - 2 * left) * wave], axis=1)
+    path = write(wave=stereo, subtype="FLOAT")
+    with pytest.raises(AntiphaseAudioError, match=r"clip\.wav: its 2 channels cancel each other"):
+        read_audio(file_handle(path), RATE)
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [
+        [1.0, -0.99],  # -46 dB: quiet, but not gone
+        [1.0, 0.0],
+        [0.001, 0.0],
+        [1.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+        [1.0, -1.0, 1.0],
+    ],
+)
+def test_channels_that_leave_something(write, channels):
+    wave = tone()[:, None] * np.array(channels)
+    path = write(wave=wave, subtype="FLOAT")
+    assert read_audio(file_handle(path), RATE) == pytest.approx(wave.mean(axis=1), abs=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_silence_in_all_channels_is_told_and_accepted(write, channels, caplog):
+    silent = file_handle(write("silent.wav", np.zeros((RATE, channels))))
+    good = file_handle(write("good.wav"))
+    assert not read_audio(silent, RATE).any()
+    handles = [good, silent, {**good, "silence": True}]
+    assert check_audio(handles, RATE, DEFAULT_LIMITS, progress=False) == {silent["path"]}
+    assert "1 of 2 clips are silent in all channels (silent.wav)" in caplog.text
+    caplog.clear()
+    assert check_audio([good], RATE, DEFAULT_LIMITS, progress=False) == set()
+    assert not caplog.text
 
 
 def test_too_long_and_too_short(write):

@@ -5,7 +5,6 @@ To add one: write a `Family` subclass in a file of its own and add it to `_FAMIL
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from tempo_attn.errors import UnknownFamilyError, UnsupportedModelError
@@ -22,6 +21,7 @@ from tempo_attn.families.qwen2_audio import Qwen2Audio
 from tempo_attn.families.qwen3_asr import Qwen3Asr
 from tempo_attn.families.refused import REFUSED
 from tempo_attn.families.voxtral import Voxtral
+from tempo_attn.names import did_you_mean
 
 __all__ = ["Family", "get_family", "model_types"]
 
@@ -63,10 +63,9 @@ def get_family(config: Any) -> Family:
             f"{where(config)}: cannot edit attention on audio in a {model_type!r} model: "
             f"{REFUSED[model_type]}. Choose a model of one of {', '.join(model_types())}"
         )
-    near = difflib.get_close_matches(model_type, _BY_TYPE, n=1)
     raise UnknownFamilyError(
         f"{where(config)}: no audio model family for model_type {model_type!r}."
-        + (f" Did you mean {near[0]!r}?" if near else "")
+        + did_you_mean(model_type, _BY_TYPE, 1)
         + f" Available: {', '.join(model_types())}. A new family is one file in "
         "tempo_attn/families and one line in its registry"
     )

@@ -15,14 +15,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from tempo_attn.attention import Attention, AttentionCall, LayerTakeover
-from tempo_attn.calls import arguments
+from tempo_attn.calls import CACHE_NAMES, arguments, refuse_compiled
 from tempo_attn.errors import AdapterError, UnsupportedModelError
 from tempo_attn.families import Family
 
 Run = Callable[[int, AttentionCall], Attention]
 
 _BY_ROW = ("position_embeddings", "position_embeddings_global", "position_embeddings_local")
-_DROPPED = ("attention_mask", "past_key_values", "past_key_value", "use_cache", "cache_position")
+_DROPPED = ("attention_mask", *CACHE_NAMES, "past_key_value", "use_cache", "cache_position")
 
 
 @dataclass
@@ -75,12 +75,14 @@ class Decoder:
 
     Raises:
         AdapterError: An edit is on the model.
+        UnsupportedModelError: Its attention is compiled.
     """
 
     def __init__(self, model: nn.Module, family: Family) -> None:
         attentions = family.attentions(model)
         if any(hasattr(attention, "_tempo_edit") for attention in attentions):
             raise AdapterError("the model is wrapped with an edit: unload() it first")
+        refuse_compiled(model, attentions)
         self._family = family
         self.attentions: list[Any] = attentions
         self.without_attention = [n for n, module in enumerate(attentions) if module is None]

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tempo_attn.config import NEUTRAL
+from tempo_attn.config_checks import one_of
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.effects import pairs
 from tempo_attn.lab.grid import Variant
@@ -154,8 +155,7 @@ def choose(
         ConfigError: The sweep has no edit or not every control, its items are of several
             conditions or none is of that kind, or their clips are too few.
     """
-    if objective not in OBJECTIVES:
-        raise ConfigError(f"objective is {objective!r}; expected one of {list(OBJECTIVES)}")
+    check_options(objective, folds)
     items = _items(results, kind)
     edits, at, control = pairs(results)
     if not edits:
@@ -225,6 +225,18 @@ def choose(
     )
 
 
+def check_options(objective: str, folds: int) -> Objective:
+    """Return the objective; what can be told of the options before there is a sweep.
+
+    Raises:
+        ConfigError: An unknown objective, or fewer than two folds.
+    """
+    known = one_of("objective", objective, OBJECTIVES)
+    if folds < 2:
+        raise ConfigError(f"folds is {folds}; expected 2 or more, such as 5: one part is held out")
+    return known
+
+
 def clip_folds(clips: npt.ArrayLike, folds: int, seed: int) -> Array:
     """Divide clips at random into folds with about equally many items.
 
@@ -239,8 +251,7 @@ def clip_folds(clips: npt.ArrayLike, folds: int, seed: int) -> Array:
     Raises:
         ConfigError: Fewer than two folds, or fewer clips than folds.
     """
-    if folds < 2:
-        raise ConfigError(f"folds is {folds}; expected 2 or more, such as 5: one part is held out")
+    check_options("accuracy", folds)
     names, number, sizes = np.unique(np.asarray(clips), return_inverse=True, return_counts=True)
     if len(names) < folds:
         raise ConfigError(

@@ -17,9 +17,10 @@ from tempo_attn.enrich import states_of
 from tempo_attn.lab.capture import Decoder
 from tempo_attn.lab.grid import Variant
 from tempo_attn.lab.growing import rows_at
-from tempo_attn.lab.rows import EditedRows, context_of, logits_of
+from tempo_attn.lab.rows import EditedRows
 from tempo_attn.lab.subject import RowsLeftOut
-from tempo_attn.visibility import visible_keys
+from tempo_attn.row_attention import context_of, logits_of
+from tempo_attn.visibility import Visibility, visible_keys
 
 
 def run_full(
@@ -94,7 +95,7 @@ def _rows_of(states: Tensor, edited: EditedRows) -> Tensor:
     return rows_at(states, edited.index)
 
 
-def row_logits(call: AttentionCall, index: Tensor) -> tuple[Tensor, Tensor]:
+def row_logits(call: AttentionCall, index: Tensor) -> tuple[Tensor, Visibility]:
     """Return the logits of some rows of a call over all positions, and what they may see.
 
     Args:
@@ -102,20 +103,20 @@ def row_logits(call: AttentionCall, index: Tensor) -> tuple[Tensor, Tensor]:
         index: (items, rows) positions.
 
     Returns:
-        (items, heads, rows, keys), scaled, soft-capped, unmasked, at least float32; and
-        (items, 1 or heads, rows, keys) bool.
+        (items, heads, rows, keys), scaled, soft-capped, unmasked, at least float32; and what the
+        rows see, (items, 1 or heads, rows, keys).
     """
     n_heads, n_queries, dim = call.query.shape[1:]
     at = index[:, None, :, None].expand(-1, n_heads, -1, dim)
     logits = logits_of(call.query.gather(2, at), call.key, call.scaling, call.softcap)
     n_keys = call.key.shape[2]
     how = (0, n_queries, n_keys, call.sliding_window, call.is_causal)
-    return logits, visible_keys(call.mask, index, *how)[0]
+    return logits, visible_keys(call.mask, index, *how)
 
 
 def attend_rows(call: AttentionCall, edited: EditedRows, variant: Variant) -> tuple[Tensor, Tensor]:
     """Return the edited rows of a call, (items, heads, rows, dim), and the audio statistics."""
     edited = edited.on(call.query.device)
-    logits, allowed = row_logits(call, edited.index)
-    new, statistics = edited.edit(logits[:, None], allowed[:, None], [variant])
-    return context_of(new[:, 0], allowed, call.value), statistics[:, 0]
+    logits, seen = row_logits(call, edited.index)
+    new, statistics = edited.edit(logits[:, None], seen.map(lambda part: part[:, None]), [variant])
+    return context_of(new[:, 0], seen, call.value), statistics[:, 0]

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from tempo_attn.attention import Attention, AttentionCall
 from tempo_attn.lab.capture import Decoder, LayerState, Prefill
-from tempo_attn.lab.rows import logits_of, probabilities_of, weighted
-from tempo_attn.visibility import visible_keys
+from tempo_attn.row_attention import logits_of, probabilities_of, weighted
+from tempo_attn.visibility import Visibility, visible_keys
 
 FEW_ROWS = 8
 """Up to so many rows, variants share their prefix's keys; else these are put before their own."""
@@ -71,7 +71,7 @@ class GrowingBatch:
         state = prefill.layers[0].hidden
         suffix = torch.arange(start, prefill.n_tokens, device=state.device)
         self._suffix = suffix.expand(len(state), -1)
-        self._visible: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}
+        self._visible: dict[tuple[object, ...], tuple[Tensor, Visibility]] = {}
         self._now = Now([], self._suffix)
 
     def run(self) -> Tensor:
@@ -99,7 +99,7 @@ class GrowingBatch:
         return False
 
     def _edit(
-        self, layer: int, query: Tensor, seen: AttentionCall, allowed: Tensor, context: Tensor
+        self, layer: int, query: Tensor, seen: AttentionCall, sight: Visibility, context: Tensor
     ) -> None:
         """Write over attention's output, (items * variants, heads, suffix, dim)."""
 
@@ -179,23 +179,23 @@ class GrowingBatch:
             now.own = (call.key, call.value)
         if now.keys_only:
             raise _KeysAreThere
-        allowed = self._visible_keys(seen)
+        sight = self._visible_keys(seen)
         n_rows = call.query.shape[2]
         if n_rows > FEW_ROWS and seen.softcap is None:
             context = nn.functional.scaled_dot_product_attention(
                 call.query,
                 self._whole(seen.key, now.own[0]),
                 self._whole(seen.value, now.own[1]),
-                attn_mask=allowed.repeat_interleave(len(now.numbers), 0),
+                attn_mask=sight.mask(call.query.dtype).repeat_interleave(len(now.numbers), 0),
                 scale=seen.scaling,
                 enable_gqa=seen.key.shape[1] != call.query.shape[1],
             )
         else:
-            context = self._sharing_attention(call.query, seen, allowed)
-        self._edit(layer, call.query, seen, allowed, context)
+            context = self._sharing_attention(call.query, seen, sight)
+        self._edit(layer, call.query, seen, sight, context)
         return context.transpose(1, 2).contiguous(), None
 
-    def _sharing_attention(self, query: Tensor, seen: AttentionCall, allowed: Tensor) -> Tensor:
+    def _sharing_attention(self, query: Tensor, seen: AttentionCall, sight: Visibility) -> Tensor:
         """Attention in which all variants of an item share its prefix; (rows of) `query`'s shape.
 
         For few rows: putting the prefix before every variant's own keys would cost more than it.
@@ -211,7 +211,7 @@ class GrowingBatch:
         to_own = logits_of(query, self._now.own[0], seen.scaling, seen.softcap)
         to_own = to_own.view(*by_item[:-1], -1)
         logits = torch.cat([to_prefix.transpose(1, 2), to_own], -1)
-        shares = probabilities_of(logits, allowed[:, None])
+        shares = probabilities_of(logits, sight.map(lambda part: part[:, None]))
         rows = shares[..., : self._start].transpose(1, 2).flatten(2, 3)
         from_prefix = weighted(rows, value)
         from_prefix = from_prefix.view(n_items, query.shape[1], n_variants, query.shape[2], -1)
@@ -231,17 +231,17 @@ class GrowingBatch:
         whole[..., self._start :, :] = own.view(n_items, n_variants, *own.shape[1:])
         return whole.flatten(0, 1)
 
-    def _visible_keys(self, seen: AttentionCall) -> Tensor:
-        """Return which of all positions the rows see, (items, 1 or heads, rows, keys) bool."""
+    def _visible_keys(self, seen: AttentionCall) -> Visibility:
+        """Return which of all positions the rows see, (items, 1 or heads, rows, keys)."""
         rows = self._now.rows
         name = id(rows) if self._now.joining else rows.shape[1]
         key = (id(seen.mask), seen.sliding_window, seen.is_causal, self._now.joining, name)
         if key not in self._visible:
             n = self._prefill.n_tokens
             how = (0, n, n, seen.sliding_window, seen.is_causal)
-            allowed = visible_keys(seen.mask, rows.to(seen.key.device), *how)[0]
+            sight = visible_keys(seen.mask, rows.to(seen.key.device), *how)
             # With the rows, so that no others can take their identity.
-            self._visible[key] = rows, allowed
+            self._visible[key] = rows, sight
         return self._visible[key][1]
 
 

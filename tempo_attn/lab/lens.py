@@ -65,6 +65,21 @@ class Reading:
     labels: Sequence[Labels | None]
 
 
+def parse_views(
+    rows: Sequence[str | Sequence[str]], candidates: Sequence[str]
+) -> tuple[list[RowSet], list[str]]:
+    """Return sets of rows and candidates, named as in the tables, however they are written.
+
+    Raises:
+        ConfigError: None, or unknown ones.
+    """
+    if not rows:
+        raise ConfigError("rows are missing: where is the lens to look?")
+    named = (some_of("rows", n if isinstance(n, str) else list(n), ROWS) for n in rows)
+    found = list(dict.fromkeys(tuple(names) for names in named))
+    return found, some_of("candidates", list(candidates), CANDIDATES)
+
+
 class Lens:
     """Reads the candidates' probabilities behind every layer.
 
@@ -92,13 +107,8 @@ class Lens:
         candidates: Sequence[str] = CANDIDATES,
         plan: Plan | None = None,
     ) -> None:
-        if not rows:
-            raise ConfigError("rows are missing: where is the lens to look?")
-        named = (some_of("rows", n if isinstance(n, str) else list(n), ROWS) for n in rows)
         self.subject = subject
-        # Named as in the tables of a sweep, however they are written.
-        self.rows: list[RowSet] = list(dict.fromkeys(tuple(names) for names in named))
-        self.candidates = some_of("candidates", list(candidates), CANDIDATES)
+        self.rows, self.candidates = parse_views(rows, candidates)
         self.plan = plan or Plan()
         self._readout = Readout(subject.model, subject.family)
         self._checked = False

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tempo_attn.config_checks import one_of
 from tempo_attn.errors import (
     ConfigError,
     TempoError,
@@ -21,7 +22,7 @@ from tempo_attn.lab.plan import Plan, out_of_memory
 from tempo_attn.lab.readout import Readout
 from tempo_attn.lab.sites import Places, Site
 from tempo_attn.lab.subject import Subject
-from tempo_attn.lab.ways import TOLERANCE
+from tempo_attn.lab.ways import TOLERANCE, WAYS
 
 COARSE_TOLERANCE = 0.02
 """The same of probabilities in 16 bits, where the two ways round differently (by 0.003 in the
@@ -58,8 +59,7 @@ class Patcher:
         plan: Plan | None = None,
         way: str = "auto",
     ) -> None:
-        if way not in ("auto", "replay", "full"):
-            raise ConfigError(f"way must be 'auto', 'replay' or 'full', not {way!r}")
+        one_of("way", way, WAYS)
         if not sites:
             raise ConfigError("there is nothing to patch: no site is given")
         self.subject = subject

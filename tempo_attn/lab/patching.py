@@ -17,10 +17,10 @@ from torch import Tensor
 from tempo_attn.attention import AttentionCall
 from tempo_attn.lab.capture import Decoder, LayerState, Prefill
 from tempo_attn.lab.growing import GrowingBatch, Now, rows_at
-from tempo_attn.lab.rows import context_of, logits_of
 from tempo_attn.lab.sites import Component, Places, Site
 from tempo_attn.lab.states import States, changing, changing_input, modules_of, place
 from tempo_attn.lab.subject import RowsLeftOut
+from tempo_attn.row_attention import context_of, logits_of
 
 
 class Source:

@@ -15,7 +15,9 @@ from tempo_attn.attention import AttentionCall
 from tempo_attn.lab.capture import Decoder, LayerState, Prefill
 from tempo_attn.lab.grid import Variant
 from tempo_attn.lab.growing import GrowingBatch, Now, rows_at
-from tempo_attn.lab.rows import EditedRows, context_of, groups, logits_of
+from tempo_attn.lab.rows import EditedRows, groups
+from tempo_attn.row_attention import context_of, logits_of
+from tempo_attn.visibility import Visibility
 
 
 class Replay(GrowingBatch):
@@ -70,19 +72,20 @@ class Replay(GrowingBatch):
 
     def _attend_joining(self, layer: int, call: AttentionCall, seen: AttentionCall) -> Tensor:
         """Attention where variants join: all rows are edited, queries are the same for all."""
-        allowed, numbers = self._visible_keys(seen), self._now.numbers
+        sight, numbers = self._visible_keys(seen), self._now.numbers
         query = call.query.view(-1, len(numbers), *call.query.shape[1:])[:, 0]
         logits = logits_of(query, seen.key, seen.scaling, seen.softcap)[:, None]
         new = logits.new_empty(len(logits), len(numbers), *logits.shape[2:])
         variants = [self._variants[number] for number in numbers]
         for group in groups(variants, layer):
-            new[:, group] = self._edited_logits(logits, allowed, [numbers[at] for at in group])
-        return context_of(new, allowed[:, None], seen.value[:, None]).flatten(0, 1)
+            new[:, group] = self._edited_logits(logits, sight, [numbers[at] for at in group])
+        sight = sight.map(lambda part: part[:, None])
+        return context_of(new, sight, seen.value[:, None]).flatten(0, 1)
 
     # ------------------------------------------------------------------ further edited layers
 
     def _edit(
-        self, layer: int, query: Tensor, seen: AttentionCall, allowed: Tensor, context: Tensor
+        self, layer: int, query: Tensor, seen: AttentionCall, sight: Visibility, context: Tensor
     ) -> None:
         now = self._now
         variants = [self._variants[number] for number in now.numbers]
@@ -98,15 +101,16 @@ class Replay(GrowingBatch):
         )
         index = self._edited.on(query.device).index
         at = (index - self._start)[:, None, None, :, None]
-        seen_by_rows = allowed.gather(
-            2, at[:, 0].expand(-1, allowed.shape[1], -1, allowed.shape[-1])
+        of_rows = sight.map(
+            lambda part: part.gather(2, at[:, 0].expand(-1, part.shape[1], -1, part.shape[-1]))
         )
+        of_variants = of_rows.map(lambda part: part[:, None])
         for group in chosen:
             at_rows = at.expand(-1, len(group), query.shape[2], -1, query.shape[-1])
             rows = query[:, group].gather(3, at_rows)
             logits = logits_of(rows, key[:, group], seen.scaling, seen.softcap)
-            new = self._edited_logits(logits, seen_by_rows, [now.numbers[n] for n in group])
-            edited = context_of(new, seen_by_rows[:, None], value[:, group])
+            new = self._edited_logits(logits, of_rows, [now.numbers[n] for n in group])
+            edited = context_of(new, of_variants, value[:, group])
             at_rows = at.expand(-1, len(group), edited.shape[2], -1, edited.shape[-1])
             context[:, group] = context[:, group].scatter(3, at_rows, edited.to(context.dtype))
 
@@ -123,10 +127,11 @@ class Replay(GrowingBatch):
 
     # ------------------------------------------------------------------ edits
 
-    def _edited_logits(self, logits: Tensor, allowed: Tensor, numbers: list[int]) -> Tensor:
+    def _edited_logits(self, logits: Tensor, sight: Visibility, numbers: list[int]) -> Tensor:
         """Edit (items, 1 or variants, heads, rows, keys) and note the audio statistics."""
         variants = [self._variants[number] for number in numbers]
-        new, statistics = self._edited.on(logits.device).edit(logits, allowed[:, None], variants)
+        sight = sight.map(lambda part: part[:, None])
+        new, statistics = self._edited.on(logits.device).edit(logits, sight, variants)
         self.statistics[:, numbers] += statistics.to(self.statistics)
         return new
 

@@ -16,9 +16,7 @@ from torch import Tensor
 from tempo_attn.edits import edit_logits, enrich_states
 from tempo_attn.lab.grid import Variant
 from tempo_attn.lab.items import Batch
-
-LOWEST = torch.finfo(torch.float32).min
-"""Hides a key. Not -inf: a padding row sees nothing, and its NaN would spread through its value."""
+from tempo_attn.visibility import Visibility
 
 
 @dataclass
@@ -84,13 +82,13 @@ class EditedRows:
         return int(self.index.min())
 
     def edit(
-        self, logits: Tensor, allowed: Tensor, variants: Sequence[Variant]
+        self, logits: Tensor, sight: Visibility, variants: Sequence[Variant]
     ) -> tuple[Tensor, Tensor]:
         """Edit the rows' logits.
 
         Args:
             logits: (items, 1 or variants, heads, rows, keys), scaled, unmasked, float32.
-            allowed: (items, 1, 1 or heads, rows, keys) bool: the keys that each row sees.
+            sight: What each row sees, (items, 1, 1 or heads, rows, keys).
             variants: All of one mode, role and group of heads (a control counts as an edit).
 
         Returns:
@@ -100,7 +98,7 @@ class EditedRows:
         n_items, n_variants = len(logits), len(variants)
         one = variants[0]
         keys = self.random if one.role == "keys" else self.audio
-        seen = keys[:, None, None, None, :] & allowed
+        seen = keys[:, None, None, None, :] & sight.allowed
         if one.role == "keys":
             places = torch.arange(seen.shape[-1], device=seen.device)
             seen = seen & (places != self.index[:, None, None, :, None])
@@ -109,11 +107,11 @@ class EditedRows:
         if one.strength is not None:
             strengths = torch.tensor([variant.strength for variant in variants])
             strength = strengths.repeat(n_items).to(logits)
+        keys_seen = Visibility(seen, sight.bias).map(
+            lambda part: part.expand(-1, n_variants, -1, -1, -1).flatten(0, 1)
+        )
         new = edit_logits(
-            old.flatten(0, 1),
-            seen.expand(-1, n_variants, -1, -1, -1).flatten(0, 1),
-            one.mode,
-            strength,
+            old.flatten(0, 1), keys_seen.allowed, one.mode, strength, keys_seen.bias
         ).view(old.shape)
         if one.role == "sign":
             new = old + self.signs[:, None, None, None, :] * (new - old)
@@ -122,9 +120,9 @@ class EditedRows:
             heads[:] = False
             heads[list(one.heads)] = True
             new = torch.where(heads[:, None, None], new, old)
-        audio = self.audio[:, None, None, None, :] & allowed
-        before = self._statistics(logits, allowed, audio, heads).expand(-1, n_variants, -1)
-        after = self._statistics(new, allowed, audio, heads)
+        audio = self.audio[:, None, None, None, :] & sight.allowed
+        before = self._statistics(logits, sight, audio, heads).expand(-1, n_variants, -1)
+        after = self._statistics(new, sight, audio, heads)
         both = torch.stack([before, after], -1)  # mass and entropy, before and after
         return new, both.flatten(2)
 
@@ -148,9 +146,13 @@ class EditedRows:
         random = torch.tensor([v.role == "sign" for v in variants], device=deep.device)
         return torch.where(random[:, None, None], flipped, new).to(deep.dtype)
 
-    def _statistics(self, logits: Tensor, allowed: Tensor, audio: Tensor, heads: Tensor) -> Tensor:
+    def _statistics(
+        self, logits: Tensor, sight: Visibility, audio: Tensor, heads: Tensor
+    ) -> Tensor:
         """Mean mass and entropy of audio over heads and rows, (items, variants, 2)."""
-        total = logits.masked_fill(~allowed, -torch.inf).logsumexp(-1)
+        if sight.bias is not None:
+            logits = logits + sight.bias
+        total = logits.masked_fill(~sight.allowed, -torch.inf).logsumexp(-1)
         heard = logits.masked_fill(~audio, -torch.inf)
         on_audio = heard.logsumexp(-1)
         mass = (on_audio - total).exp()
@@ -188,48 +190,3 @@ def groups(variants: Sequence[Variant], layer: int) -> list[list[int]]:
             role = "edit" if variant.role == "control" else variant.role
             found.setdefault((variant.mode, role, variant.heads), []).append(number)
     return list(found.values())
-
-
-def logits_of(query: Tensor, key: Tensor, scaling: float, softcap: float | None) -> Tensor:
-    """Return attention logits, scaled and soft-capped, unmasked, at least in float32.
-
-    Args:
-        query: (..., heads, rows, dim).
-        key: (..., key/value heads, keys, dim).
-        scaling: Factor of query times key.
-        softcap: Bound of tanh soft-capping, or None.
-    """
-    dtype = torch.promote_types(query.dtype, torch.float32)
-    n_kv, n_keys, dim = key.shape[-3:]
-    grouped = (query.to(dtype) * scaling).reshape(*query.shape[:-3], n_kv, -1, dim)
-    logits: Tensor = grouped @ key.to(dtype).transpose(-1, -2)
-    logits = logits.view(*query.shape[:-1], n_keys)
-    return logits if softcap is None else softcap * torch.tanh(logits / softcap)
-
-
-def probabilities_of(logits: Tensor, allowed: Tensor) -> Tensor:
-    """Return the softmax over the keys that each row sees.
-
-    Args:
-        logits: (..., rows, keys); overwritten.
-        allowed: Broadcastable to `logits`: the keys that each row sees.
-    """
-    return logits.masked_fill_(~allowed, LOWEST).softmax(-1)
-
-
-def weighted(probabilities: Tensor, value: Tensor) -> Tensor:
-    """Return the values' sum, (..., heads, rows, dim), in the probabilities' dtype.
-
-    Args:
-        probabilities: (..., heads, rows, keys).
-        value: (..., key/value heads, keys, dim).
-    """
-    n_kv, n_keys, dim = value.shape[-3:]
-    grouped = probabilities.reshape(*probabilities.shape[:-3], n_kv, -1, n_keys)
-    total: Tensor = grouped @ value.to(probabilities.dtype)
-    return total.view(*probabilities.shape[:-1], dim)
-
-
-def context_of(logits: Tensor, allowed: Tensor, value: Tensor) -> Tensor:
-    """Return the attention's output; see `probabilities_of` and `weighted`."""
-    return weighted(probabilities_of(logits, allowed), value)

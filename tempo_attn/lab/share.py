@@ -24,8 +24,9 @@ from tempo_attn.lab.inference import cluster_sums, cluster_weights, interval_of_
 from tempo_attn.lab.items import Batch, Item
 from tempo_attn.lab.plan import Plan
 from tempo_attn.lab.records import Array, ItemRecord, is_right
-from tempo_attn.lab.rows import LOWEST, EditedRows
+from tempo_attn.lab.rows import EditedRows
 from tempo_attn.lab.subject import RowsLeftOut, Subject, finite, rounded
+from tempo_attn.row_attention import probabilities_of
 
 GROUPS = ("all", "right", "wrong")
 RowSet = tuple[str, ...]
@@ -93,8 +94,7 @@ class Sharer:
                 raise RowsLeftOut
             for number, rows in enumerate(sets):
                 rows = rows.on(call.query.device)
-                logits, allowed = row_logits(call, rows.index)
-                shares = logits.masked_fill_(~allowed, LOWEST).softmax(-1).mean(1)
+                shares = probabilities_of(*row_logits(call, rows.index)).mean(1)
                 by_row = shares @ keys.to(shares)  # (items, rows, 2)
                 weights = rows.valid.to(shares)[..., None]
                 found[:, number, layer] = ((by_row * weights).sum(1) / weights.sum(1)).to(found)

@@ -16,6 +16,7 @@ from torch import Tensor
 from tempo_attn.errors import ConfigError, PositionError
 from tempo_attn.lab.items import Batch
 from tempo_attn.lab.rows import index_of
+from tempo_attn.names import did_you_mean
 
 Component = Literal["residual", "attention", "mlp"]
 COMPONENTS: tuple[Component, ...] = ("residual", "attention", "mlp")
@@ -79,7 +80,8 @@ def sites(
     ):
         unknown = [name for name in names if name not in known]
         if unknown:
-            raise ConfigError(f"{what}: unknown {unknown}; expected some of {list(known)}")
+            near = did_you_mean(unknown[0], [str(name) for name in known])
+            raise ConfigError(f"{what}: unknown {unknown}; expected some of {list(known)}.{near}")
     chosen = range(-1, n_layers) if layers is None else sorted(set(layers))
     found: dict[Site, None] = {}
     for component, group, layer in product(components, groups, chosen):

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tempo_attn.config_checks import one_of
 from tempo_attn.errors import (
     ConfigError,
     TempoError,
@@ -30,7 +31,7 @@ from tempo_attn.lab.records import SweepRecord
 from tempo_attn.lab.replay import Replay
 from tempo_attn.lab.rows import EditedRows
 from tempo_attn.lab.subject import Subject, finite, rounded
-from tempo_attn.lab.ways import disagreement, probes, rounding
+from tempo_attn.lab.ways import WAYS, disagreement, probes, rounding
 
 _NOT_FOR_REPLAY = (UnsupportedModelError, UnsupportedInputError)
 _log = logging.getLogger(__name__)
@@ -84,8 +85,7 @@ class Sweeper:
     ) -> None:
         if not variants:
             raise ConfigError("a sweep needs at least one variant; the grid is empty")
-        if way not in ("auto", "replay", "full"):
-            raise ConfigError(f"way must be 'auto', 'replay' or 'full', not {way!r}")
+        one_of("way", way, WAYS)
         self.subject = subject
         self.variants = list(variants)
         self.plan = plan or Plan()

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tempo_attn.config_checks import one_of
 from tempo_attn.errors import ConfigError, PositionError
 from tempo_attn.lab.attribution import attributed
 from tempo_attn.lab.items import Batch, Item
@@ -26,6 +27,24 @@ from tempo_attn.lab.subject import Subject, finite, rounded
 from tempo_attn.lab.trace_records import DIRECTIONS, Direction, TraceRecord, dropped
 
 METHODS = ("patching", "attribution", "both")
+
+
+def check_options(directions: Sequence[str], method: str, single: bool) -> None:
+    """Check what can be told before there is a model.
+
+    Raises:
+        ConfigError: No or an unknown direction, an unknown method, or single positions with
+            attribution, which is of whole groups.
+    """
+    if not directions:
+        raise ConfigError(f"directions: none; expected some of {', '.join(DIRECTIONS)}")
+    for direction in directions:
+        one_of("directions", direction, DIRECTIONS)
+    one_of("method", method, METHODS)
+    if single and method != "patching":
+        raise ConfigError(
+            "attribution is of whole groups of positions: use method 'patching' for single ones"
+        )
 
 
 class Tracer:
@@ -65,15 +84,7 @@ class Tracer:
         seed: int = 0,
         way: str = "auto",
     ) -> None:
-        unknown = [name for name in directions if name not in DIRECTIONS]
-        if unknown or not directions:
-            raise ConfigError(f"directions {unknown}: expected some of {', '.join(DIRECTIONS)}")
-        if method not in METHODS:
-            raise ConfigError(f"method {method!r}: expected one of {', '.join(METHODS)}")
-        if single and method != "patching":
-            raise ConfigError(
-                "attribution is of whole groups of positions: use method 'patching' for single ones"
-            )
+        check_options(directions, method, single)
         self.subject = subject
         self.plan = plan or Plan()
         self.patcher = Patcher(subject, sites, single=single, plan=self.plan, way=way)

@@ -10,6 +10,8 @@ from torch import Tensor
 from tempo_attn.config import NEUTRAL
 from tempo_attn.lab.grid import Variant
 
+WAYS = ("auto", "replay", "full")
+"""How variants are run: the fast way where it can be, or one that is insisted on."""
 TOLERANCE = 1e-4
 """Largest difference of candidate logits (relative above 1) that float32 arithmetic explains."""
 

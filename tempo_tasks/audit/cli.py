@@ -67,18 +67,21 @@ def audit(
     from tempo_tasks.audit.report import to_json, write
     from tempo_tasks.audit.table import show
     from tempo_tasks.audit.training import read_training
+    from tempo_tasks.tables import check_output
 
     settings = assemble.Settings(
         sigmas=_numbers("--sigma", sigma),
         reach=[share / 100 for share in _numbers("--reach", reach)],
         seed=seed,
     )
+    check_output(out, folder=True)
+    training = [read_training(path) for path in train or []]
     sets = _loaded(data, intervals or [], captions, repair=repair)
     result = assemble.audit(
         sets,
         settings,
         against=_loaded(against or [], [], None, repair=repair, after=sets),
-        training=[read_training(path) for path in train or []],
+        training=training,
     )
     files = write(result, out) if out is not None else []
     if as_json:

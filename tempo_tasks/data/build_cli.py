@@ -6,7 +6,6 @@ Heavy imports wait until a command runs.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,6 +76,7 @@ def build(
     """
     from tempo_tasks.data.build import build as run
     from tempo_tasks.data.inputs import Request
+    from tempo_tasks.tables import check_output
 
     request = Request(
         tacos=tacos,
@@ -96,6 +96,7 @@ def build(
         repair=repair,
         allow_modified=allow_modified,
     )
+    check_output(out, folder=True)
     manifest, was_there = run(request, out, command=_command(), progress=not quiet)
     if as_json:
         typer.echo(json.dumps({"complete_before": was_there, **manifest}, ensure_ascii=False))
@@ -215,21 +216,30 @@ def show(name: str, facts: Mapping[str, Any]) -> None:
 
 
 def _kinds(names: str) -> tuple[Any, ...]:
+    from tempo_attn.names import did_you_mean
     from tempo_tasks.errors import QuestionError
     from tempo_tasks.questions import Kind
 
     given = {name.strip().lower() for name in names.split(",") if name.strip()}
-    unknown = sorted(given - {kind.value for kind in Kind})
+    kinds = [kind.value for kind in Kind]
+    unknown = sorted(given.difference(kinds))
     if unknown:
-        raise QuestionError(f"--kinds {names}: no kind {', '.join(unknown)}; expected eo, lo, ld")
+        near = did_you_mean(unknown[0], kinds)
+        raise QuestionError(
+            f"--kinds {names}: no kind {', '.join(unknown)}; expected eo, lo, ld"
+            + (near and f".{near}")
+        )
     return tuple(kind for kind in Kind if kind.value in given)
 
 
 def _command() -> str:
     """Return what was typed; of paths only the names, a manifest is shared."""
+    from tempo_attn.hub import shared_name
 
     def public(word: str) -> str:
         option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
-        return option + equals + (Path(value).name if os.sep in value else value)
+        # Not a bare word: `shared_name` would take "owner/name" for a repository; here is none.
+        path = any(mark in value for mark in ("/", "\\", "~")) or value in (".", "..")
+        return option + equals + (shared_name(f"./{value}") if path else value)
 
     return " ".join(["tempo", *map(public, sys.argv[1:])])

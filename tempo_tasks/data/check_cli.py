@@ -65,16 +65,13 @@ def check(
     from tempo_tasks.data import check_report
     from tempo_tasks.data.check import check_sets, read_labels
     from tempo_tasks.errors import DataUnavailableError
-    from tempo_tasks.tables import write_json
+    from tempo_tasks.tables import check_output, write_json
 
     given = intervals or []
+    check_output(out, folder=False)
+    known = read_labels(labels) if labels else ()
     sets = _load(questions, given, repair)
-    result = check_sets(
-        sets,
-        margin=margin,
-        labels=read_labels(labels) if labels else (),
-        repair=repair,
-    )
+    result = check_sets(sets, margin=margin, labels=known, repair=repair)
     settings = {
         "questions": questions,
         "intervals": [str(path) for path in given],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempo_tasks
+from tempo_attn.names import did_you_mean
 from tempo_tasks.errors import DataUnavailableError
 
 _RELEASED = """\
@@ -53,5 +54,8 @@ def bibtex(name: str) -> str:
         DataUnavailableError: There is no such name.
     """
     if name not in ENTRIES:
-        raise DataUnavailableError(f"nothing to cite under {name!r}; expected {', '.join(ENTRIES)}")
+        raise DataUnavailableError(
+            f"nothing to cite under {name!r}; expected {', '.join(ENTRIES)}."
+            f"{did_you_mean(name, ENTRIES)}"
+        )
     return "\n\n".join(ENTRIES[name])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from tempo_attn.json_types import misfit
+from tempo_attn.names import did_you_mean
 from tempo_tasks.cache import cache_dir
 from tempo_tasks.data.manifest import read_json
 from tempo_tasks.errors import (
@@ -50,7 +51,9 @@ def download(
         BuildMismatchError: The folder holds another download.
     """
     if source not in SOURCES:
-        raise DataUnavailableError(f"no source {source!r}; expected {' or '.join(SOURCES)}")
+        raise DataUnavailableError(
+            f"no source {source!r}; expected {' or '.join(SOURCES)}.{did_you_mean(source, SOURCES)}"
+        )
     folder = cache_dir() / source if out is None else out
     if source == "tacos":
         if revision:

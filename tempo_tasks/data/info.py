@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tempo_attn.errors import ConfigError
 from tempo_tasks.data.counts import count_kinds
 from tempo_tasks.data.download import read_download
 from tempo_tasks.data.manifest import MANIFEST, STARTED, problems, read_manifest
@@ -81,6 +82,13 @@ def look_into(name: str, *, verify: bool = False) -> Info:
 def _load(name: str, path: Path) -> PlainSet:
     if path.exists():
         return load_plain(path)
+    if name.startswith("tempo_"):
+        from tempo_tasks.harness.asked import check_names, task_index
+
+        try:
+            check_names([name], task_index())
+        except ConfigError as error:
+            raise DataUnavailableError(f"{name}: no such file or folder, and {error}") from None
     for rendered in (SYNTH_HARD, SYNTH):
         if name == rendered or name.startswith(f"{rendered}_"):
             return load_plain(rendered)

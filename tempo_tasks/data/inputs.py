@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tempo_attn.names import did_you_mean
 from tempo_tasks.data.audio_files import AudioSource, open_audio
 from tempo_tasks.errors import BadIntervalsError, DataUnavailableError, QuestionError
 from tempo_tasks.events import Clip
@@ -89,6 +90,11 @@ class Request:
             raise QuestionError(f"--size {self.size}: expected at least one question a kind")
         if self.margin is not None and not (math.isfinite(self.margin) and self.margin > 0):
             raise QuestionError(f"--margin {self.margin}: expected positive seconds")
+        for name, value in (("--min-events", self.min_events), ("--per-clip", self.per_clip)):
+            if value < 1:
+                raise QuestionError(f"{name} {value}: expected 1 or more")
+        if self.min_present is not None and not 1 <= self.min_present <= 4:
+            raise QuestionError(f"--min-present {self.min_present}: expected 1 to 4 of the options")
         if self.intervals and self.mapping:
             raise QuestionError("--mapping names classes of free texts; interval CSVs have labels")
         if self.free_text and self.options_in_clip < 4:
@@ -174,6 +180,11 @@ def places(request: Request) -> Places:
             )
     elif request.split != "all":
         split = Path(request.split)
+        near = did_you_mean(request.split, ("all", *tacos.SPLITS))
+        if near and not split.exists():
+            raise DataUnavailableError(
+                f"--split {request.split}: no such file, and no split of TACOS.{near}"
+            )
     return Places(
         intervals=tuple(request.intervals),
         strong=None if request.intervals else of_tacos(tacos.STRONG, needed=True),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -24,23 +23,25 @@ from tempo_tasks.audio import (
     check_audio,
     read_audio,
 )
-from tempo_tasks.errors import CacheMismatchError
-from tempo_tasks.harness import editing
+from tempo_tasks.harness import editing, identity
 from tempo_tasks.harness.control_tokens import control_tokens, refuse_control_tokens
-from tempo_tasks.harness.delivery import check_placeholders, check_silence_differs, is_silent
-from tempo_tasks.tiny import WEIGHTS_DIR
+from tempo_tasks.harness.delivery import check_placeholders, check_silence_differs, is_silent, noise
+from tempo_tasks.tiny import EMBEDDED, WEIGHTS_DIR, is_embedded
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
 _log = logging.getLogger(__name__)
+_HEARD = "tempo_heard_audio"
+"""Where a response cache says that some of its answers are about audio."""
 
 
 class AudioHFLM(HFLM):  # type: ignore[misc]
     """HFLM with a processor, clips and a family; subclasses ask it for model inputs.
 
     Args:
-        pretrained: Hub id, folder, or a loaded model. Default: the embedded tiny model.
+        pretrained: Hub id, folder, or a loaded model. Default: the embedded tiny model, which is
+            also called "embedded".
         processor: Hub id, folder, or a loaded processor. Default: the model's own.
         long_audio: "error", or "truncate" to cut clips to the model's window.
         max_channels: Audio with more channels is refused; 0 for no bound.
@@ -49,6 +50,8 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         attn_scale_revision: Revision of that repository.
         attn_scale_missing: A prompt that the edit does not fit (no audio, no keyword): "raise", or
             "warn" once and run it unedited.
+        max_thinking_toks: With `think_end_token`: how many tokens a model may think, beside those
+            of its answer (`max_gen_toks`). `--gen_kwargs max_new_tokens=N` bounds both together.
         device: As for `hf`; default: CUDA, else MPS, else the CPU.
         kwargs: Everything that `hf` takes.
 
@@ -70,6 +73,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         attn_scale: Any = None,
         attn_scale_revision: str | None = None,
         attn_scale_missing: str = "raise",
+        max_thinking_toks: int = 1024,
         device: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -78,14 +82,29 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         for name, default in (("tokenizer", None), ("backend", "default")):
             if kwargs.get(name, default) != default:
                 raise ValueError(f"lalm takes no {name!r}: the processor and the family decide")
-        if pretrained is None:
+        if is_embedded(pretrained):
+            if pretrained is None:
+                _log.warning(
+                    "no `pretrained` given: using tempo's embedded model (1.9 M parameters, "
+                    "trained on rendered scenes). Name a model with --model_args pretrained=..."
+                )
             pretrained = str(WEIGHTS_DIR)
-            _log.warning(
-                "no `pretrained` given: using tempo's embedded model (1.9 M parameters, trained "
-                "on rendered scenes). Name a model with --model_args pretrained=..."
-            )
         self._processor_source = processor
-        super().__init__(pretrained, device=device or _best_device(), **kwargs)
+        self.arguments = {
+            **kwargs,
+            "processor": processor,
+            "long_audio": long_audio,
+            "max_channels": max_channels,
+            "max_rate": max_rate,
+            "attn_scale": attn_scale,
+            "attn_scale_missing": attn_scale_missing,
+            "max_thinking_toks": max_thinking_toks,
+        }
+        self.max_thinking_toks = int(max_thinking_toks)
+        with ExitStack() as self._ties:
+            if isinstance(pretrained, torch.nn.Module):
+                self._ties.enter_context(ties_kept(pretrained))
+            super().__init__(pretrained, device=device or _best_device(), **kwargs)
         if hasattr(self, "accelerator"):
             # HFLM sets these only with several GPUs, and then to the rank within one machine.
             self._rank = self.accelerator.process_index
@@ -100,6 +119,9 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         )
         self._window = int(window * self.sampling_rate)
         self._heard: float | None = None
+        self._heard_noise: float | None = None
+        self._checked: set[str] = set()
+        self._silent: set[str] = set()
         if attn_scale is not None:
             self._model = editing.wrap(
                 self.model,
@@ -115,6 +137,10 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         self.backend = "causal"
         self.family: Family = get_family(self.config)
         self.AUTO_MODEL_CLASS = self.family.auto_class
+
+    def _create_model(self, *args: Any, **kwargs: Any) -> None:
+        super()._create_model(*args, **kwargs)
+        self._ties.enter_context(ties_kept(self._model))
 
     def _create_tokenizer(self, pretrained: Any, tokenizer: Any, **kwargs: Any) -> None:
         processor = self._processor_source
@@ -202,7 +228,11 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
     def _prepare(self, requests: Sequence[Instance]) -> None:
         """Before any inference: check every clip, and that the model hears the first one."""
         every = [handle for request in requests for handle in request.args[2]["audio"]]
-        check_audio(every, self.sampling_rate, self.limits, progress=self.rank == 0)
+        heard = any(not handle.get("silence") for handle in every)
+        if heard and self.cache_hook.dbdict is not None:
+            self.cache_hook.dbdict[_HEARD] = True
+        self._silent |= check_audio(every, self.sampling_rate, self.limits, progress=self.rank == 0)
+        self._checked |= {handle["path"] for handle in every}
         if self._heard is not None:
             return
         for request in requests:
@@ -213,59 +243,79 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             if all(is_silent(wave) for wave in waves):
                 continue
             prompt = self.render(request.args[0], handles)
-            silence = [wave * 0 for wave in waves]
-            with editing.plain(self.model):  # a knockout is deaf by intent
-                self._heard = check_silence_differs(
-                    self.model, self.inputs([prompt], [waves]), self.inputs([prompt], [silence])
-                )
+            self._heard = self._prove_hearing(prompt, waves)
             return
+
+    def _prove_hearing(self, prompt: str, waves: Sequence[Wave]) -> float:
+        """Return how much the next token's logits change when a prompt's audio is zeroed.
+
+        Raises:
+            AudioNotDeliveredError: They do not change.
+        """
+        silence = [wave * 0 for wave in waves]
+        with editing.plain(self.model):  # a knockout is deaf by intent
+            return check_silence_differs(
+                self.model, self.inputs([prompt], [waves]), self.inputs([prompt], [silence])
+            )
 
     def set_cache_hook(self, cache_hook: Any) -> None:
         """Take the response cache (`--use_cache`), unless it holds another model's answers.
 
         Raises:
-            CacheMismatchError: lm-eval's keys do not name the model, so a cache serves one only.
+            CacheMismatchError: See `tempo_tasks.harness.identity`.
+            AudioNotDeliveredError: It holds answers about audio, and the model does not hear.
         """
         super().set_cache_hook(cache_hook)
         if cache_hook.dbdict is None:
             return
-        template = str(self.chat_template() or "").encode()
-        identity = {
-            "tempo": tempo_tasks.__version__,
-            "pretrained": self.public_name(),
-            "revision": self.revision,
-            "peft": self.peft,
-            "delta": self.delta,
-            "dtype": str(self.model.dtype),
-            "long_audio": self.long_audio,
-            "attn_scale": (editing.describe(self.model) or {}).get("sha256"),
-            "chat_template": hashlib.sha256(template).hexdigest()[:16],
-        }
-        mine = json.dumps(identity, sort_keys=True)
-        held = cache_hook.dbdict.setdefault("tempo_model", mine)
-        if held != mine:
-            raise CacheMismatchError(
-                f"the response cache holds answers of {held}, and this is {mine}; name another "
-                "file with --use_cache"
-            )
+        identity.claim(cache_hook.dbdict, identity.identity_of(self))
+        if cache_hook.dbdict.get(_HEARD):  # all answers may be there, and no clip be asked for
+            wave = noise(min(1.0, self._window / self.sampling_rate), self.sampling_rate)
+            prompt = self.render(f"{AUDIO_PLACEHOLDER}What do you hear?", [{}])
+            self._heard_noise = self._prove_hearing(prompt, [wave])
 
     def public_name(self) -> str:
         """Return the model's name as results show it; "embedded" for tempo's own."""
         name = _name(self.pretrained)
-        return "embedded" if name == str(WEIGHTS_DIR) else name
+        return EMBEDDED if name == str(WEIGHTS_DIR) else name
 
     def get_model_info(self) -> dict[str, Any]:
-        """Return what HFLM reports, with tempo's version, the family and the delivery proof."""
+        """Return what HFLM reports, with tempo's version, the family and the delivery proof.
+
+        The numbers of clips are those of this process: of several, each checks its own share.
+        """
         info: dict[str, Any] = super().get_model_info()
         info["tempo"] = {
             "version": tempo_tasks.__version__,
             "family": self.family.name,
             "pretrained": self.public_name(),
             "long_audio": self.long_audio,
+            "think_end_token": self.think_end_token,
+            "max_thinking_toks": None if self.think_end_token is None else self.max_thinking_toks,
             "attn_scale": editing.describe(self.model),
-            "first_clip_logit_change_by_silence": self._heard,
+            "checks": {  # what was found on the way, not what answers depend on
+                "first_clip_logit_change_by_silence": self._heard,
+                "noise_logit_change_by_silence": self._heard_noise,
+                "clips_checked": len(self._checked),
+                "clips_silent": len(self._silent),
+            },
         }
         return info
+
+
+@contextmanager
+def ties_kept(model: torch.nn.Module) -> Iterator[None]:
+    """Let `model.tie_weights()` do nothing inside the context.
+
+    `from_pretrained` has tied what belongs together, by the configuration and the checkpoint. HFLM
+    ties once more, by the configuration alone, where a wrong value, or an older transformers'
+    default (Qwen2-Audio's in 5.10), would put the input embeddings in place of a loaded head.
+    """
+    vars(model)["tie_weights"] = lambda *args, **kwargs: None
+    try:
+        yield
+    finally:
+        del vars(model)["tie_weights"]
 
 
 def _name(pretrained: Any) -> str:

@@ -83,6 +83,12 @@ def check_silence_differs(
     return difference
 
 
+def noise(seconds: float, rate: int) -> Wave:
+    """Return white noise to prove hearing with where no clip is at hand, (samples,) float32."""
+    samples = np.random.default_rng(0).standard_normal(int(seconds * rate))
+    return (0.1 * samples).astype(np.float32)
+
+
 def is_silent(wave: Wave) -> bool:
     """Return whether a waveform is all zeros (it then cannot prove anything)."""
     return not bool(np.any(wave))

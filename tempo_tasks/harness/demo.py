@@ -39,6 +39,7 @@ def run_demo(
         bootstrap_iters=1,  # only switches closed-form errors on
     )
     if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
         with replacing(output) as partial:
             partial.write_text(json.dumps(results, indent=2, default=str))
     scores = results["results"]

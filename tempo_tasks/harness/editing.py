@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tempo_attn import AttnScaleConfig, AttnScaleModel, apply_attn_scale
+from tempo_attn.hub import shared_name
 
 
 def wrap(
@@ -31,7 +32,9 @@ def describe(model: Any) -> dict[str, Any] | None:
     if not isinstance(model, AttnScaleModel):
         return None
     config = model.attn_scale_config[model.active_adapter]
-    return {"sha256": config.fingerprint(), **config.to_dict()}
+    base = config.base_model_name_or_path
+    described = {"sha256": config.fingerprint(), **config.to_dict()}
+    return described | {"base_model_name_or_path": None if base is None else shared_name(base)}
 
 
 def plain(model: Any) -> AbstractContextManager[None]:

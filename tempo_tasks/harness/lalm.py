@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from lm_eval.api.registry import register_model
-from lm_eval.models.utils import (
-    handle_stop_sequences,
-    normalize_gen_kwargs,
-    postprocess_generated_text,
-)
-from lm_eval.models.utils_hf import stop_sequences_criteria
+from lm_eval.models.utils import normalize_gen_kwargs
 from tqdm import tqdm
+from transformers import StoppingCriteriaList
 
 from tempo_attn.errors import NonFiniteLogitsError
 from tempo_tasks.audio import Handle
 from tempo_tasks.harness import editing
+from tempo_tasks.harness.arguments import check_arguments
 from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.harness.batching import run_in_batches
+from tempo_tasks.harness.generation_arguments import check_generation, names_total
+from tempo_tasks.harness.stopping import AnswerRule, AnswerStops
+from tempo_tasks.tiny import EMBEDDED
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -44,6 +44,23 @@ class LALM(AudioHFLM):
         >>> import lm_eval
         >>> lm_eval.simple_evaluate(model="lalm", tasks=["tempo_synth_eo_aqa"])  # doctest: +SKIP
     """
+
+    def __init__(self, pretrained: Any = None, **arguments: Any) -> None:
+        check_arguments(pretrained, arguments)
+        super().__init__(pretrained, **arguments)
+
+    @classmethod
+    def create_from_arg_obj(
+        cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None
+    ) -> LALM:
+        """Make a model as lm_eval does; the embedded one is then named in the arguments.
+
+        lm_eval names the results' folder after `pretrained`, and draws a name where there is none.
+        """
+        lm: LALM = super().create_from_arg_obj(arg_dict, additional_config)
+        if arg_dict.get("pretrained") is None:
+            arg_dict["pretrained"] = EMBEDDED
+        return lm
 
     def _batch_size(self) -> tuple[int, bool]:
         """Return the batch size and whether it may be halved when memory runs out."""
@@ -115,41 +132,43 @@ class LALM(AudioHFLM):
     def generate_batch(
         self, batch: Sequence[tuple[str, Sequence[Handle]]], gen_kwargs: Mapping[str, Any]
     ) -> list[str]:
-        """Generate for one batch; returns the text up to the first stop sequence."""
+        """Generate for one batch; returns the answers: see `tempo_tasks.harness.stopping`."""
+        check_generation(gen_kwargs)
         inputs = self.inputs(
             [prompt for prompt, _ in batch], [self.waves(handles) for _, handles in batch]
         )
         kwargs = normalize_gen_kwargs(dict(gen_kwargs), self.max_gen_toks)
-        eos = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
-        until = handle_stop_sequences(kwargs.pop("until", None), eos=eos)
-        kwargs["max_new_tokens"] = kwargs.pop("max_gen_toks")
         kwargs.pop("max_length", None)
         if kwargs.get("temperature", 0.0) == 0.0 and not kwargs.get("do_sample"):
             kwargs.pop("temperature", None)
             kwargs["do_sample"] = False
+        n_new = kwargs.pop("max_gen_toks")
+        thinks = self.think_end_token is not None and not names_total(gen_kwargs)
+        rule = AnswerRule(
+            decode=self.tok_decode,
+            until=kwargs.pop("until", None) or [],
+            end_of_turn=self.eot_token_id,
+            think_end=self._think_end(),
+            max_tokens=n_new if thinks else None,
+        )
         n_prompt = inputs["input_ids"].shape[1]
-        stopping = stop_sequences_criteria(self.tokenizer, until, n_prompt, len(batch))
         with torch.inference_mode(), self._autocast():
             output = self.model.generate(
                 **inputs,
-                stopping_criteria=stopping,
+                stopping_criteria=StoppingCriteriaList([AnswerStops(rule, n_prompt)]),
                 pad_token_id=self.tokenizer.pad_token_id,
                 use_cache=True,
+                max_new_tokens=n_new + self.max_thinking_toks if thinks else n_new,
                 **kwargs,
             )
-        texts = [self._after_thinking(tokens) for tokens in output[:, n_prompt:].tolist()]
-        think_end = self.think_end_token if isinstance(self.think_end_token, str) else None
-        return [
-            postprocess_generated_text(generation=text, stop=until, think_end_token=think_end)
-            for text in texts
-        ]
+        return [rule.read(tokens).answer for tokens in output[:, n_prompt:].tolist()]
 
-    def _after_thinking(self, tokens: list[int]) -> str:
-        """Decode what follows the last end of thinking, as HFLM does for a token's number."""
-        if isinstance(self.think_end_token, int) and self.think_end_token in tokens:
-            last = len(tokens) - 1 - tokens[::-1].index(self.think_end_token)
-            return str(self.tok_decode(tokens[last + 1 :])).lstrip()
-        return str(self.tok_decode(tokens))
+    def _think_end(self) -> str | int | None:
+        """Return what ends thinking; a special token, which decoding leaves out, by its number."""
+        think_end: str | int | None = self.think_end_token
+        if think_end in self.tokenizer.all_special_tokens:
+            return int(self.tokenizer.convert_tokens_to_ids(think_end))
+        return think_end
 
     def _autocast(self) -> Any:
         dtype = self.mixed_precision_dtype

@@ -20,10 +20,12 @@ import datasets
 from lm_eval.api.task import ConfigurableTask
 
 import tempo_tasks
+from tempo_attn.lab.fingerprints import code_fingerprint
 from tempo_tasks.audio import make_handle, reversed_handle
 from tempo_tasks.conditions import CAPTION_WORDING, Condition, PromptStyle
 from tempo_tasks.errors import PromptError, QuestionError
 from tempo_tasks.harness.documents import ROTATIONS, mirror_documents, to_documents
+from tempo_tasks.harness.generation_arguments import updated
 from tempo_tasks.mirror import MirrorSet, opposite
 from tempo_tasks.questions import Kind
 from tempo_tasks.sources.base import QuestionSet
@@ -35,6 +37,7 @@ class TempoTask(ConfigurableTask):  # type: ignore[misc]
     def __init__(self, config: dict[str, Any] | None = None, **kwargs: Any) -> None:
         # `class` brought the harness here; the configuration proper has no such field.
         config = {key: value for key, value in (config or {}).items() if key != "class"}
+        _refuse_few_shot(config.get("num_fewshot"), config.get("task"))
         super().__init__(config=config, **kwargs)
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
@@ -78,6 +81,19 @@ class TempoTask(ConfigurableTask):  # type: ignore[misc]
             handles.append(reversed_handle(handle) if held.get("reversed") else handle)
         return handles
 
+    def set_config(self, key: str, value: Any, update: bool = False) -> None:
+        """Change the configuration, as lm_eval does by its command line; see lm-eval's `Task`.
+
+        Raises:
+            PromptError: Few-shot examples are asked for.
+            GenerationArgumentError: See `tempo_tasks.harness.generation_arguments`.
+        """
+        if key == "num_fewshot":
+            _refuse_few_shot(value, self.config.task)
+        if key == "generation_kwargs" and update:
+            value, update = updated(self.config.generation_kwargs or {}, value), False
+        super().set_config(key, value, update)
+
     def build_all_requests(self, **kwargs: Any) -> None:
         """Build the requests; see lm-eval's `Task`.
 
@@ -90,13 +106,41 @@ class TempoTask(ConfigurableTask):  # type: ignore[misc]
                 "the instruction into the user's turn, before the audio"
             )
         if kwargs.get("cache_requests"):
-            # The harness keeps requests under the names of task and tokenizer alone; other data or
-            # another prompt must not be given the old ones.
+            # The harness keeps requests under the names of task and tokenizer alone; other data,
+            # another prompt or other generation arguments must not be given the old ones.
             documents = [[doc["id"], doc["prompt"], doc["audio"]] for doc in self.dataset["test"]]
-            content = json.dumps([documents, sorted(self._paths.values())], sort_keys=True)
+            template = kwargs.get("chat_template")
+            turn = [{"role": "user", "content": "?"}]
+            shaping = {
+                "documents": documents,
+                "paths": sorted(self._paths.values()),
+                "configuration": self.dump_config(),
+                "chat": template(turn) if template is not None else None,
+                "code": code_fingerprint(tempo_tasks),
+            }
+            content = json.dumps(shaping, sort_keys=True, default=str)
             digest = hashlib.sha256(content.encode()).hexdigest()[:16]
             kwargs["tokenizer_name"] = f"{kwargs.get('tokenizer_name', '')}-tempo-{digest}"
         super().build_all_requests(**kwargs)
+
+    def apply_filters(self) -> Any:
+        """Run the filters, on the answers that were asked for.
+
+        Where several processes have different numbers of requests, lm-eval repeats the last one
+        and keeps every answer to it; those beyond the first would stand in the samples as further
+        answers to one item.
+        """
+        for instance in self._instances or ():
+            del instance.resps[instance.repeats :]
+        return super().apply_filters()
+
+
+def _refuse_few_shot(num_fewshot: int | None, task: str | None) -> None:
+    if num_fewshot:
+        raise PromptError(
+            f"num_fewshot is {num_fewshot}, and {task} takes no examples: the harness does not "
+            "collect their audio. Leave --num_fewshot out"
+        )
 
 
 def prompt_style(variant: int, metadata: Mapping[str, Any]) -> PromptStyle:

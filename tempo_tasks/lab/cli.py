@@ -213,7 +213,7 @@ def compare(
         return
     outcome = run_compare(
         settings,
-        strengths=options.parse_edits([f"scale={strengths}"])["scale"],
+        strengths=options.parse_strengths(strengths),
         layers=options.parse_layers(layers),
         rows=options.parse_rows(rows),
         nulls=options.parse_nulls(nulls),

@@ -10,7 +10,7 @@ import numpy as np
 
 from tempo_attn.config import Mode
 from tempo_attn.lab.grid import Grid, Null, Variant
-from tempo_tasks.lab.options import LayerSets
+from tempo_tasks.lab.options import LayerSets, parse_way
 from tempo_tasks.lab.study import Settings, Study, default_folder
 from tempo_tasks.lab.verbs import run_sweep
 from tempo_tasks.lab.written import Outcome, results_of, written
@@ -47,9 +47,10 @@ def compare(
     Returns:
         None in a process that is not the one that writes tables.
     """
-    study = Study(settings)
+    parse_way(way)
     edits = {mode: tuple(strengths) for mode in MATCHED}
     grid = Grid(strengths=edits, layers=layers, rows=rows, nulls=nulls)
+    study = Study(settings, lambda size: grid.variants(size.n_layers, size.n_heads))
     variants = grid.variants(study.n_layers, study.n_heads)
     scaled = [v for v in variants if v.mode == "scale" and v.role == "edit"]
     asked = {"variants": [variant.to_dict() for variant in variants], "way": way}

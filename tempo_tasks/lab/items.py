@@ -12,6 +12,7 @@ from tempo_attn.lab.fingerprints import content_key
 from tempo_attn.lab.items import Item
 from tempo_tasks.audio import check_audio
 from tempo_tasks.conditions import Condition
+from tempo_tasks.harness.asked import check_names
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.harness.task import TempoTask
 from tempo_tasks.paths import task_yamls_dir
@@ -35,16 +36,20 @@ def load_tasks(names: Sequence[str], metadata: Mapping[str, Any]) -> dict[str, T
     manager = TaskManager(
         include_defaults=False, include_path=task_yamls_dir(), metadata=dict(metadata)
     )
-    unknown = sorted(set(names) - set(manager.all_tasks))
-    if unknown or not names:
-        raise ConfigError(
-            f"unknown tasks {unknown}; expected some of {', '.join(sorted(manager.all_tasks))}"
-        )
+    check_names(names, manager.all_tasks)
     found: dict[str, TempoTask] = {}
     for name, task in _flat(manager.load_task_or_group(list(names))):
         if isinstance(task, TempoTask):
             found.setdefault(name, task)
     return found
+
+
+def no_audio(name: str, condition: Condition) -> ConfigError:
+    """Return the error for a task without audio."""
+    return ConfigError(
+        f"task {name} gives no audio (condition {condition.value}), and what is studied here is "
+        "attention on audio; choose *_aqa, *_acqa or *_silence tasks"
+    )
 
 
 def _flat(tasks: Mapping[Any, Any]) -> list[tuple[str, Any]]:
@@ -63,10 +68,7 @@ def require_audio(tasks: Mapping[str, TempoTask]) -> None:
     for name, task in tasks.items():
         condition = Condition(task.dataset["test"][0]["condition"])
         if not condition.has_audio:
-            raise ConfigError(
-                f"task {name} gives no audio (condition {condition.value}), and what is studied "
-                "here is attention on audio; choose *_aqa, *_acqa or *_silence tasks"
-            )
+            raise no_audio(name, condition)
 
 
 def make_items(lm: LALM, tasks: Mapping[str, TempoTask], limit: int | None = None) -> list[Item]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tempo_attn.lab.lens import CANDIDATES, Lens
+from tempo_attn.lab.lens import CANDIDATES, Lens, parse_views
 from tempo_tasks.lab.study import Settings, Study
 from tempo_tasks.lab.written import Outcome, written
 
@@ -22,6 +22,7 @@ def lens(
     Returns:
         None in a process that is not the one that writes tables.
     """
+    parse_views(rows, candidates)  # before anything is loaded
     study = Study(settings)
     reader = Lens(study.subject, rows, candidates=candidates, plan=study.plan)
     settings_of_run = {

@@ -6,12 +6,17 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from tempo_attn.config import MODES, QUERIES, Mode
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.grid import NULLS, STRENGTHS, Grid, Null
+from tempo_attn.lab.grid import NULLS, STRENGTHS, Grid, Null, Variant
 from tempo_attn.lab.trace_records import DIRECTIONS, Direction
+from tempo_attn.lab.ways import WAYS
+from tempo_attn.names import did_you_mean
+
+if TYPE_CHECKING:
+    from tempo_tasks.lab.early import Size
 
 LayerSets = Literal["each", "all"] | list[tuple[int, ...]]
 T = TypeVar("T", bound=str)
@@ -42,6 +47,24 @@ def parse_edits(values: Sequence[str]) -> dict[Mode, tuple[float, ...]]:
                 tuple(_number(part, value) for part in numbers.split(",")) if given else STRENGTHS
             )
     return found
+
+
+def parse_strengths(value: str) -> tuple[float, ...]:
+    """Read strengths of scaling: `0.5,2`.
+
+    Raises:
+        ConfigError: Something that is no number.
+    """
+    return tuple(_number(part, value, "--strengths", "0.5,2") for part in value.split(","))
+
+
+def parse_way(value: str) -> str:
+    """Return how variants are run: `auto`, `replay` or `full`.
+
+    Raises:
+        ConfigError: Something else.
+    """
+    return _one_of("--way", value, WAYS)
 
 
 def parse_layers(value: str, option: str = "--layers") -> LayerSets:
@@ -163,16 +186,19 @@ def _one_of(option: str, value: str, choices: Sequence[T]) -> T:
     for choice in choices:
         if choice == value:
             return choice
-    raise ConfigError(f"{option}: unknown {value!r}; expected one of {', '.join(choices)}")
+    near = did_you_mean(value, choices)
+    raise ConfigError(
+        f"{option}: unknown {value!r}; expected one of {', '.join(choices)}" + (near and f".{near}")
+    )
 
 
-def _number(text: str, value: str) -> float:
+def _number(text: str, value: str, option: str = "--edit", example: str = "scale=0.5,2") -> float:
     try:
         number = float(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise ConfigError(f"--edit {value}: {text!r} is no number; expected such as scale=0.5,2")
+        raise ConfigError(f"{option} {value}: {text!r} is no number; expected such as {example}")
     return number
 
 
@@ -195,6 +221,10 @@ class Requested:
     heads: str
     nulls: str
     sources: str = ""
+
+    def variants(self, size: Size) -> list[Variant]:
+        """Return the variants for a decoder of some size."""
+        return self.grid(size.n_heads).variants(size.n_layers, size.n_heads)
 
     def grid(self, n_heads: int) -> Grid:
         """Return the grid for a decoder with so many query heads."""

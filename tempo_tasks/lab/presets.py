@@ -6,17 +6,18 @@ decoder than the one under study are mapped to the same relative depth, and ever
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from tempo_attn import presets
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import ConfigError
+from tempo_attn.hub import loaded_name
 from tempo_attn.lab.adaptive import constituents
 from tempo_attn.lab.grid import Null, Variant
-from tempo_tasks.lab.options import LayerSets
+from tempo_attn.names import did_you_mean
+from tempo_tasks.lab.early import Size
+from tempo_tasks.lab.options import LayerSets, parse_way
 from tempo_tasks.lab.presets_lines import Compared, layers_in_words, ranges
 from tempo_tasks.lab.study import Settings, Study
 from tempo_tasks.lab.verbs import run_sweep
@@ -97,19 +98,22 @@ def compare_presets(
     Raises:
         ConfigError: Several sets of layers, or a preset has no layer to edit.
     """
-    study = Study(settings)
+    parse_way(way)
+
+    def entries_of(
+        size: Size, without: Sequence[int] = (), base: str | None = None
+    ) -> list[Compared]:
+        usable = [layer for layer in range(size.n_layers) if layer not in without]
+        given = None if layers is None else _one_set(layers, size.n_layers)
+        return [
+            compared(name, config, size.n_layers, usable, given, base)
+            for name in names
+            for config in PRESETS[name]()
+        ]
+
+    study = Study(settings, entries_of)
     without = study.subject.decoder.without_attention
-    usable = [layer for layer in range(study.n_layers) if layer not in without]
-    given = None if layers is None else _one_set(layers, study.n_layers)
-    base = study.lm.public_name()
-    if Path(base).is_absolute():  # says something about this machine, and nothing elsewhere
-        base = Path(base).name
-    entries = [
-        entry
-        for name in names
-        for config in PRESETS[name]()
-        for entry in [compared(name, config, study.n_layers, usable, given, base)]
-    ]
+    entries = entries_of(study, without, loaded_name(study.lm.public_name()))
     run = run_sweep(
         study,
         variants_of(entries, nulls),
@@ -131,10 +135,8 @@ def parse_presets(value: str) -> list[str]:
     names = list(dict.fromkeys(part.strip() for part in value.split(",")))
     for name in names:
         if name not in PRESETS:
-            near = difflib.get_close_matches(name, PRESETS, n=1)
             raise ConfigError(
-                f"--presets: unknown {name!r}."
-                + (f" Did you mean {near[0]!r}?" if near else "")
+                f"--presets: unknown {name!r}.{did_you_mean(name, PRESETS, 1)}"
                 + f" Available: all, {', '.join(PRESETS)}"
             )
     return names

@@ -18,6 +18,7 @@ from tqdm import tqdm
 import tempo_attn
 import tempo_tasks
 from tempo_attn.errors import ConfigError, TempoError
+from tempo_attn.hub import loaded_name
 from tempo_attn.lab.fingerprints import (
     code_fingerprint,
     content_key,
@@ -29,11 +30,20 @@ from tempo_attn.lab.manifest import run_manifest, without_info
 from tempo_attn.lab.plan import CPU_MEMORY, GPU_MEMORY, Plan
 from tempo_attn.lab.runs import RunFolder, read_run
 from tempo_attn.lab.subject import Subject
+from tempo_tasks.harness.identity import processor_fingerprint
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.harness.task import TempoTask
+from tempo_tasks.lab import early
 from tempo_tasks.lab import items as lab_items
 
 Record = dict[str, Any]
+_PLACES = {
+    *("peft", "delta", "processor", "gguf_file", "autogptq", "cache_dir", "offload_folder"),
+    *("data", "data_intervals", "data_captions"),
+}
+"""Arguments and metadata that may be paths: a manifest is shared, and has their names only.
+
+What lies there is in the fingerprints."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +82,8 @@ class Study:
 
     Args:
         settings: What the user asked for.
+        fits: Raises where what is wanted does not fit a decoder of some size: called before
+            anything is loaded, where the model's configuration says its size.
 
     Attributes:
         lm: The model as the harness has it.
@@ -80,26 +92,16 @@ class Study:
         plan: How much runs at once.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        if settings.limit is not None and settings.limit < 1:
-            raise ConfigError(f"limit must be 1 or more; found {settings.limit}")
+    def __init__(
+        self, settings: Settings, fits: Callable[[early.Size], object] | None = None
+    ) -> None:
+        early.check_settings(settings, fits)
         self.settings = settings
         self.tasks: dict[str, TempoTask] = lab_items.load_tasks(
             settings.tasks, settings.metadata or {}
         )
         lab_items.require_audio(self.tasks)
-        given = dict(settings.model_args or {})
-        if given.get("attn_scale") is not None:
-            raise ConfigError(
-                "attn_scale is among the model arguments; the laboratory puts its own edits on a "
-                "plain model. Evaluate a saved edit with lm_eval"
-            )
-        if given.get("mixed_precision_dtype") is not None:
-            raise ConfigError(
-                "mixed_precision_dtype is among the model arguments, and the laboratory does not "
-                "run under autocast: load the model in that dtype instead, with dtype=..."
-            )
-        self.lm = _load(settings.model, settings.device, given)
+        self.lm = _load(settings.model, settings.device, settings.model_args or {})
         self.items: list[Item] = lab_items.make_items(self.lm, self.tasks, settings.limit)
         self.subject = Subject(
             self.lm.model,
@@ -153,7 +155,10 @@ class Study:
             settings={
                 "tasks": list(self.tasks),
                 "limit": settings.limit,
-                "metadata": dict(settings.metadata or {}),
+                "metadata": {
+                    name: _names(value) if name in _PLACES else value
+                    for name, value in (settings.metadata or {}).items()
+                },
                 "batch_size": self.plan.batch_size,
                 "memory": self._memory,
                 "seed": settings.seed,
@@ -163,10 +168,13 @@ class Study:
                 "data": lab_items.fingerprints(self.tasks),
                 "items": content_key([item.key for item in self.items]),
                 "model": {
-                    "name": self.lm.public_name(),
-                    "arguments": {k: str(v) for k, v in (settings.model_args or {}).items()},
+                    "name": loaded_name(self.lm.public_name()),
+                    "arguments": {
+                        name: loaded_name(str(value)) if name in _PLACES else str(value)
+                        for name, value in (settings.model_args or {}).items()
+                    },
                     "weights": model_fingerprint(self.lm.model),
-                    "audio_features": content_key(self.lm.processor.feature_extractor.to_dict()),
+                    "processor": processor_fingerprint(self.lm.processor),
                 },
                 "code": code_fingerprint(tempo_attn, tempo_tasks),
                 "environment": environment(self.lm.model),
@@ -229,16 +237,20 @@ class Study:
         return int(self.lm.rank) == 0
 
 
+def _names(value: Any) -> Any:
+    """Return the names of one file or folder, or of several, without where they lie."""
+    if isinstance(value, list):
+        return [_names(inner) for inner in value]
+    return loaded_name(value) if isinstance(value, str) else value
+
+
 def _load(model: str | None, device: str | None, arguments: Mapping[str, Any]) -> LALM:
     """Load a model; what a user can mend is told without a traceback."""
-    for name, option in (("pretrained", "--model"), ("device", "--device")):
-        if name in arguments:
-            raise ConfigError(f"{name} is among the model arguments; it is given by {option} here")
     try:
         return LALM(model, device=device, **arguments)
     except TempoError:
         raise
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, ImportError, KeyError) as error:
         raise ConfigError(
             f"the model {model or 'embedded'!r} does not load with the arguments "
             f"{dict(arguments)}: {type(error).__name__}: {error}"

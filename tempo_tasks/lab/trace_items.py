@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from tempo_attn.config_checks import one_of
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.items import Item
 from tempo_tasks.conditions import Condition
+from tempo_tasks.harness.asked import asked_tasks
 
 CORRUPTIONS = ("silence", "mirror")
 Corrupt = Callable[[Item], Item]
@@ -17,6 +19,27 @@ def silenced(item: Item) -> Item:
     """Return an item with silence of the same length in the place of its audio."""
     prompt, handles = item.content
     return replace(item, content=(prompt, [{**handle, "silence": True} for handle in handles]))
+
+
+def check_corruption(name: str, tasks: Sequence[str]) -> None:
+    """Check that tasks have what a corruption needs, before anything is loaded.
+
+    Raises:
+        ConfigError: An unknown name, silent tasks, or none with mirrored twins.
+    """
+    one_of("--corrupt", name, CORRUPTIONS)
+    asked = asked_tasks(tasks)
+    silent = [task for task, what in asked.items() if Condition.SILENCE in what.conditions]
+    if silent:
+        raise ConfigError(
+            f"task {silent[0]} gives silence, so there is nothing heard to trace; choose *_aqa, "
+            "*_acqa or *_mirror tasks"
+        )
+    if name == "mirror" and not any(Condition.MIRROR in w.conditions for w in asked.values()):
+        raise ConfigError(
+            f"--corrupt mirror needs items that have a mirrored twin, and {', '.join(asked)} have "
+            "none; choose *_mirror tasks, such as tempo_synth_eo_mirror"
+        )
 
 
 def corruption(name: str, items: Sequence[Item]) -> tuple[list[Item], Corrupt]:
@@ -29,8 +52,7 @@ def corruption(name: str, items: Sequence[Item]) -> tuple[list[Item], Corrupt]:
     Raises:
         ConfigError: An unknown name; silent items; or items that the corruption does not fit.
     """
-    if name not in CORRUPTIONS:
-        raise ConfigError(f"--corrupt {name}: expected {' or '.join(CORRUPTIONS)}")
+    one_of("--corrupt", name, CORRUPTIONS)
     silent = [item.id for item in items if item.condition == Condition.SILENCE.value]
     if silent:
         raise ConfigError(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tempo_attn.lab.sites import COMPONENTS, GROUPS, sites
-from tempo_attn.lab.trace import Tracer
+from tempo_attn.lab.sites import COMPONENTS, GROUPS, Site, sites
+from tempo_attn.lab.trace import Tracer, check_options
 from tempo_attn.lab.trace_records import Direction
+from tempo_tasks.lab.early import Size
+from tempo_tasks.lab.options import parse_way
 from tempo_tasks.lab.study import Settings, Study
-from tempo_tasks.lab.trace_items import corruption
+from tempo_tasks.lab.trace_items import check_corruption, corruption
 from tempo_tasks.lab.written import Outcome, written
 
 _DIRECTIONS: dict[str, tuple[Direction, ...]] = {"silence": ("recover",), "mirror": ("shift",)}
@@ -53,16 +55,23 @@ def trace(settings: Settings, patches: Patches) -> Outcome | None:
     Returns:
         None in a process that is not the one that writes tables.
     """
-    study = Study(settings)
-    study.items, corrupt = corruption(patches.corrupt, study.items)
-    chosen = sites(
-        study.n_layers,
-        components=patches.components,
-        groups=patches.groups,
-        layers=patches.layers,
-        nulls=patches.nulls and patches.method != "attribution",
-    )
+    check_corruption(patches.corrupt, settings.tasks)
     directions = tuple(patches.directions) or _DIRECTIONS[patches.corrupt]
+    check_options(directions, patches.method, patches.single)
+    parse_way(patches.way)
+
+    def sites_of(size: Size) -> list[Site]:
+        return sites(
+            size.n_layers,
+            components=patches.components,
+            groups=patches.groups,
+            layers=patches.layers,
+            nulls=patches.nulls and patches.method != "attribution",
+        )
+
+    study = Study(settings, sites_of)
+    study.items, corrupt = corruption(patches.corrupt, study.items)
+    chosen = sites_of(study)
     tracer = Tracer(
         study.subject,
         corrupt,

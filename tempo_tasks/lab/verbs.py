@@ -8,19 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tempo_attn.config_checks import one_of
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.choose import Choice, choose
+from tempo_attn.hub import shared_name
+from tempo_attn.lab.choose import Choice, check_options, choose, clip_folds
 from tempo_attn.lab.grid import Variant
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.records import SweepRecord
 from tempo_attn.lab.runs import merge_runs, read_run
 from tempo_attn.lab.share import Sharer
 from tempo_attn.lab.sweep import Sweeper
+from tempo_tasks.harness.asked import asked_tasks
 from tempo_tasks.lab.items import generate
-from tempo_tasks.lab.options import Requested
+from tempo_tasks.lab.options import Requested, parse_way
 from tempo_tasks.lab.study import Record, Settings, Study
 from tempo_tasks.lab.written import Outcome, reading, results_of, write_tables, written
-from tempo_tasks.tables import write_json
+from tempo_tasks.stats.names import KINDS
+from tempo_tasks.tables import check_output, write_json
 
 
 def sweep(
@@ -38,8 +42,11 @@ def sweep(
     Returns:
         None in a process that is not the one that writes tables.
     """
-    study = Study(settings)
-    variants = requested.grid(study.n_heads).variants(study.n_layers, study.n_heads)
+    parse_way(way)
+    if n_generated < 0:
+        raise ConfigError(f"--generate {n_generated}: expected 0 items or more")
+    study = Study(settings, requested.variants)
+    variants = requested.variants(study)
     return written(study, *run_sweep(study, variants, way=way, n_generated=n_generated))
 
 
@@ -118,6 +125,10 @@ def fit(
         The choice, and the folder of the configuration; None where no edit is better than none.
         Nothing at all in a process that is not the one that writes.
     """
+    known = check_options(objective, folds)
+    if kind is not None:
+        one_of("--kind", kind, KINDS)
+    check_output(out, folder=True)
     mine = [out / name for name in ("attn_scale_config.json", "README.md")]
     if mine[0].exists() and not (out / "fit.json").exists():
         raise ConfigError(
@@ -126,8 +137,10 @@ def fit(
     if run is None:
         assert settings is not None
         assert requested is not None
-        study = Study(settings)
-        variants = requested.grid(study.n_heads).variants(study.n_layers, study.n_heads)
+        _check_choosable(settings, kind)
+        study = Study(settings, requested.variants)
+        clip_folds([item.clip for item in study.items if kind in (None, item.kind)], folds, seed)
+        variants = requested.variants(study)
         _, manifest, records = run_sweep(study, variants, out=out / "sweep")
         if not study.is_main:
             return None
@@ -146,7 +159,7 @@ def fit(
     # What was just computed is as it should be; a file may hold anything.
     with nullcontext() if run is None else reading(run):
         results = results_of(manifest, records)
-        choice = choose(results, folds=folds, seed=seed, objective=objective, kind=kind)  # type: ignore[arg-type]
+        choice = choose(results, folds=folds, seed=seed, objective=known, kind=kind)
         about = _about(manifest)
     for path in mine:  # an earlier choice must not stand beside this one's report
         path.unlink(missing_ok=True)
@@ -155,7 +168,7 @@ def fit(
         return choice, None
     name = manifest["fingerprints"]["model"]["name"]
     config = choice.variant.config(
-        base_model_name_or_path=name if not Path(name).is_absolute() else Path(name).name,
+        base_model_name_or_path=shared_name(name),
         provenance={
             "chosen": "nested cross-validation by clip (tempo fit)",
             "fit": choice.to_dict(),
@@ -164,6 +177,25 @@ def fit(
     )
     config.save_pretrained(out)
     return choice, out
+
+
+def _check_choosable(settings: Settings, kind: str | None) -> None:
+    """Check that tasks can be chosen on: else a whole sweep would run for nothing.
+
+    Raises:
+        ConfigError: None asks for the kind, or they ask under several conditions.
+    """
+    asked = asked_tasks(settings.tasks)
+    mine = {name: task for name, task in asked.items() if kind in (None, task.kind.value)}
+    if not mine:
+        kinds = sorted({task.kind.value for task in asked.values()})
+        raise ConfigError(f"--kind {kind}: no task asks for it; they ask for {', '.join(kinds)}")
+    conditions = sorted({c.value for task in mine.values() for c in task.conditions})
+    if len(conditions) > 1:
+        raise ConfigError(
+            f"the tasks {', '.join(mine)} are of the conditions {', '.join(conditions)}; expected "
+            "one, as the same question would be chosen on and held out"
+        )
 
 
 def _about(manifest: Mapping[str, Any]) -> dict[str, Any]:

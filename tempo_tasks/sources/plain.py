@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tempo_attn.names import did_you_mean
 from tempo_tasks.errors import DataUnavailableError, DataVersionError, QuestionError
 from tempo_tasks.events import Clip
 from tempo_tasks.questions import LETTERS, Kind, Question
@@ -107,6 +108,9 @@ def load_plain(
 
     if str(data) in (SYNTH, SYNTH_HARD):
         return _rendered(str(data))
+    near = did_you_mean(str(data), (SYNTH, SYNTH_HARD))
+    if near and not {"/", "."} & set(str(data)) and not Path(data).exists():
+        raise DataUnavailableError(f"{data}: there are no such data.{near}")
     if is_path(str(data)) and not Path(data).expanduser().exists():
         raise DataUnavailableError(
             f"there is no {Path(data).expanduser().absolute()}; expected a file or folder with "

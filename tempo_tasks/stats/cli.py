@@ -37,9 +37,12 @@ def stats(
     Example: tempo stats plain=out/plain edited=out/edited --out my-statistics
     """
     from tempo_tasks.stats.page import show, write_report
-    from tempo_tasks.stats.report import make_report
+    from tempo_tasks.stats.report import check_level, make_report
     from tempo_tasks.stats.runs import read_runs
+    from tempo_tasks.tables import check_output
 
+    check_level(level)
+    check_output(out, folder=True)
     report = make_report(read_runs(runs), level)
     if as_json:
         import json

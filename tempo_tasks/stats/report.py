@@ -19,6 +19,18 @@ FEW_CLUSTERS = 20
 Report = dict[str, Any]
 
 
+def check_level(level: float) -> None:
+    """Check the coverage of intervals.
+
+    Raises:
+        StatsOptionError: It is no share from 0.5 to below 1.
+    """
+    if not (math.isfinite(level) and 0.5 <= level < 1):
+        raise StatsOptionError(
+            f"level is {level}; expected a share from 0.5 to below 1, such as 0.95"
+        )
+
+
 def make_report(runs: Sequence[Run], level: float = 0.95) -> Report:
     """Return every table of some runs.
 
@@ -33,10 +45,7 @@ def make_report(runs: Sequence[Run], level: float = 0.95) -> Report:
     Raises:
         StatsOptionError: A level that is no share.
     """
-    if not (math.isfinite(level) and 0.5 <= level < 1):
-        raise StatsOptionError(
-            f"level is {level}; expected a share from 0.5 to below 1, such as 0.95"
-        )
+    check_level(level)
     sections = {
         "accuracy": accuracy_rows(runs, level),
         "conditions": condition_rows(runs, level),

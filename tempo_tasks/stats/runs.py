@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,16 @@ from tempo_tasks.stats.samples import Sample, read_samples
 _DATE = r"\d{4}-\d\d-\d\dT[\d.:-]+"
 _SAMPLES = re.compile(rf"samples_(?P<task>.+)_(?P<date>{_DATE})\.jsonl")
 _RESULTS = re.compile(rf"results_(?P<date>{_DATE})\.json")
+_WHAT_RAN = (
+    *("model", "model_dtype", "model_revision", "model_sha", "peft_sha", "delta_sha"),
+    "gen_kwargs",
+)
+_HOW_IT_RAN = {
+    # Where an edit was loaded from: what it is stands in `tempo`.
+    "model_args": ("batch_size", "max_batch_size", "device", "attn_scale", "attn_scale_revision"),
+    "tempo": ("version", "checks"),
+}
+"""What does not tell runs apart in these parts of the results' `config`."""
 _HOW = (
     "lm_eval writes samples with --output_path DIR --log_samples (both are needed): "
     "lm_eval --model lalm --tasks tempo_synth --output_path DIR --log_samples"
@@ -62,8 +73,9 @@ def read_runs(given: Sequence[str]) -> list[Run]:
     """Read runs, in the order given.
 
     Args:
-        given: Folders that `lm_eval --output_path` wrote (each folder with samples below one is a
-            run), or `results_*.json` files; `NAME=PATH` names a run.
+        given: Folders that `lm_eval --output_path` wrote, or `results_*.json` files; `NAME=PATH`
+            names a run. Each folder with samples below a path is a run, or several: calls with
+            another model, edit, settings or data are told apart.
 
     Raises:
         SamplesNotFoundError: A path does not exist, or has no samples.
@@ -73,9 +85,9 @@ def read_runs(given: Sequence[str]) -> list[Run]:
     runs: list[Run] = []
     for argument in given:
         name, path = _split(argument)
-        found = [_read_run(folder, date, name) for folder, date in _folders(path)]
-        if name and len(found) > 1:
-            found = [_renamed(run, f"{name}/{run.folder.name}") for run in found]
+        found = [run for folder, date in _folders(path) for run in _read_folder(folder, date, name)]
+        if name and len({run.folder for run in found}) > 1:
+            found = [replace(run, label=f"{name}/{run.folder.name}") for run in found]
         runs += found
     seen: dict[tuple[Path, tuple[str, ...]], str] = {}
     for run in runs:
@@ -115,33 +127,110 @@ def _folders(path: Path) -> list[tuple[Path, str | None]]:
 
 
 def _first_date(folder: Path) -> tuple[str, Path]:
-    """Sort folders by when they were begun: without `pretrained` lm_eval draws their names."""
+    """Sort folders by when they were begun, whatever their names are."""
     dates = [found["date"] for file in folder.iterdir() if (found := _SAMPLES.fullmatch(file.name))]
     return min(dates, default=""), folder
 
 
-def _read_run(folder: Path, date: str | None, name: str) -> Run:
-    dated: dict[str, list[tuple[str, Path]]] = {}
+def _read_folder(folder: Path, date: str | None, name: str) -> list[Run]:
+    """Return the runs of one folder: lm_eval names it after the model's name alone."""
+    dated: dict[str, dict[str, Path]] = {}
     for file in sorted(folder.glob("samples_*.jsonl")):
         if (match := _SAMPLES.fullmatch(file.name)) and date in (None, match["date"]):
-            dated.setdefault(match["task"], []).append((match["date"], file))
-    ours = {task: parsed for task in dated if (parsed := parse_task(task))}
+            dated.setdefault(match["date"], {})[match["task"]] = file
+    found = {task for files in dated.values() for task in files}
+    ours = {task: parsed for task in found if (parsed := parse_task(task))}
     if not dated:
         raise SamplesNotFoundError(f"{folder}: no samples of {date or 'any date'}. {_HOW}")
     if not ours:
         raise SamplesError(
-            f"{folder}: samples of {', '.join(sorted(dated))} only; expected tasks of tempo, such "
+            f"{folder}: samples of {', '.join(sorted(found))} only; expected tasks of tempo, such "
             "as tempo_synth_eo_aqa"
         )
+    results = {day: _results(folder / f"results_{day}.json") for day in sorted(dated)}
+    groups = _told_apart(dated, results)
+    runs = []
+    for days in groups:
+        files = {day: dated[day] for day in days}
+        run = _read_run(folder, files, ours, results, name)
+        if len(groups) > 1:
+            note = (
+                f"of {', '.join(days)}: other dates in {folder.name} are of another model or edit"
+            )
+            run = replace(run, notes=[note, *run.notes])
+        runs.append(run)
+    return [run for run in runs if run.tasks]
+
+
+def _told_apart(
+    dated: Mapping[str, Mapping[str, Path]], results: Mapping[str, Mapping[str, Any]]
+) -> list[list[str]]:
+    """Return a folder's dates in groups of one model, edit, settings and data each."""
+    groups: list[_Group] = []
+    for day in sorted(dated):
+        settings = _settings(results[day])
+        data = {task: found for task in dated[day] if (found := _data(results[day], task))}
+        group = next((group for group in groups if group.fits(settings, data)), None)
+        if group is None:
+            group = _Group()
+            groups.append(group)
+        group.settings = group.settings or settings
+        group.data |= data
+        group.days.append(day)
+    return [group.days for group in groups]
+
+
+@dataclass
+class _Group:
+    """Dates of one run: what was run, on which data by task, and when."""
+
+    settings: str = ""
+    data: dict[str, str] = field(default_factory=dict)
+    days: list[str] = field(default_factory=list)
+
+    def fits(self, settings: str, data: Mapping[str, str]) -> bool:
+        """Whether a call can be of this run; one whose results are missing fits any."""
+        same = not settings or not self.settings or settings == self.settings
+        return same and all(self.data.get(task, found) == found for task, found in data.items())
+
+
+def _settings(results: Mapping[str, Any]) -> str:
+    """Return everything in the results of one call that answers depend on, as text."""
+    if not results:
+        return ""
+    config = results.get("config")
+    config = config if isinstance(config, dict) else {}
+    known = {name: config.get(name) for name in _WHAT_RAN}
+    for name, left_out in _HOW_IT_RAN.items():
+        value = config.get(name)
+        if isinstance(value, dict):
+            # What is None says no more than what is not there, as an older version writes it.
+            value = {k: v for k, v in value.items() if k not in left_out and v is not None}
+        known[name] = value
+    for name in ("model_name", "system_instruction", "chat_template_sha"):
+        known[name] = results.get(name)
+    return json.dumps(known, sort_keys=True, default=str)
+
+
+def _read_run(
+    folder: Path,
+    files: Mapping[str, Mapping[str, Path]],
+    ours: Mapping[str, TaskName],
+    results: Mapping[str, Mapping[str, Any]],
+    name: str,
+) -> Run:
+    """Read the samples of one model under one edit; of each task the newest ones count."""
+    dated: dict[str, list[tuple[str, Path]]] = {}
+    for day, of_day in files.items():
+        for task, file in of_day.items():
+            dated.setdefault(task, []).append((day, file))
     notes = [f"{task} is no task of tempo: left out" for task in sorted(set(dated) - set(ours))]
-    tasks, dates, results = [], set(), {}
-    for task in sorted(ours, key=lambda task: _order(ours[task])):
+    tasks, dates = [], set()
+    for task in sorted(set(dated) & set(ours), key=lambda task: _order(ours[task])):
         newest, file = max(dated[task])
         if (n := len(dated[task])) > 1:
             notes.append(f"{task}: the newest of {n} samples files counts, of {newest}")
         dates.add(newest)
-        if newest not in results:
-            results[newest] = _results(folder / f"results_{newest}.json")
         samples = read_samples(file, ours[task])
         if rescored := sum(sample.rescored for sample in samples):
             notes.append(
@@ -152,25 +241,10 @@ def _read_run(folder: Path, date: str | None, name: str) -> Run:
         tasks.append(
             TaskRun(name=ours[task], task=task, file=file.name, samples=samples, data=data)
         )
-    _refuse_several_models(folder, {date: results[date] for date in dates if results[date]})
     if len(dates) > 1:
         notes.append(f"tasks of {len(dates)} dates together: {', '.join(sorted(dates))}")
-    label = name or _label(results[max(dates)], folder)
+    label = name or _label(results[max(files)], folder)
     return Run(label=label, folder=folder, tasks=tasks, notes=notes)
-
-
-def _refuse_several_models(folder: Path, results: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse samples of several models: lm_eval names a folder after the model's name alone."""
-    asked = {
-        date: (_label(found, folder), str(_at(found, "config", "tempo", "attn_scale")))
-        for date, found in results.items()
-    }
-    if len(set(asked.values())) > 1:
-        raise SamplesError(
-            f"{folder}: samples of different models or edits, of {', '.join(sorted(asked))}; "
-            "expected one. Name one results_<date>.json, or give each run an --output_path of its "
-            "own"
-        )
 
 
 def _order(name: TaskName) -> tuple[object, ...]:
@@ -222,9 +296,5 @@ def _distinct(runs: Sequence[Run]) -> list[Run]:
     for run in runs:
         seen[run.label] = seen.get(run.label, 0) + 1
         more = labels.count(run.label) > 1
-        result.append(_renamed(run, f"{run.label} #{seen[run.label]}") if more else run)
+        result.append(replace(run, label=f"{run.label} #{seen[run.label]}") if more else run)
     return result
-
-
-def _renamed(run: Run, label: str) -> Run:
-    return Run(label=label, folder=run.folder, tasks=run.tasks, notes=run.notes)

@@ -9,3 +9,10 @@ from pathlib import Path
 
 WEIGHTS_DIR = Path(__file__).resolve().parent / "embedded"
 """Folder of the embedded checkpoint."""
+EMBEDDED = "embedded"
+"""Its name in results, and as `pretrained` where no folder of that name lies at hand."""
+
+
+def is_embedded(pretrained: object) -> bool:
+    """Return whether a model argument `pretrained` means the embedded model: None or its name."""
+    return pretrained is None or (pretrained == EMBEDDED and not Path(EMBEDDED).is_dir())

@@ -7,6 +7,7 @@ has 64 bands and 20 ms hops, so ten seconds are 500 mel frames and 125 audio tok
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -125,6 +126,8 @@ def build_model(
     """Build the untrained model that goes with a processor."""
     tokenizer = processor.tokenizer
     special = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS}
+    # Newer releases of transformers have no such field; in 5.10 its default is True.
+    untied: dict[str, Any] = {"tie_word_embeddings": False}
     config = Qwen2AudioConfig(
         audio_config={
             "model_type": "qwen2_audio_encoder",
@@ -149,6 +152,7 @@ def build_model(
             "pad_token_id": special["<|endoftext|>"],
         },
         audio_token_index=special["<|AUDIO|>"],
+        **untied,
     )
     torch.manual_seed(seed)
     model = Qwen2AudioForConditionalGeneration(config)

@@ -33,14 +33,16 @@ class FullMatrix:
         if kwargs.get("softcap") is not None:
             logits = torch.tanh(logits / kwargs["softcap"]) * kwargs["softcap"]
         mask = torch.zeros_like(logits[:, :1]) if attention_mask is None else attention_mask
-        visible = (mask == 0).expand(-1, logits.shape[1], -1, -1)
+        visible = (mask > -1e4).expand(-1, logits.shape[1], -1, -1)
+        bias = mask.expand_as(visible)
         probs = (logits + mask).softmax(-1)
         if module.layer_idx in self.layers:
             self.calls.append(module.layer_idx)
             for b, h, q in self._chosen(module.layer_idx, logits):
                 # A sliding cache has dropped the first keys.
                 gone = max(0, self.first + self.length - logits.shape[-1])
-                probs[b, h, q] = self._row(b, logits[b, h, q], visible[b, h, q], gone)
+                row = logits[b, h, q], visible[b, h, q], bias[b, h, q]
+                probs[b, h, q] = self._row(b, *row, gone)
         out = torch.einsum("bhqk,bhkd->bqhd", probs.to(value.dtype), value)
         return out.contiguous(), probs
 
@@ -55,22 +57,26 @@ class FullMatrix:
                     for h in heads:
                         yield b, h, q
 
-    def _row(self, b, logits, visible, gone):
+    def _row(self, b, logits, visible, bias, gone):
         n_keys = len(logits)
         audio = torch.zeros(n_keys, dtype=torch.bool)
         kept = self.keys[b, gone : gone + n_keys]
         audio[: len(kept)] = kept
         audio &= visible
         strength = self.strength[b] if hasattr(self.strength, "__len__") else self.strength
-        plain = logits.masked_fill(~visible, -torch.inf).softmax(-1)
+
+        def softmax(edited, among=visible):
+            return (edited + bias).masked_fill(~among, -torch.inf).softmax(-1)
+
+        plain = softmax(logits)
         if not audio.any():
             return plain
         if self.mode == "scale_preserving":
-            inside = (strength * logits).masked_fill(~audio, -torch.inf).softmax(-1)
+            inside = softmax(strength * logits, audio)
             return torch.where(audio, plain[audio].sum() * inside, plain)
         if self.mode == "upweight_matched":
             scaled = torch.where(audio, strength * logits, logits)
-            mass = scaled.masked_fill(~visible, -torch.inf).softmax(-1)[audio].sum()
+            mass = softmax(scaled)[audio].sum()
             before = plain[audio].sum()
             return torch.where(audio, plain / before * mass, plain / (1 - before) * (1 - mass))
         changed = {
@@ -79,7 +85,7 @@ class FullMatrix:
             "upweight_relative": lambda: logits + strength * logits.abs(),
             "knockout": lambda: torch.full_like(logits, -torch.inf),
         }[self.mode]()
-        return torch.where(audio, changed, logits).masked_fill(~visible, -torch.inf).softmax(-1)
+        return softmax(torch.where(audio, changed, logits))
 
 
 @contextmanager
@@ -90,7 +96,9 @@ def full_matrix(model, decoder, reference):
     eager, before = file.eager_attention_forward, decoder.config._attn_implementation
 
     def note(module, args, kwargs):
-        cache = kwargs.get("past_key_values")
+        # transformers 5.24 renamed it.
+        names = ("cache", "past_key_values")
+        cache = next((kwargs[name] for name in names if kwargs.get(name) is not None), None)
         reference.first = int(cache.get_seq_length()) if cache is not None else 0
         tokens = (kwargs.get(name) for name in ("inputs_embeds", "input_ids"))
         reference.length = next(given.shape[1] for given in (*tokens, *args) if given is not None)
@@ -104,6 +112,31 @@ def full_matrix(model, decoder, reference):
         file.eager_attention_forward = eager
         decoder.config._attn_implementation = before
         hook.remove()
+
+
+@contextmanager
+def biased_masks(decoder, slope=0.03):
+    """Let every attention's additive mask hold a penalty on distance, one slope a head (ALiBi)."""
+
+    def add(module, args, kwargs):
+        mask = kwargs.get("attention_mask")
+        if mask is None:  # the laboratory runs a layer again and brings its own attention
+            return args, kwargs
+        assert mask.is_floating_point(), "load the decoder with eager attention"
+        heads = torch.arange(1, decoder.config.num_attention_heads + 1)[:, None, None]
+        n_queries, n_keys = mask.shape[-2:]
+        distance = torch.arange(n_queries)[:, None] - torch.arange(n_keys)
+        bias = -slope * heads * distance.clamp(min=0)
+        return args, {**kwargs, "attention_mask": mask + bias}
+
+    hooks = [
+        layer.self_attn.register_forward_pre_hook(add, with_kwargs=True) for layer in decoder.layers
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def difference(found, expected):

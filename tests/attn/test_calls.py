@@ -1,7 +1,9 @@
 """Calls within calls, caches with a history, copies: no state leaks, nothing is silently lost."""
 
 import copy
+import inspect
 import io
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +12,14 @@ from reference import FullMatrix, difference, full_matrix
 from transformers import DynamicCache, GenerationConfig, LogitsProcessor
 
 from tempo_attn import Adaptive, AttnScaleConfig, apply_attn_scale
-from tempo_attn.errors import AdapterError, ConfigError, EditNotAppliedError, PositionError
+from tempo_attn.calls import CACHE_NAMES, cache_in, cache_name, cache_of
+from tempo_attn.errors import (
+    AdapterError,
+    ConfigError,
+    EditNotAppliedError,
+    PositionError,
+    UnsupportedModelError,
+)
 
 CONFIG = AttnScaleConfig(strength=4.0, layers=[2])
 WORDS = ("earliest onset", "latest offset")
@@ -514,3 +523,72 @@ def test_the_forward_of_the_base_cannot_adapt(model, one):
     with pytest.raises(EditNotAppliedError, match="plain run"):
         model(**one.inputs)
     model.generate(**one.inputs, max_new_tokens=1)
+
+
+# ---------------------------------------------------------------------- compiled models
+
+
+def compiled_in_place(module):
+    module.compile()
+
+
+@pytest.mark.parametrize("part", ["", "model.language_model", "model.language_model.layers.2"])
+def test_compiled_attention_is_refused(model, part):
+    compiled_in_place(model.get_submodule(part))
+    with pytest.raises(UnsupportedModelError, match=f"{part or 'the model'} is compiled"):
+        apply_attn_scale(model, CONFIG)
+    assert "generate" not in model.__dict__
+
+
+def test_a_compiled_model_is_refused(model, one):
+    with pytest.raises(UnsupportedModelError, match="Wrap the model that is not compiled"):
+        apply_attn_scale(torch.compile(model), CONFIG)
+    model.model.audio_tower.compile(backend="eager")  # no edit is there
+    apply_attn_scale(model, CONFIG)(**one.inputs)
+
+
+# ---------------------------------------------------------------------- the cache's name
+
+
+@pytest.mark.parametrize("name", CACHE_NAMES)
+def test_a_cache_is_found_under_both_of_its_names(name):
+    cache = DynamicCache()
+    assert cache_name({"input_ids": None, name: cache}) == name
+    assert cache_in({**dict.fromkeys(CACHE_NAMES), name: cache}) is cache
+    assert cache_of(SimpleNamespace(**{name: cache})) is cache
+    assert cache_in(dict.fromkeys(CACHE_NAMES)) is None
+
+
+@pytest.mark.parametrize("name", CACHE_NAMES)
+def test_decoding_is_edited_under_both_names_of_the_cache(model, one, name):
+    wrapped = apply_attn_scale(model, AttnScaleConfig(strength=4.0, layers=[2], phase="all"))
+    own = next(n for n in CACHE_NAMES if n in inspect.signature(type(model).forward).parameters)
+    cache = cache_of(wrapped(**one.inputs, use_cache=True))
+    token = torch.tensor([[7]])
+    expected = wrapped(input_ids=token, **{own: copy.deepcopy(cache)}).logits
+
+    def rename(module, args, kwargs):
+        return args, {own if key == name else key: value for key, value in kwargs.items()}
+
+    # The wrapper's hook reads the call first; then it gets the name that this version takes.
+    model.register_forward_pre_hook(rename, with_kwargs=True)
+    found = wrapped(input_ids=token, **{name: copy.deepcopy(cache)}).logits
+    assert found.equal(expected)
+    assert wrapped.status().steps == {2: 2}
+
+
+def test_a_cache_under_an_unknown_name_is_refused(wrapped, one):
+    cache = cache_of(wrapped(**one.inputs, use_cache=True))
+    with pytest.raises(UnsupportedModelError, match="named 'kv_store'; expected cache or"):
+        wrapped(input_ids=torch.tensor([[7]]), kv_store=cache)
+
+
+def test_a_decoder_whose_cache_has_another_name_is_refused(model, monkeypatch):
+    """Its decoding steps would all be taken for prompts."""
+
+    def forward(self, input_ids=None, kv_store=None, **kwargs):
+        raise AssertionError
+
+    monkeypatch.setattr(type(model.get_decoder()), "forward", forward)
+    with pytest.raises(UnsupportedModelError, match="takes none of cache and past_key_values"):
+        apply_attn_scale(model, CONFIG, on_missing="warn")

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from reference import FullMatrix, difference, full_matrix
+from reference import FullMatrix, biased_masks, difference, full_matrix
 
 from tempo_attn import AttnScaleConfig, apply_attn_scale
 
@@ -47,6 +47,23 @@ def test_prefill_equals_the_full_matrix(model, processor, batch, mode, queries, 
         plain = wrapped.unload()(**batch.inputs).logits
     assert difference(found[batch.real], expected[batch.real]) < 1e-5
     assert difference(found[batch.real], plain[batch.real]) > 1e-3  # the edit does something
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_mask_that_adds_a_bias(model, processor, batch, mode):
+    """The bias counts in every probability, and in the masses that two modes keep."""
+    config = AttnScaleConfig(mode=mode, strength=MODES[mode], layers=[1, 4], queries=["all_text"])
+    model.set_attn_implementation({"text_config": "eager"})
+    with torch.no_grad(), biased_masks(decoder(model)):
+        with full_matrix(model, decoder(model), reference_of(batch, config, [1, 4])):
+            expected = model(**batch.inputs).logits
+        wrapped = apply_attn_scale(model, config, tokenizer=processor)
+        found = wrapped(**batch.inputs).logits
+        plain = wrapped.unload()(**batch.inputs).logits
+    unbiased = model(**batch.inputs).logits
+    assert difference(found[batch.real], expected[batch.real]) < 1e-5
+    assert difference(found[batch.real], plain[batch.real]) > 1e-3
+    assert difference(plain[batch.real], unbiased[batch.real]) > 1e-3  # so does the bias
 
 
 @pytest.mark.parametrize("base", ["sdpa", "eager"])

@@ -48,7 +48,8 @@ def tiny(request):
 
 def qwen2_5_lengths(frames):
     """Positions by the model's own encoder."""
-    encoder = tiny_of("qwen2_5_omni_thinker").model.model.audio_tower
+    modules = tiny_of("qwen2_5_omni_thinker").model.named_modules()
+    encoder = next(module for name, module in modules if name.endswith("audio_tower"))
     return encoder._get_feat_extract_output_lengths(frames)[1]
 
 
@@ -527,7 +528,8 @@ def test_every_registered_type_resolves():
 def test_every_family_has_a_tiny_model():
     """granite_speech_plus shares its class layout and has none of its own."""
     tested = {tiny_of(name).config.model_type for name in NAMES}
-    assert set(model_types()) - tested == {"granite_speech_plus"}
+    too_new = set() if hasattr(transformers, "Qwen3ASRConfig") else {"qwen3_asr"}
+    assert set(model_types()) - tested == {"granite_speech_plus"} | too_new
     assert not set(model_types()) & set(REFUSED)
 
 

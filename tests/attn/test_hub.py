@@ -12,7 +12,15 @@ from huggingface_hub import errors
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.config_io import library_version
 from tempo_attn.errors import AdapterError, ConfigError
-from tempo_attn.hub import CARD_NAME, CONFIG_NAME, adapter_files, find_config, is_repo_id
+from tempo_attn.hub import (
+    CARD_NAME,
+    CONFIG_NAME,
+    adapter_files,
+    find_config,
+    is_repo_id,
+    loaded_name,
+    shared_name,
+)
 from tempo_attn.share import save_adapters
 
 
@@ -150,6 +158,60 @@ def test_a_folder_without_the_file_lists_what_it_has(config, tmp_path):
     assert "Adapters in it: mata; pass subfolder=" in message
     with pytest.raises(ConfigError, match="a file has no subfolder"):
         find_config(tmp_path / "adapter_config.json", subfolder="mata")
+
+
+# ---------------------------------------------------------------------- what leaves the machine
+
+PATHS = {
+    "../models/x": "x",
+    "./x": "x",
+    "/home/ann/models/x/": "x",
+    "~/models/x": "x",
+    "~ann/x": "x",
+    "~": "a folder",
+    "/": "a folder",
+    "a/b/x": "x",
+    "C:\\models\\x": "x",
+    "C:x": "x",
+    "..\\models\\x": "x",
+    "\\\\server\\share\\x": "x",
+    "/cache/hub/models--o--m/snapshots/0123abcd": "o/m",
+    "o/m": "o/m",
+    "x": "x",
+}
+
+
+@pytest.mark.parametrize(("path", "name"), PATHS.items())
+def test_of_a_base_model_the_name_alone_is_shared(path, name, tmp_path):
+    """In the file and everywhere in the card; what was already in the folder is no exception."""
+    assert shared_name(path) == name
+    config = AttnScaleConfig(strength=2.0, base_model_name_or_path=path)
+    assert config.base_model_name_or_path == path  # here, it may be needed
+    config.save_pretrained(tmp_path / "given")
+    save_adapters(tmp_path / "beside", {"b": AttnScaleConfig(strength=1.5)}, base_model=path)
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / CONFIG_NAME).write_text(config.to_json())
+    save_adapters(tmp_path / "old", {"b": AttnScaleConfig(strength=1.5)})
+    for folder, file in (("given", CONFIG_NAME), ("beside", f"b/{CONFIG_NAME}")):
+        assert json.loads((tmp_path / folder / file).read_text())["base_model_name_or_path"] == name
+    for folder in ("given", "beside", "old"):
+        card = (tmp_path / folder / CARD_NAME).read_text()
+        assert name == path or len(path) == 1 or path not in card
+        assert ("base_model: o/m" in card) == (name == "o/m")
+
+
+def test_names_without_a_name_are_the_folders(tmp_path, monkeypatch):
+    (tmp_path / "models" / "x").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "models" / "x")
+    assert (shared_name("."), shared_name(".."), shared_name("../..")) == (
+        "x",
+        "models",
+        tmp_path.name,
+    )
+    monkeypatch.chdir(tmp_path)
+    # It looks like a repository; but a folder that is there is what was loaded.
+    assert (shared_name("models/x"), loaded_name("models/x")) == ("models/x", "x")
+    assert loaded_name("models/y") == "models/y"
 
 
 # ---------------------------------------------------------------------- loading from the Hub

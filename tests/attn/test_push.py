@@ -1,10 +1,13 @@
 """Pushing adapters: exactly our files, one commit, and nobody's model card is lost."""
 
+import inspect
 from pathlib import Path
+from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
 from huggingface_hub import CommitInfo, RepoUrl, errors
+from transformers.utils import PushToHubMixin
 
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import AdapterError, ConfigError
@@ -13,10 +16,10 @@ from tempo_attn.share import push, save_adapters
 
 
 class FakeHub:
-    """The four calls that `push` makes; `files` is what the repository then holds."""
+    """The calls that `push` makes; `files` is what the repository then holds."""
 
     def __init__(self, monkeypatch, folder):
-        self.calls, self.files, self.folder = [], {}, folder
+        self.calls, self.files, self.folder, self.private = [], {}, folder, None
         hub = self
 
         class Api:
@@ -31,7 +34,20 @@ class FakeHub:
             def create_branch(self, repo_id, *, branch, exist_ok):
                 hub.calls.append(("create_branch", repo_id, branch, exist_ok))
 
-            def upload_folder(self, *, repo_id, folder_path, commit_message, revision, create_pr):
+            def model_info(self, repo_id, *, revision):
+                files = [SimpleNamespace(rfilename=name) for name in hub.files]
+                return SimpleNamespace(private=hub.private, siblings=files)
+
+            def upload_folder(
+                self,
+                *,
+                repo_id,
+                folder_path,
+                commit_message,
+                commit_description,
+                revision,
+                create_pr,
+            ):
                 hub.calls.append(("upload", repo_id, commit_message, revision, create_pr))
                 root = Path(folder_path)
                 sent = {
@@ -57,6 +73,7 @@ class FakeHub:
         if filename not in self.files:
             raise errors.EntryNotFoundError("no such file")
         path = self.folder / filename
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(self.files[filename])
         return str(path)
 
@@ -110,6 +127,19 @@ def test_fields_of_a_newer_version_are_not_lost(hub, tmp_path):
     assert hub.sent[CONFIG_NAME] == newer
 
 
+def test_no_path_of_this_machine_is_sent(hub, tmp_path):
+    """Neither from a configuration nor from a folder that an older version wrote."""
+    text = AttnScaleConfig(strength=2.0, base_model_name_or_path="../models/x").to_json()
+    (tmp_path / CONFIG_NAME).write_text(text.replace("{", '{"sink": 1,', 1))
+    with pytest.warns(UserWarning, match="sink"):
+        push(tmp_path, "me/adapter")
+    assert b'"base_model_name_or_path": "x"' in hub.sent[CONFIG_NAME]
+    assert b'"sink": 1' in hub.sent[CONFIG_NAME]
+    push(AttnScaleConfig(strength=2.0, base_model_name_or_path="~/models/x"), "me/adapter")
+    for data in hub.sent.values():
+        assert b"models/x" not in data
+
+
 def test_model_cards_of_others_are_kept(config, hub, tmp_path):
     push(config, "me/adapter")
     push(AttnScaleConfig(strength=3.0), "me/adapter")
@@ -122,6 +152,49 @@ def test_model_cards_of_others_are_kept(config, hub, tmp_path):
     (tmp_path / CARD_NAME).write_text("# By hand, newer")
     push(tmp_path, "me/adapter")
     assert hub.files[CARD_NAME] == b"# By hand, newer"
+
+
+def test_adapters_that_are_there_stay_in_the_card(config, hub):
+    """The card of one that is pushed later once told of that one alone."""
+    config.push_to_hub("me/adapter")
+    hub.files["broken/attn_scale_config.json"] = b"{"
+    hub.files["deep/er/attn_scale_config.json"] = hub.files["data.bin"] = b"\xff"
+    AttnScaleConfig.mata().push_to_hub("me/adapter", adapter_name="mata")
+    assert sorted(hub.sent) == [CARD_NAME, f"mata/{CONFIG_NAME}"]
+    card = hub.sent[CARD_NAME].decode()
+    assert card.index("| default | scale | 2.0 |") < card.index("| mata | scale | 1.1 |")
+    AttnScaleConfig(strength=3.0).push_to_hub("me/adapter")
+    card = hub.sent[CARD_NAME].decode()
+    assert card.index("| default | scale | 3.0 |") < card.index("| mata | scale | 1.1 |")
+
+
+def test_it_is_called_as_transformers_models_are():
+    theirs = inspect.signature(PushToHubMixin.push_to_hub).parameters
+    mine = inspect.signature(AttnScaleConfig.push_to_hub).parameters
+    ours = {name: parameter for name, parameter in mine.items() if name != "adapter_name"}
+    # What they have beside these is about weights and tags.
+    assert set(theirs) - set(ours) == {"max_shard_size", "tags"}
+    for name, parameter in ours.items():
+        assert (parameter.kind, parameter.default) == (theirs[name].kind, theirs[name].default)
+
+
+def test_what_is_public_does_not_count_as_private(config, hub):
+    """The Hub takes `private` for new repositories only, and says nothing about the others."""
+    hub.private = False
+    with pytest.raises(ConfigError, match="me/adapter: the repository is there and public"):
+        config.push_to_hub("me/adapter", private=True)
+    assert "upload" not in [call[0] for call in hub.calls]
+    config.push_to_hub("me/adapter")
+    hub.private = True
+    config.push_to_hub("me/adapter", private=True)
+
+
+def test_chosen_adapters_of_a_folder(config, hub, tmp_path):
+    save_adapters(tmp_path, {"default": config, "mata": AttnScaleConfig.mata(), "b": config})
+    push(tmp_path, "me/adapter", adapters=["mata"])
+    assert sorted(hub.sent) == [CARD_NAME, f"mata/{CONFIG_NAME}"]
+    with pytest.raises(AdapterError, match="no adapter 'mate'; there are default, b, mata"):
+        push(tmp_path, "me/adapter", adapters=["mate"])
 
 
 def test_a_card_that_cannot_be_looked_at_is_not_overwritten(config, hub, monkeypatch):

@@ -39,7 +39,8 @@ def meaning(first, n_queries, n_keys, window, padding=None, is_causal=True):
 def test_no_mask(call, is_causal):
     first, n_queries, n_keys, window = call
     rows = torch.arange(n_queries)[None]
-    allowed, bias = visible_keys(None, rows, first, n_queries, n_keys, window, is_causal)
+    found = visible_keys(None, rows, first, n_queries, n_keys, window, is_causal)
+    allowed, bias = found.allowed, found.bias
     assert bias is None
     expected = meaning(first, n_queries, n_keys, window, is_causal=is_causal)
     assert allowed.expand(1, 1, n_queries, n_keys)[0, 0].equal(expected)
@@ -53,11 +54,13 @@ def test_padding_and_four_dimensional_masks(call, data):
         [data.draw(st.lists(st.integers(0, n_queries - 1), min_size=1, max_size=4))]
     )
     expected = meaning(first, n_queries, n_keys, window, padding)[rows[0]]
-    flash, _ = visible_keys(padding[None].long(), rows, first, n_queries, n_keys, window, True)
+    flash = visible_keys(padding[None].long(), rows, first, n_queries, n_keys, window, True)
+    flash = flash.allowed
     table = meaning(first, n_queries, n_keys, window, padding)[None, None]
-    sdpa, _ = visible_keys(table, rows, first, n_queries, n_keys, window, True)
+    sdpa = visible_keys(table, rows, first, n_queries, n_keys, window, True).allowed
     additive = torch.zeros(table.shape).masked_fill(~table, torch.finfo(torch.float32).min)
-    eager, bias = visible_keys(additive, rows, first, n_queries, n_keys, window, True)
+    found = visible_keys(additive, rows, first, n_queries, n_keys, window, True)
+    eager, bias = found.allowed, found.bias
     for found in (flash, sdpa, eager):
         assert found[0, 0].equal(expected)
     assert bias[0, 0].equal(additive[0, 0][rows[0]])
@@ -72,7 +75,7 @@ def test_block_masks():
             return (k <= q) & (k >= b)
 
     rows = torch.tensor([[0, 3], [2, 3]])
-    allowed, _ = visible_keys(Block(), rows, 0, 4, 4, None, True)
+    allowed = visible_keys(Block(), rows, 0, 4, 4, None, True).allowed
     for b in range(2):
         for j in range(2):
             expected = [(k <= rows[b, j]) and k >= b for k in range(4)]

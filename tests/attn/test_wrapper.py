@@ -152,6 +152,24 @@ def test_a_config_for_another_model_warns(model):
         model.config._name_or_path = ""
 
 
+@pytest.mark.parametrize("lora", [False, True])
+def test_of_where_the_base_model_lies_nothing_is_saved(model, lora, tmp_path):
+    peft = pytest.importorskip("peft")
+    model.config._name_or_path = "../models/x"
+    try:
+        config = peft.LoraConfig(r=2, target_modules=["q_proj"])
+        wrapped = apply_attn_scale(peft.get_peft_model(model, config) if lora else model, CONFIG)
+        wrapped.add_adapter("other", CONFIG)
+        wrapped.save_pretrained(tmp_path)
+        for file in tmp_path.rglob("*.*"):
+            assert "../" not in file.read_text().replace("https://", "")
+        for name in (None, "other"):
+            saved = AttnScaleConfig.from_pretrained(tmp_path, subfolder=name)
+            assert saved.base_model_name_or_path == "x"
+    finally:
+        model.config._name_or_path = ""
+
+
 def test_a_text_model_is_refused():
     with pytest.raises(UnknownFamilyError, match="none"):
         apply_attn_scale(torch.nn.Linear(2, 2), CONFIG)

@@ -89,7 +89,14 @@ def test_generation(tiny, phase, cache):
     try:
         with full_matrix(tiny.model, decoder, edit):
             expected = generator.generate(**inputs, **kwargs)
-    except (NotImplementedError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+    except (
+        NotImplementedError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        KeyError,  # transformers 5.10: no static cache for a state-space layer
+    ) as error:
         pytest.skip(f"{tiny.name} itself does not generate so: {type(error).__name__}: {error}")
     wrapped = apply_attn_scale(tiny.model, AttnScaleConfig(strength=ALPHA, phase=phase))
     if generator is tiny.model:

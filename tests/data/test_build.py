@@ -457,7 +457,7 @@ def test_a_split_of_ones_own(intervals, tmp_path):
         ({"margin": 60.0}, "eo: no question: in none of 24 clips"),
         ({"hard": True, "size": 5}, "leave out --size"),
         ({"hard": True, "per_clip": 2}, "leave out --per-clip"),
-        ({"min_present": 9}, "min_present=9"),
+        ({"min_present": 9}, "--min-present 9: expected 1 to 4"),
     ],
 )
 def test_requests_that_cannot_be(intervals, tmp_path, change, message):

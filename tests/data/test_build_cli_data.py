@@ -14,6 +14,7 @@ from fake_tacos import make_tacos, write_intervals
 from huggingface_hub.errors import RepositoryNotFoundError
 from typer.testing import CliRunner
 
+from tempo_tasks.data import build_cli
 from tempo_tasks.data import download as downloading
 from tempo_tasks.data.build_cli import add_commands
 from tempo_tasks.data.cite import ENTRIES, SOFTWARE_AUTHORS, SOFTWARE_TITLE, bibtex
@@ -35,6 +36,26 @@ def invoke(*words: object, status: int = 0) -> str:
     result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
     assert result.exit_code == status, result.output
     return result.stdout
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("../ann/i.csv", "i.csv"),
+        ("~/ann/i.csv", "i.csv"),
+        ("C:\\Users\\ann\\i.csv", "i.csv"),
+        ("--audio=..\\ann\\clips", "--audio=clips"),
+        ("ann/clips", "clips"),
+        ("..", "build"),
+        ("eo,lo", "eo,lo"),
+        ("--margin=0.5", "--margin=0.5"),
+    ],
+)
+def test_a_manifests_command_names_no_folders(word, shown, tmp_path, monkeypatch):
+    (tmp_path / "build" / "here").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "build" / "here")
+    monkeypatch.setattr(sys, "argv", ["tempo", "data", "build", word])
+    assert build_cli._command() == f"tempo data build {shown}"
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def test_a_continuation_of_several_tokens_is_scored_after_the_prompts_last_token
 def test_bad_arguments(tmp_path):
     with pytest.raises(ConfigError, match=r"attn_scale_config\.json"):
         LALM(attn_scale=str(tmp_path))
-    with pytest.raises(ConfigError, match="on_missing"):
+    with pytest.raises(ConfigError, match=r"attn_scale_missing='maybe': expected"):
         LALM(attn_scale=AttnScaleConfig(strength=2.0), attn_scale_missing="maybe")
     with pytest.raises(ConfigError, match="6"):
         LALM(attn_scale=AttnScaleConfig(strength=2.0, layers=[6]))

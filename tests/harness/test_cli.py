@@ -1,6 +1,7 @@
 """The command line."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -43,6 +44,65 @@ def test_run_takes_lm_evals_arguments(checkpoint, tmp_path):
     assert "tempo_synth_eo_aqa" in done.stdout
     (written,) = tmp_path.rglob("results_*.json")
     assert json.loads(written.read_text())["n-samples"]["tempo_synth_eo_aqa"]["effective"] == 4
+
+
+RUN_MISTAKES = {
+    "--tasks tempo_eo_aq": r"ConfigError: unknown task 'tempo_eo_aq'. Did you mean 'tempo_eo_aqa',",
+    "--tasks tempo_synth_eo_aqa,tempo_synthe": r"ConfigError: .*'tempo_synthe'. .*'tempo_synth'",
+    "--tasks tempo_synth_eo_aqa --log_samples": r"ConfigError: Specify --output_path",
+    "--tasks tempo_synth_eo_aqa --model lallm": r"ConfigError: unknown model 'lallm'. .*'lalm'",
+}
+
+
+@pytest.mark.parametrize("typed", RUN_MISTAKES)
+def test_lm_evals_arguments_are_checked_before_its_tasks_are_indexed(typed, monkeypatch, capsys):
+    """Nothing is loaded, and nothing but the message is said."""
+    from lm_eval.config.evaluate_config import EvaluatorConfig
+
+    from tempo_tasks import cli
+
+    def fail(*args, **kwargs):
+        raise AssertionError("the harness's 14,000 tasks are indexed")
+
+    monkeypatch.setattr(EvaluatorConfig, "process_tasks", fail)
+    monkeypatch.setattr(sys, "argv", ["tempo", "run", "--model", "lalm", *typed.split()])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert re.match(RUN_MISTAKES[typed], said.splitlines()[-1])
+    assert "Traceback" not in said
+
+
+def test_a_task_of_ours_under_another_name_is_told_of(monkeypatch, capsys):
+    from lm_eval.config.evaluate_config import EvaluatorConfig
+
+    from tempo_tasks import cli
+
+    def not_found(self, metadata=None):
+        raise ValueError("Tasks not found: temp_eo_aqa")
+
+    monkeypatch.setattr(EvaluatorConfig, "process_tasks", not_found)
+    monkeypatch.setattr(sys, "argv", ["tempo", "run", "--model", "lalm", "--tasks", "temp_eo_aqa"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 2
+    assert "Did you mean 'tempo_eo_aqa'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argument", ["long_audio=x", "attn_scale=./nowhere", "dtpye=float32"])
+def test_model_arguments_of_a_run_end_with_their_message(argument, monkeypatch, capsys):
+    from lm_eval.config.evaluate_config import EvaluatorConfig
+
+    from tempo_tasks import cli
+
+    monkeypatch.setattr(EvaluatorConfig, "process_tasks", lambda self, metadata=None: None)
+    typed = ["--model", "lalm", "--tasks", "tempo_synth_eo_aqa", "--model_args", argument]
+    monkeypatch.setattr(sys, "argv", ["tempo", "run", *typed])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 2
+    assert "ConfigError" in capsys.readouterr().err
 
 
 def test_a_users_mistake_ends_with_its_message(checkpoint, tmp_path, monkeypatch, capsys):

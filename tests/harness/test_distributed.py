@@ -29,7 +29,10 @@ results = lm_eval.simple_evaluate(
 print("rank", model.rank, "of", model.world_size)
 if model.rank == 0:
     samples = {
-        name: sorted((row["doc_id"], json.dumps(row["filtered_resps"])) for row in rows)
+        # An odd number of items: the harness pads the smaller share, which must not be seen.
+        name: sorted(
+            (row["doc_id"], json.dumps([row["filtered_resps"], row["resps"]])) for row in rows
+        )
         for name, rows in results["samples"].items()
     }
     scores = {n: {k: v for k, v in r.items() if "," in k} for n, r in results["results"].items()}

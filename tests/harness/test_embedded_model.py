@@ -2,6 +2,7 @@
 
 import lm_eval
 import pytest
+from lm_eval.loggers import EvaluationTracker
 from lm_eval.tasks import TaskManager
 from transformers import (
     AutoModelForMultimodalLM,
@@ -13,7 +14,7 @@ from transformers import (
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.paths import task_yamls_dir
 from tempo_tasks.questions import Kind
-from tempo_tasks.tiny import WEIGHTS_DIR
+from tempo_tasks.tiny import WEIGHTS_DIR, is_embedded
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,38 @@ def test_it_is_what_lalm_uses_and_says_so(embedded, caplog):
     with caplog.at_level("WARNING"):
         LALM()
     assert "embedded model" in caplog.text
+
+
+def test_results_without_pretrained_lie_in_a_folder_named_embedded(tmp_path):
+    """lm_eval draws a name such as `i82qcls7` where no argument names the model."""
+    folders = []
+    for arguments in ({}, {"pretrained": None}, {"pretrained": "embedded"}):
+        tracker = EvaluationTracker(output_path=str(tmp_path / str(len(folders))))
+        manager = TaskManager(
+            include_defaults=False, include_path=task_yamls_dir(), metadata={"synth_scenes": 2}
+        )
+        results = lm_eval.simple_evaluate(
+            model="lalm",
+            model_args=arguments,
+            tasks=["tempo_synth_eo_aqa"],
+            task_manager=manager,
+            evaluation_tracker=tracker,
+            limit=1,
+            bootstrap_iters=1,
+        )
+        assert results["config"]["tempo"]["pretrained"] == "embedded"
+        tracker.save_results_aggregated(results)
+        (written,) = tmp_path.rglob(f"{len(folders)}/**/results_*.json")
+        folders.append(written.parent.name)
+    assert folders == ["embedded"] * 3
+
+
+def test_a_folder_called_embedded_is_meant_where_there_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert is_embedded("embedded")
+    (tmp_path / "embedded").mkdir()
+    assert not is_embedded("embedded")
+    assert is_embedded(None)
 
 
 def evaluate(model, tasks, **metadata):

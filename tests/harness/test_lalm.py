@@ -1,10 +1,13 @@
 """The model class: batches, likelihoods, prompts, proof of delivery."""
 
 import copy
+import json
+import shutil
 
 import pytest
 import torch
 from lm_eval.api.instance import Instance
+from transformers import Qwen2AudioForConditionalGeneration
 
 from tempo_attn.errors import (
     AudioNotDeliveredError,
@@ -56,6 +59,24 @@ def test_mixed_lengths_in_a_batch_equal_one_by_one(lalm, checkpoint, clips, batc
         atol=1e-4,
         rtol=1e-4,
     )
+
+
+def test_a_loaded_head_is_not_replaced_by_the_embeddings(checkpoint, tmp_path, monkeypatch):
+    """As in transformers 5.10, whose Qwen2-Audio configuration says "tied" where nothing is said.
+
+    `from_pretrained` keeps a head that the checkpoint has; HFLM then ties by the configuration.
+    """
+    folder = shutil.copytree(checkpoint, tmp_path / "tied")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": True}))
+    plain = Qwen2AudioForConditionalGeneration.from_pretrained(checkpoint)
+    expected = plain.get_output_embeddings().weight
+    tied = {"lm_head.weight": "model.language_model.embed_tokens.weight"}  # gone since then
+    monkeypatch.setattr(Qwen2AudioForConditionalGeneration, "_tied_weights_keys", tied)
+    model = LALM(pretrained=str(folder)).model
+    assert model.get_output_embeddings().weight.equal(expected)
+    assert "tie_weights" not in vars(model)
+    assert LALM(pretrained=model).model.get_output_embeddings().weight.equal(expected)
 
 
 def test_different_clips_give_different_answers(lalm, clips):
@@ -184,15 +205,6 @@ def test_arguments_that_would_be_ignored_are_refused(checkpoint):
         LALM(pretrained=str(checkpoint), long_audio="loop")
 
 
-def test_what_precedes_the_end_of_thinking_is_dropped(lalm, monkeypatch):
-    thought, answer = (lalm.tok_encode(text) for text in ("Rain first. ", "B"))
-    (end,) = lalm.tok_encode("?")
-    assert lalm._after_thinking([*thought, end, *answer]) == "Rain first. ?B"
-    monkeypatch.setattr(lalm, "think_end_token", end)
-    assert lalm._after_thinking([*thought, end, *thought, end, *answer]) == "B"
-    assert lalm._after_thinking(answer) == "B"
-
-
 def test_one_bad_clip_stops_the_run_before_inference(lalm, clips, tmp_path, monkeypatch):
     def never(*args, **kwargs):
         raise AssertionError("inference began")
@@ -208,6 +220,25 @@ def test_one_bad_clip_stops_the_run_before_inference(lalm, clips, tmp_path, monk
         lalm.generate_until(generations([gone, *clips, broken]), disable_tqdm=True)
     assert "gone.wav" in str(caught.value)
     assert "bad.wav" in str(caught.value)
+
+
+def test_silent_clips_are_counted_in_the_results(checkpoint, clips, tmp_path, caplog):
+    import numpy as np
+    import soundfile
+
+    from tempo_tasks.audio import file_handle
+
+    soundfile.write(tmp_path / "none.wav", np.zeros((32000, 2)), 16000)
+    silent = file_handle(tmp_path / "none.wav")
+    model = LALM(pretrained=str(checkpoint), batch_size=4)
+    # By intent: zeros in the place of a clip that can be heard.
+    asked = [*clips, silent, {**clips[0], "silence": True}, {**silent, "silence": True}]
+    model.generate_until(generations(asked), disable_tqdm=True)
+    assert "1 of 5 clips are silent in all channels (none.wav)" in caplog.text
+    model.loglikelihood(letters([silent]), disable_tqdm=True)
+    recorded = model.get_model_info()["tempo"]["checks"]
+    assert recorded["clips_silent"] == 1
+    assert recorded["clips_checked"] == 5
 
 
 def test_a_clip_beyond_the_window_is_never_cut_silently(lalm, checkpoint, tmp_path):

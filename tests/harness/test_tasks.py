@@ -70,6 +70,20 @@ def test_results_carry_version_and_fingerprint(results):
     assert "0x" not in json.dumps(results["configs"], default=str)
 
 
+@pytest.mark.parametrize("name", ["tempo_synth_eo_aqa", "tempo_synth_eo_aqa_ll"])
+def test_answers_to_padding_are_not_kept(manager, name):
+    """With several processes lm-eval asks the last request again, and keeps all its answers."""
+    task = manager.load([name])["tasks"][name]
+    task.build_all_requests(limit=3)
+    for number, instance in enumerate(task.instances):
+        answer = "B" if name.endswith("aqa") else (-float(number), False)
+        padding = 2 if instance is task.instances[-1] else 0
+        instance.resps = [answer] + padding * ["a later answer"]
+    task.apply_filters()
+    assert {len(instance.resps) for instance in task.instances} == {1}
+    assert "a later answer" not in str([instance.filtered_resps for instance in task.instances])
+
+
 def test_cache_resumes_without_the_model(lalm, manager, tmp_path, monkeypatch):
     def evaluate():
         return lm_eval.simple_evaluate(

@@ -229,43 +229,73 @@ def test_fit_on_tasks(monkeypatch):
 # ------------------------------------------------------------------------------ mistakes
 
 MISTAKES = {
-    "sweep --tasks nope": r"ConfigError: unknown tasks \['nope'\]; expected some of tempo",
+    "sweep --tasks nope": r"ConfigError: unknown task 'nope'\. `lm_eval ls tasks` lists",
+    "sweep --tasks tempo_synth_eo_aq": r"ConfigError: .* Did you mean 'tempo_synth_eo_aqa', ",
+    "sweep --tasks no,nope": r"ConfigError: unknown task 'no' \(and 1 more\)",
+    "sweep --tasks ,": r"ConfigError: no task is named; expected such as tempo_synth_eo_aqa",
+    'sweep DATA --metadata {"dta":1}': r"ConfigError: --metadata: unknown 'dta'; .*mean 'data'",
     "sweep DATA --tasks tempo_synth_eo_cqa": r"ConfigError: task tempo_synth_eo_cqa gives no audio",
     "share DATA --tasks tempo_synth_cqa": r"ConfigError: task tempo_synth_eo_cqa gives no audio",
     "sweep DATA --metadata {": r"ConfigError: --metadata is no JSON: Expecting",
     "sweep DATA --metadata []": r"ConfigError: --metadata \[\]: expected an object such as",
     "sweep DATA --shard 2/2": r"ConfigError: --shard 2/2: expected i/n with i from 0 to n - 1",
     "sweep DATA --limit 0": r"ConfigError: limit must be 1 or more; found 0",
-    "sweep DATA --batch-size 0": r"ConfigError: batch_size and memory must be positive",
-    "sweep DATA --memory 0": r"ConfigError: batch_size and memory must be positive",
+    "sweep DATA --batch-size 0": r"ConfigError: batch_size must be 1 or more; found 0",
+    "sweep DATA --memory 0": r"ConfigError: memory must be 1 or more; found 0",
+    "sweep DATA --generate -1": r"ConfigError: --generate -1: expected 0 items or more",
     "sweep DATA --edit scal=2": r"ConfigError: --edit: unknown 'scal'; expected one of scale, ",
+    "sweep DATA --edit scal=3": r"ConfigError: .* Did you mean 'scale'",
     "sweep DATA --edit scale=-1": r"ConfigError: strength is -1.0; expected 0 or more",
     "sweep DATA --edit scale=1": r"ConfigError: scale 1, layer 0, last changes nothing",
     "sweep DATA --layers 6": r"ConfigError: layers: layer 6 is out of range",
     "sweep DATA --layers first": r"ConfigError: --layers first: cannot read 'first'",
     "sweep DATA --heads 4": r"ConfigError: heads: head 4 of layer 0 is out of range",
     "sweep DATA --nulls some": r"ConfigError: --nulls: unknown 'some'; expected one of sign, keys",
-    "sweep DATA --way fast": r"ConfigError: way must be 'auto', 'replay' or 'full', not 'fast'",
+    "sweep DATA --way fast": r"ConfigError: --way: unknown 'fast'; expected one of auto, replay",
+    "share DATA --model ./nowhere": r"ConfigError: model argument pretrained='./nowhere': no such",
+    "share DATA --device cudda": r"ConfigError: model argument device='cudda': .*mean 'cuda'",
+    "share DATA --device cuda:9": r"ConfigError: model argument device='cuda:9': .*torch sees",
+    "sweep DATA --model-args long_audio=x": r"ConfigError: model argument long_audio='x': expected",
+    "sweep DATA --model-args dtype=float61": r"ConfigError: model argument dtype=.*mean 'float64'",
+    "sweep DATA --model-args dtpye=x": r"ConfigError: unknown model argument 'dtpye'. Did you mean",
+    "sweep DATA --model-args device=cpu": r"ConfigError: device is among the model arguments",
+    "sweep DATA --out full/thesis.tex": r"ConfigError: --out full/thesis.tex: .* is a file",
+    "sweep DATA --out full/thesis.tex/a/b": r"ConfigError: --out .*thesis.tex is a file",
+    "sweep DATA --source 9 --edit enrich=0.1": r"ConfigError: layers: layer 9 is out of range",
+    "sweep DATA --edit enrich=0.1": r"ConfigError: mode 'enrich' needs the layers whose states",
     "sweep DATA --model-args attn_scale=x": r"ConfigError: attn_scale is among the model arg",
     "share DATA --rows first": r"ConfigError: --rows: unknown 'first'; expected one of last",
-    "compare DATA --strengths much": r"ConfigError: --edit scale=much: 'much' is no number",
+    "compare DATA --strengths much": r"ConfigError: --strengths much: 'much' is no number",
+    "compare DATA --layers 9": r"ConfigError: layers: layer 9 is out of range",
+    "compare DATA --way fast": r"ConfigError: --way: unknown 'fast'",
+    "compare DATA --presets mat": r"ConfigError: --presets: unknown 'mat'. Did you mean 'mata'\?",
+    "compare DATA --presets mata --layers 9": r"ConfigError: layers: layer 9 is out of range",
+    "compare DATA --presets pai --layers 0,1": r"ConfigError: --layers with --presets: expected on",
+    "lens DATA --rows lst": r"ConfigError: rows is 'lst'; .*Did you mean 'last'\?",
     "lens DATA --rows first": r"ConfigError: rows is 'first'; expected one of 'last', ",
     "lens DATA --candidates words": r"ConfigError: candidates is 'words'; expected one of",
     "lens DATA --tasks tempo_synth_eo_cqa": r"ConfigError: task tempo_synth_eo_cqa gives no audio",
-    "trace DATA --corrupt noise": r"ConfigError: --corrupt noise: expected silence or mirror",
+    "trace DATA --corrupt noise": r"ConfigError: --corrupt is 'noise'; expected one of 'silence'",
     "trace DATA --corrupt mirror": r"ConfigError: --corrupt mirror needs items that have a mirr",
-    "trace DATA --tasks tempo_synth_eo_silence": r"ConfigError: .*/silence and 1 more items are si",
+    "trace DATA --tasks tempo_synth_eo_silence": r"ConfigError: task tempo_synth_eo_s",
     "trace DATA --direction back": r"ConfigError: --direction: unknown 'back'; expected one of rec",
     "trace DATA --components mlps": r"ConfigError: components: unknown \['mlps'\]; expected some o",
     "trace DATA --groups last,": r"ConfigError: groups: unknown \[''\]; expected some of \['text',",
     "trace DATA --layers 6": r"ConfigError: layers: unknown \[6\]; expected some of \[-1, 0, 1, ",
     "trace DATA --layers 0+1": r"ConfigError: --layers 0\+1: expected single layers such as 1,2 or",
     "trace DATA --layers first": r"ConfigError: --layers first: cannot read 'first'",
-    "trace DATA --method patch": r"ConfigError: method 'patch': expected one of patching, attribu",
+    "trace DATA --method patch": r"ConfigError: method is 'patch'; .*Did you mean 'patching'\?",
     "trace DATA --single --method both": r"ConfigError: attribution is of whole groups of positio",
-    "trace DATA --way fast": r"ConfigError: way must be 'auto', 'replay' or 'full', not 'fast'",
+    "trace DATA --way fast": r"ConfigError: --way: unknown 'fast'; expected one of auto, replay",
     "fit --out edit": r"ConfigError: give either --tasks, to run a sweep first, or --from",
     "fit DATA --from run --out edit": r"ConfigError: give either --tasks, .* or --from",
+    "fit DATA --out edit --objective acc": r"ConfigError: objective is 'acc'; .*mean 'accuracy'\?",
+    "fit DATA --out edit --folds 1": r"ConfigError: folds is 1; expected 2 or more",
+    "fit DATA --out edit --folds 3": r"ConfigError: the items come from 2 clips; expected at least",
+    "fit DATA --out edit --kind e0": r"ConfigError: --kind is 'e0'; .*Did you mean 'eo'\?",
+    "fit DATA --out edit --kind ld": r"ConfigError: --kind ld: no task asks for it; they ask f",
+    "fit DATA --out edit --tasks tempo_synth_eo_aqa,tempo_synth_eo_silence": r"ConfigError: the ta",
+    "fit DATA --out full/thesis.tex": r"ConfigError: --out full/thesis.tex: .* is a file",
     "fit --from . --out edit": r"RunFolderError: \.: no run folder: it has no manifest.json",
     "merge nowhere --out whole": r"RunFolderError: nowhere: no run folder",
     "sweep DATA --out full": r"RunFolderError: full: is not empty and no run folder",
@@ -284,6 +314,30 @@ def elsewhere(tmp_path, monkeypatch):
     (tmp_path / "full" / "thesis.tex").touch()
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def nothing_loads(monkeypatch):
+    """No model is loaded and no data are: no scene is rendered."""
+
+    def fail(*args, **kwargs):
+        raise AssertionError("something is loaded")
+
+    monkeypatch.setattr("tempo_tasks.lab.study.LALM", fail)
+    monkeypatch.setattr(lab_items, "load_tasks", fail)
+
+
+# How many clips there are is known once the data are loaded.
+LATE = ("fit DATA --out edit --folds 3",)
+
+
+@pytest.mark.parametrize("command", [command for command in MISTAKES if command not in LATE])
+def test_a_mistake_is_told_of_before_anything_is_loaded(
+    command, elsewhere, nothing_loads, monkeypatch, capsys
+):
+    assert tempo(monkeypatch, *arguments_of(command)) == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    assert re.match(MISTAKES[command], line)
 
 
 @pytest.mark.parametrize("command", MISTAKES)

@@ -10,6 +10,7 @@ from make_released_layout import released_rows, write_layout
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.subject import Subject
 from tempo_tasks.errors import AudioNotFoundError, BadClipsError
+from tempo_tasks.harness.asked import asked_tasks
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.lab import items as lab
 from tempo_tasks.lab.study import Settings, Study
@@ -204,14 +205,37 @@ def test_tasks_without_audio_are_refused_before_a_model_is_loaded(name, monkeypa
         Study(Settings(tasks=["tempo_synth_lo_aqa", name], metadata=SCENES))
 
 
-@pytest.mark.parametrize("names", [["tempo_synth_eo"], ["tempo_synth_eo_aqa", "arc_easy"], []])
-def test_unknown_tasks_are_refused_with_the_names_of_those_there_are(names, monkeypatch):
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["tempo_synth_eo"], r"unknown task 'tempo_synth_eo'\. Did you mean 'tempo_synth"),
+        (["tempo_synth_eo_aqa", "tempo_synth_eo_aq"], r"'tempo_synth_eo_aq'\. Did .*_eo_aqa'"),
+        (["tempo_synth_lo_slience"], r"Did you mean 'tempo_synth_lo_silence', .* or "),
+        (["TEMPO_EO_AQA"], r"Did you mean 'tempo_eo_aqa'"),
+        (["arc_easy"], r"unknown task 'arc_easy'\. `lm_eval ls tasks` lists all of them"),
+        ([], "no task is named; expected such as tempo_synth_eo_aqa"),
+    ],
+)
+def test_unknown_tasks_are_refused_with_the_nearest_there_are(names, message, monkeypatch):
     monkeypatch.setattr("tempo_tasks.lab.study.LALM", no_model)
-    unknown = [name for name in names if name != "tempo_synth_eo_aqa"]
-    with pytest.raises(ConfigError) as caught:
-        Study(Settings(tasks=names, metadata=SCENES))
-    assert f"unknown tasks {unknown}; expected some of" in str(caught.value)
-    assert "tempo_synth_ld_silence" in str(caught.value)
+    for load in (
+        lambda: Study(Settings(tasks=names, metadata=SCENES)),
+        lambda: lab.load_tasks(names, SCENES),
+    ):
+        with pytest.raises(ConfigError, match=message) as caught:
+            load()
+        assert len(str(caught.value)) < 250  # not all 470
+
+
+def test_what_tasks_ask_is_known_without_loading_them():
+    asked = asked_tasks(["tempo_hard_aqa", "tempo_eo_silence_ll", "tempo_lo_mirror"])
+    assert {name: (what.kind.value, *sorted(what.conditions)) for name, what in asked.items()} == {
+        "tempo_hard_eo_aqa": ("eo", "aqa"),
+        "tempo_hard_lo_aqa": ("lo", "aqa"),
+        "tempo_hard_ld_aqa": ("ld", "aqa"),
+        "tempo_eo_silence_ll": ("eo", "silence"),
+        "tempo_lo_mirror": ("lo", "aqa", "mirror"),
+    }
 
 
 def test_a_group_gives_its_tasks_once():
@@ -254,8 +278,8 @@ def test_letters_with_one_first_token_are_refused(lm, load, monkeypatch):
     ("settings", "message"),
     [
         ({"limit": 0}, "limit must be 1 or more; found 0"),
-        ({"batch_size": 0}, "must be positive"),
-        ({"memory": 0}, "must be positive"),
+        ({"batch_size": 0}, "batch_size must be 1 or more; found 0"),
+        ({"memory": 0}, "memory must be 1 or more; found 0"),
         ({"model_args": {"attn_scale": "folder"}}, "puts its own edits on a plain model"),
     ],
     ids=str,

@@ -22,6 +22,7 @@ from tempo_attn.lab.replay import Replay
 from tempo_attn.lab.subject import Subject
 from tempo_attn.lab.sweep import Sweeper
 from tempo_attn.lab.ways import TOLERANCE
+from tempo_attn.visibility import Visibility
 
 MODES = {
     "scale": (0.5, 2.0),
@@ -389,7 +390,8 @@ def test_a_row_always_sees_its_own_key(tiny_model, prepared, sweep):
     n_rows, n_tokens = rows.index.shape[1], batch.audio.shape[1]
     own = rows.index[:, None, None, :, None] == torch.arange(n_tokens)
     logits = torch.zeros(2, 1, 4, n_rows, n_tokens)
-    new, _ = rows.edit(logits, own, [edit.null("keys")])  # each row sees itself alone
+    alone = Visibility(own)  # each row sees itself and nothing else
+    new, _ = rows.edit(logits, alone, [edit.null("keys")])
     assert bool(new.masked_select(own.expand_as(new)).isfinite().all())
 
 

@@ -482,11 +482,14 @@ def test_records_go_through_json_and_name_the_two_runs(tiny_model, twins, tracer
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"directions": ["back"]}, r"directions \['back'\]: expected some of recover, shift"),
+        ({"directions": ["back"]}, "directions is 'back'; expected one of 'recover', 'shift'"),
         ({"directions": []}, "expected some of recover, shift"),
-        ({"method": "gradient"}, "method 'gradient': expected one of patching, attribution, both"),
+        (
+            {"method": "gradient"},
+            "method is 'gradient'; expected one of 'patching', 'attribution', 'both'",
+        ),
         ({"method": "both", "single": True}, "use method 'patching' for single ones"),
-        ({"way": "quick"}, "way must be 'auto', 'replay' or 'full', not 'quick'"),
+        ({"way": "quick"}, "way is 'quick'; expected one of 'auto', 'replay', 'full'"),
     ],
 )
 def test_what_there_is_not_is_refused(tracer, settings, message):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from lm_eval.tasks import TaskManager
+from make_released_layout import write_beside
 
 from tempo_attn import AttnScaleConfig
 from tempo_attn.errors import ConfigError, RunFolderError, RunMismatchError
@@ -20,13 +21,15 @@ from tempo_attn.lab.runs import read_run
 from tempo_attn.lab.share import Sharer
 from tempo_attn.lab.subject import Subject
 from tempo_attn.lab.sweep import Sweeper
+from tempo_attn.share import to_share
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.lab import compare as lab_compare
 from tempo_tasks.lab import items as lab_items
 from tempo_tasks.lab import verbs
 from tempo_tasks.lab.options import Requested
-from tempo_tasks.lab.study import Settings, default_folder
+from tempo_tasks.lab.study import Settings, Study, default_folder
 from tempo_tasks.paths import task_yamls_dir
+from tempo_tasks.tiny import WEIGHTS_DIR
 
 TASK = "tempo_synth_eo_aqa"
 DATA = {"synth_scenes": 8}
@@ -108,6 +111,30 @@ def likelihoods(lm):
 
 def centred(logits):
     return np.asarray(logits) - np.asarray(logits).mean(-1, keepdims=True)
+
+
+# ------------------------------------------------------------------------------ what is shared
+
+
+def test_a_manifest_names_no_folder_of_this_machine(tmp_path, monkeypatch, released_folder):
+    shutil.copytree(WEIGHTS_DIR, tmp_path / "models" / "x")
+    shutil.copytree(released_folder("csv"), tmp_path / "sets" / "mine")
+    write_beside(tmp_path / "sets" / "mine")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    settings = Settings(
+        tasks=["tempo_eo_aqa"],
+        metadata={"data": "../sets/mine", "data_intervals": ["../sets/mine/intervals.csv"]},
+        model="../models/x",
+        model_args={"processor": str(tmp_path / "models" / "x"), "dtype": "float32"},
+    )
+    manifest = Study(settings).manifest("share", {})
+    text = json.dumps(manifest)
+    assert "../" not in text
+    assert str(tmp_path) not in text
+    assert manifest["fingerprints"]["model"]["name"] == "x"
+    assert manifest["fingerprints"]["model"]["arguments"] == {"processor": "x", "dtype": "float32"}
+    assert manifest["settings"]["metadata"] == {"data": "mine", "data_intervals": ["intervals.csv"]}
 
 
 # ------------------------------------------------------------------------------ sweep: what it says
@@ -498,6 +525,8 @@ def test_fit_finds_what_was_planted_and_says_where_it_comes_from(planted, tmp_pa
     assert about["model_weights"] == manifest["fingerprints"]["model"]["weights"]
     assert about["tasks"] == [TASK]
     assert (out / "README.md").exists()
+    # It is a folder that `tempo push` takes.
+    assert set(to_share(out, "me/edit").files) == {"attn_scale_config.json", "README.md"}
 
 
 def test_lm_eval_evaluates_what_fit_wrote(planted, whole, tmp_path):

@@ -279,24 +279,82 @@ def test_a_run_given_twice_is_an_error(tmp_path):
         read_runs([str(tmp_path), f"again={tmp_path}"])
 
 
+def changed(folder, date, **config):
+    """Change what the results of one call say of what was run."""
+    path = folder / f"results_{date}.json"
+    results = json.loads(path.read_text())
+    tempo = results["config"]["tempo"] | config.pop("tempo", {})
+    results["config"] |= {"tempo": tempo, **config}
+    path.write_text(json.dumps(results))
+    return path
+
+
 def test_models_that_share_a_folder_are_not_one_run(tmp_path):
     """lm_eval names the folder after `pretrained` alone."""
     one, later = "2026-01-01T00-00-00.000000", "2026-01-02T00-00-00.000000"
     folder = write_run(tmp_path, {"tempo_lo_aqa": answers("01")}, date=one, model="m")
     write_run(tmp_path, {"tempo_eo_aqa": answers("11")}, date=later, model="m")
     assert [run.label for run in read_runs([str(folder)])] == ["m"]
-    results = folder / f"results_{later}.json"
-    edited = json.loads(results.read_text())
-    edited["config"]["tempo"]["attn_scale"] = {"mode": "scale"}
-    results.write_text(json.dumps(edited))
-    with pytest.raises(SamplesError, match="different models or edits"):
-        read_runs([str(folder)])
+    results = changed(folder, later, tempo={"attn_scale": {"mode": "scale"}})
+    plain, edited = read_runs([str(folder)])
+    assert (plain.label, edited.label) == ("m", "m (attention edited)")
+    assert [task.task for task in plain.tasks] == ["tempo_lo_aqa"]
+    assert [task.task for task in edited.tasks] == ["tempo_eo_aqa"]
+    assert later in edited.notes[0]
+    assert one in plain.notes[0]
+    assert "another model or edit" in plain.notes[0]
     (alone,) = read_runs([str(results)])
     assert [task.task for task in alone.tasks] == ["tempo_eo_aqa"]
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"tempo": {"attn_scale": {"mode": "scale", "strength": 3.0}}},
+        {"model_args": {"pretrained": "m", "peft": "lora"}},
+        {"gen_kwargs": {"temperature": 2.0}},
+        {"model_dtype": "torch.bfloat16"},
+        {"model_sha": "abc"},
+    ],
+)
+def test_calls_with_other_settings_are_runs_of_their_own(tmp_path, config):
+    """The newest of the same task once counted, and the other was not told of as another run."""
+    one, later = "2026-01-01T00-00-00.000000", "2026-01-02T00-00-00.000000"
+    for date, said in ((one, "01"), (later, "11")):
+        write_run(tmp_path, {"tempo_eo_aqa": answers(said)}, date=date, model="m")
+        changed(tmp_path, date, tempo={"attn_scale": {"mode": "scale", "strength": 2.0}})
+    assert len(read_runs([str(tmp_path)])) == 1
+    changed(tmp_path, later, **config)
+    first, second = read_runs([f"it={tmp_path}"])
+    assert (first.label, second.label) == ("it #1", "it #2")
+    assert [s.correct for s in first.tasks[0].samples] == [0, 1]
+    assert [s.correct for s in second.tasks[0].samples] == [1, 1]
+
+
+def test_how_a_call_was_run_does_not_tell_it_apart(tmp_path):
+    one, later = "2026-01-01T00-00-00.000000", "2026-01-02T00-00-00.000000"
+    for date, task in ((one, "tempo_eo_aqa"), (later, "tempo_lo_aqa")):
+        kind = task.split("_")[1]
+        write_run(tmp_path, {task: answers("01", kind)}, date=date, model="m")
+        arguments = {"pretrained": "m", "batch_size": len(date) if date == one else "auto"}
+        proof = {
+            "checks": {"clips_checked": 4 if date == one else 7},
+            **({"max_thinking_toks": None} if date == one else {}),
+        }
+        changed(tmp_path, date, model_args=arguments, tempo=proof)
+    assert [len(run.tasks) for run in read_runs([str(tmp_path)])] == [2]
+    (tmp_path / f"results_{later}.json").unlink()  # results only name a run
+    assert [len(run.tasks) for run in read_runs([str(tmp_path)])] == [2]
+
+
+def test_other_data_under_the_same_tasks_are_another_run(tmp_path):
+    one, later = "2026-01-01T00-00-00.000000", "2026-01-02T00-00-00.000000"
+    write_run(tmp_path, {"tempo_eo_aqa": answers("01")}, date=one, model="m", data="f00d")
+    write_run(tmp_path, {"tempo_eo_aqa": answers("11")}, date=later, model="m", data="beef")
+    assert [run.tasks[0].data for run in read_runs([str(tmp_path)])] == ["f00d", "beef"]
+
+
 def test_folders_come_in_the_order_of_their_dates(tmp_path):
-    """Without `pretrained` lm_eval draws a name for each."""
     late, early = "2026-02-01T00-00-00.000000", "2026-01-01T00-00-00.000000"
     write_run(tmp_path / "aaaa", {"tempo_eo_aqa": answers("11")}, date=late)
     write_run(tmp_path / "bbbb", {"tempo_eo_aqa": answers("01")}, date=early)

@@ -10,10 +10,11 @@ import typer
 from sample_files import answers, write_run
 from typer.testing import CliRunner
 
+from tempo_attn.errors import ConfigError
 from tempo_tasks.errors import SamplesNotFoundError, StatsOptionError
 from tempo_tasks.stats.cli import add_commands
 from tempo_tasks.stats.columns import SECTIONS
-from tempo_tasks.stats.page import markdown
+from tempo_tasks.stats.page import markdown, write_report
 from tempo_tasks.stats.report import make_report
 from tempo_tasks.stats.runs import read_runs
 
@@ -114,8 +115,10 @@ def test_a_mistake_is_an_error_of_ours(tmp_path):
 
 def test_a_file_in_the_folders_place_is_an_error(run, tmp_path):
     (tmp_path / "taken").write_text("x")
-    with pytest.raises(StatsOptionError, match="taken: cannot be written to"):
+    with pytest.raises(ConfigError, match="taken is a file; expected a folder"):  # before any work
         call(run, "--out", tmp_path / "taken")
+    with pytest.raises(StatsOptionError, match="taken: cannot be written to"):
+        write_report(make_report(read_runs([str(run)])), tmp_path / "taken")
 
 
 def test_the_command_of_the_installation_ends_with_2_and_the_message(tmp_path):

@@ -1,0 +1,122 @@
+"""Model arguments: every wrong one is told of before anything is loaded, with the nearest right."""
+
+import pytest
+import torch
+
+from tempo_attn import AttnScaleConfig
+from tempo_attn.errors import ConfigError, TempoError, UnknownFamilyError
+from tempo_tasks.harness.arguments import check_arguments, known_names
+from tempo_tasks.harness.audio_hflm import AudioHFLM
+from tempo_tasks.harness.lalm import LALM
+from tempo_tasks.tiny import WEIGHTS_DIR
+
+WRONG = [
+    ({"long_audio": "x"}, r"long_audio='x': expected 'error' or 'truncate'"),
+    ({"long_audio": "trunkate"}, r"Did you mean 'truncate'\?"),
+    ({"attn_scale_missing": "warm"}, r"expected 'raise' or 'warn'. Did you mean 'warn'\?"),
+    ({"max_channels": -1}, "max_channels=-1: expected a whole number, 0 or more"),
+    ({"max_rate": "fast"}, "max_rate='fast': expected a whole number"),
+    ({"max_length": 0}, "1 or more"),
+    ({"max_batch_size": 0.5}, "1 or more"),
+    ({"batch_size": 0}, "batch_size=0: expected 1 or more items, or 'auto'"),
+    ({"batch_size": "atuo"}, r"Did you mean 'auto'\?"),
+    ({"batch_size": "auto:0"}, "expected 1 or more items"),
+    ({"prefix_token_id": "bos"}, "whole number"),
+    ({"dtype": "bfloat61"}, r"dtype='bfloat61': .*Did you mean 'bfloat16'"),
+    ({"dtype": "add"}, "a dtype of torch"),  # torch has an attribute of this name
+    ({"softmax_dtype": "float23"}, r"Did you mean 'float32'"),
+    ({"mixed_precision_dtype": 16}, "dtype of torch"),
+    ({"device": "cudda"}, r"device='cudda': .*Did you mean 'cuda'\?"),
+    ({"device": "gpu"}, "expected 'cpu', 'cuda'"),
+    ({"device": "cuda:99"}, "torch sees"),
+    ({"attn_implementation": "sdap"}, r"Did you mean 'sdpa'\?"),
+    ({"trust_remote_code": "yes"}, "expected True or False"),
+    ({"parallelize": "ture"}, r"Did you mean 'True'\?"),
+    ({"long_audoi": "error"}, r"unknown model argument 'long_audoi'. Did you mean 'long_audio'\?"),
+    ({"attn_scal": "x"}, r"Did you mean 'attn_scale'"),
+    ({"dtpye": "float32"}, r"Did you mean 'dtype'"),
+    ({"nonsense": 1}, r"unknown model argument 'nonsense'\. lalm takes those of hf and processor"),
+    ({"attn_scale": "./nowhere"}, r"nowhere: no such folder or file"),
+    ({"attn_scale": 3}, "attn_scale is a int"),
+    ({"attn_scale": AttnScaleConfig(strength=2.0, layers=[6])}, "layer 6 is out of range"),
+    ({"attn_scale": AttnScaleConfig(strength=2.0, heads=[4])}, "head 4 of layer 0 is out of range"),
+    ({"attn_scale": AttnScaleConfig(strength=2.0, keys="transcript")}, "keys .*'transcript'"),
+    ({"peft": "./lora"}, r"peft='./lora': no such folder"),
+    ({"delta": "/no/where"}, "no such folder"),
+    ({"processor": "../none"}, "no such folder"),
+    ({"pretrained": "./nowhere"}, r"pretrained='./nowhere': no such folder"),
+]
+
+
+@pytest.fixture
+def nothing_loads(monkeypatch):
+    def fail(*args, **kwargs):
+        raise AssertionError("something is loaded")
+
+    monkeypatch.setattr(AudioHFLM, "_get_config", fail)
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG)
+def test_wrong_arguments(arguments, message, nothing_loads):
+    with pytest.raises(ConfigError, match=message) as caught:
+        LALM(**arguments)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"long_audio": "truncate", "max_channels": 0, "max_rate": 48000},
+        *({"batch_size": size} for size in (1, "16", "auto", "auto:4")),
+        *({"dtype": dtype} for dtype in ("auto", "float32", torch.bfloat16)),
+        *(
+            {"attn_implementation": name}
+            for name in ("eager", "sdpa", "owner/kernel", {"": "sdpa"})
+        ),
+        {"device": "cuda:0"},  # what lm_eval says where nothing is said
+        {"device": "cpu", "trust_remote_code": True, "revision": "main", "add_bos_token": None},
+        {"load_in_4bit": True, "bnb_4bit_compute_dtype": "bfloat16", "cache_dir": None},
+        {"audio_token_index": 3},  # an attribute of the model's configuration, as for hf
+        {"attn_scale": AttnScaleConfig(strength=2.0, layers=[-1], heads=[3])},
+    ],
+)
+def test_right_arguments(arguments):
+    check_arguments(None, arguments)
+
+
+def test_folders_without_a_model(tmp_path, nothing_loads):
+    (tmp_path / "model-a").mkdir()
+    (tmp_path / "model-a" / "weights.bin").touch()
+    for name, message in (
+        ("model-a", r"expected a folder with config.json; it has weights.bin"),
+        ("model-a/weights.bin", "not a file"),
+        ("model-b", r"no such folder. Did you mean 'model-a'\?"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            LALM(str(tmp_path / name))
+        with pytest.raises(ConfigError):
+            LALM(peft=str(tmp_path / name))
+    (tmp_path / "model-a" / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(ConfigError, match="max_rate"):
+        LALM(str(tmp_path / "model-a"), max_rate=-1)
+    edit = AttnScaleConfig(strength=2.0)
+    with pytest.raises(UnknownFamilyError):
+        LALM(str(tmp_path / "model-a"), attn_scale=edit)
+
+
+def test_a_name_on_the_hub_is_left_to_its_client():
+    """No network here: the client says so, in one message that names the model."""
+    with pytest.raises(ConfigError, match="the model 'owner/none' cannot be read"):
+        check_arguments("owner/none", {"attn_scale": AttnScaleConfig(strength=2.0)})
+    check_arguments("owner/none", {"peft": "owner/lora", "processor": "owner/none"})
+
+
+def test_a_loaded_model_is_checked_too():
+    model = LALM(str(WEIGHTS_DIR), batch_size=1).model
+    with pytest.raises(TempoError, match="layer 6 is out of range"):
+        check_arguments(model, {"attn_scale": AttnScaleConfig(strength=2.0, layers=[6])})
+
+
+def test_every_argument_of_hf_is_known():
+    assert {"pretrained", "dtype", "peft", "think_end_token", "attn_scale"} <= set(known_names())

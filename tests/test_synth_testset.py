@@ -1,5 +1,6 @@
 """The rendered test set in the cache: fixed, whole or absent, safe for two processes."""
 
+import json
 import multiprocessing
 from pathlib import Path
 
@@ -68,6 +69,26 @@ def test_a_damaged_cache_is_rendered_anew(fresh_cache):
     after = testset.load_synth(Kind.LO, scenes=SCENES)
     assert after.fingerprint == before.fingerprint
     assert len(sorted(fresh_cache.rglob("*.wav"))) == SCENES
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        lambda index: index[:40],
+        lambda index: b"[" * 100_000,
+        lambda index: json.dumps(list(json.loads(index))).encode(),
+        lambda index: json.dumps(dict.fromkeys(json.loads(index), 1)).encode(),
+        lambda index: index.replace(b'"file"', b'"none"'),
+    ],
+)
+def test_a_damaged_index_is_written_anew(fresh_cache, damaged):
+    testset.load_synth(Kind.LO, scenes=SCENES)
+    (path,) = fresh_cache.rglob("index.json")
+    whole = path.read_bytes()
+    path.write_bytes(damaged(whole))
+    testset._audio.cache_clear()
+    testset.load_synth(Kind.LO, scenes=SCENES)
+    assert path.read_bytes() == whole
 
 
 def _load(cache: str, barrier, queue) -> None:

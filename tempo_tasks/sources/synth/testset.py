@@ -18,6 +18,7 @@ from typing import Any
 from filelock import FileLock
 from tqdm import tqdm
 
+from tempo_attn.strict_json import parse_json
 from tempo_tasks.audio import make_handle
 from tempo_tasks.cache import cache_dir
 from tempo_tasks.events import Clip
@@ -112,12 +113,12 @@ def rendered(drawn: Sequence[Scene], name: str, tail: str = "") -> dict[str, dic
 def _read_index(folder: Path, drawn: Sequence[Scene]) -> dict[str, dict[str, str]] | None:
     """Return the folder's index, or None where it is absent, incomplete or damaged."""
     try:
-        index: dict[str, dict[str, str]] = json.loads((folder / _INDEX).read_text())
+        index: dict[str, dict[str, str]] = parse_json((folder / _INDEX).read_bytes())
         whole = set(index) == {scene.name for scene in drawn} and all(
             hashlib.sha256((folder / entry["file"]).read_bytes()).hexdigest() == entry["sha256"]
             for entry in index.values()
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return index if whole else None
 

@@ -35,14 +35,16 @@ def test_batches_of_mixed_lengths_are_as_single_clips(name, attn_scale, tmp_path
     model = LALM(pretrained=str(tmp_path), batch_size=3, dtype="float32", attn_scale=attn_scale)
     one = LALM(pretrained=str(tmp_path), batch_size=1, dtype="float32", attn_scale=attn_scale)
     requests = [
-        SimpleNamespace(args=(TEXT, answer, {"audio": [clip]})) for clip in clips for answer in "ab"
+        SimpleNamespace(doc={}, args=(TEXT, answer, {"audio": [clip]}))
+        for clip in clips
+        for answer in "ab"
     ]
     batched, single = (m.loglikelihood(requests, disable_tqdm=True) for m in (model, one))
     for (ours, _), (theirs, _) in zip(batched, single, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-3)
     assert len({round(score, 5) for score, _ in batched}) == len(batched)  # clips and answers count
     generate = [
-        SimpleNamespace(args=(TEXT, {"until": [], "max_gen_toks": 3}, {"audio": [clip]}))
+        SimpleNamespace(doc={}, args=(TEXT, {"until": [], "max_gen_toks": 3}, {"audio": [clip]}))
         for clip in clips
     ]
     assert model.generate_until(generate, disable_tqdm=True) == one.generate_until(

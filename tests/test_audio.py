@@ -214,6 +214,15 @@ def test_samples_that_are_no_numbers(write, value):
         read_audio(file_handle(write(wave=wave, subtype="FLOAT")), RATE)
 
 
+@pytest.mark.filterwarnings("error")
+def test_samples_too_large_to_be_averaged(write):
+    huge = np.full((RATE, 2), 3e38)
+    with pytest.raises(NonFiniteAudioError, match="16000 samples are NaN or infinite"):
+        read_audio(file_handle(write(wave=huge, subtype="FLOAT")), RATE)
+    large = file_handle(write(wave=huge * [1, 0], subtype="FLOAT"))
+    assert np.isfinite(read_audio(large, RATE)).all()
+
+
 def test_eight_channels_and_192_khz(write):
     path = write(wave=tone(channels=8))
     with pytest.raises(UnsupportedAudioError, match="8 channels; at most 6"):

@@ -67,10 +67,12 @@ def decode(path: Path, content: bytes, limits: AudioLimits) -> tuple[npt.NDArray
     except Exception as error:  # whatever a damaged file makes a decoder do
         kind = type(error).__name__
         raise damaged(path, f"cannot be decoded ({kind}: {error}); {_EXPECTED}") from error
-    if not np.isfinite(frames).all():
-        count = int((~np.isfinite(frames)).sum())
+    with np.errstate(over="ignore", invalid="ignore"):
+        mono = frames.mean(axis=1)
+    if not np.isfinite(mono).all():
+        # Finite samples can be too large for their sum.
+        count = int((~np.isfinite(frames)).sum()) or int((~np.isfinite(mono)).sum())
         raise NonFiniteAudioError(f"{path}: {count} samples are NaN or infinite; repair the file")
-    mono = frames.mean(axis=1)
     refuse_cancelled(path, frames, mono)
     return mono, rate
 

@@ -80,8 +80,9 @@ def refuse_cancelled(
         return
     # The sum over channels is quick to have, and settles it for all files but those in question.
     flat = channels.reshape(-1)
-    if np.dot(mono, mono) >= _CANCELLED**2 * np.dot(flat, flat) > 0:
-        return
+    with np.errstate(over="ignore"):  # damaged floats: infinity is as good
+        if np.dot(mono, mono) >= _CANCELLED**2 * np.dot(flat, flat) > 0:
+            return
     loudest = float(np.sqrt(np.square(channels, dtype=np.float64).mean(axis=0).max()))
     left = float(np.sqrt(np.square(mono, dtype=np.float64).mean()))
     if left < _CANCELLED * loudest:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -32,9 +32,6 @@ from tempo_attn.positions import TextReader
 from tempo_attn.prompt import Given
 from tempo_attn.share import push, save_adapters
 from tempo_attn.tracker import Tracker
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 # A plain run leaves the caller's cache alone and gives the logits of all positions.
 _NOT_IN_A_PLAIN_RUN = (*CACHE_NAMES, "labels", "logits_to_keep", "return_dict")
@@ -351,15 +348,18 @@ class AttnScaleModel(nn.Module):
         own["_parameters"] = model._parameters
         own["_buffers"] = model._buffers
         own["_non_persistent_buffers_set"] = model._non_persistent_buffers_set
-        own["training"] = model.training
         if "name_or_path" in vars(model):  # where PEFT looks for the name of a base model
             own["name_or_path"] = vars(model)["name_or_path"]
 
-    def train(self, mode: bool = True) -> Self:
-        """Set training mode, of the wrapped model too; see `torch.nn.Module.train`."""
-        self.base_model.train(mode)
-        self.training = mode
-        return self
+    @property
+    def training(self) -> bool:
+        """The model's own; set here, it is set there."""
+        return self.base_model.training
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        if "base_model" in vars(self):  # torch sets it before there is a model
+            self.base_model.training = mode
 
     def get_submodule(self, target: str) -> nn.Module:
         """Return a submodule by its name in the wrapped model; "" is the wrapper."""

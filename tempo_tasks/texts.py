@@ -17,4 +17,6 @@ def breaks_line(text: str) -> bool:
 def normal_text(text: str) -> str:
     """Return what spellings of a text have in common: no case, blanks, quotes or normal form."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(unicodedata.normalize("NFKC", folded).split()).strip(" .\"'*_`“”‘’。")
+    words = " ".join(unicodedata.normalize("NFKC", folded).split())
+    # A text of such signs alone is told by them.
+    return words.strip(" .\"'*_`“”‘’。") or words

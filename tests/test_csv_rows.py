@@ -107,6 +107,18 @@ def test_what_to_correct(written, row, advice):
     assert advice in str(refused.value)
 
 
+def test_a_blank_before_a_quote_is_no_part_of_a_name(written):
+    path = written('filename,label\na.wav, "Dog"\nb.wav," ""Cat"""\n')
+    with pytest.raises(
+        BadTableError, match=r"1 rows have a blank between a comma and a quote"
+    ) as e:
+        read(path)
+    assert "row 1 (line 2)" in str(e.value)
+    assert read(written('filename,label\nb.wav," ""Cat"""\n'))[0][1]["label"] == ' "Cat"'
+    with pytest.raises(BadTableError, match="delete the blank between a comma and a quote"):
+        read(written('filename,text\na.wav, "A dog, a cat"\n'))
+
+
 def test_a_cell_in_a_column_without_a_name_is_one_too_many(written):
     with pytest.raises(BadTableError, match=r'"Domestic animals, pets"'):
         read(written("filename,label,\n1.wav,Domestic animals, pets\n"))

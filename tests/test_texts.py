@@ -9,11 +9,12 @@ from tempo_tasks.conditions import Condition, make_prompt
 from tempo_tasks.errors import BadIntervalsError, QuestionError
 from tempo_tasks.harness.documents import to_documents
 from tempo_tasks.questions import Kind, Question
+from tempo_tasks.scoring.answers import parse_answer
 from tempo_tasks.sources.base import QuestionSet
 from tempo_tasks.sources.hub import load_released
 from tempo_tasks.sources.intervals import read_intervals
 from tempo_tasks.sources.plain import load_plain
-from tempo_tasks.texts import breaks_line
+from tempo_tasks.texts import breaks_line, normal_text
 
 # Every character at which `str.splitlines` breaks, found and not remembered.
 BREAKS = [c for c in map(chr, range(0x110000)) if len(f"a{c}b".splitlines()) == 2]
@@ -94,6 +95,11 @@ def test_options_that_no_answer_can_tell_apart_are_not_asked(one, other):
     for options in itertools.permutations([one, other, "Wind", "Bell"]):
         with pytest.raises(QuestionError, match=r"1\.mp3/eo: the options .* only"):
             make_prompt(question(*options), Condition.AQA, audio=AUDIO)
+
+
+def test_options_of_signs_alone_are_told_by_them():
+    assert len({normal_text(sign) for sign in ("*", "'", ".", "`", "+")}) == 5
+    assert parse_answer("*", ["*", "+", "#", "&"]) == "A"
 
 
 def test_all_items_that_cannot_be_asked_are_listed():

@@ -139,6 +139,8 @@ def _true_or_false(name: str, value: object) -> None:
 def _whole(name: str, value: object, *, least: int) -> None:
     if isinstance(value, str) and re.fullmatch(r"\d+", value):
         value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise _wrong(name, value, f"a whole number, {least} or more")
 
@@ -184,8 +186,9 @@ def _attention(name: str, value: object) -> None:
     from transformers import AttentionInterface
 
     known = {*_ATTENTION, *AttentionInterface().valid_keys()}
-    # A kernel of the Hub has its repository in the name; a dict is one for each sub-model.
-    if isinstance(value, str) and value not in known and "/" not in value:
+    # A kernel of the Hub has its repository in the name, a paged one a bar; a dict has one for each
+    # sub-model.
+    if isinstance(value, str) and value not in known and not {"/", "|"} & set(value):
         raise _wrong(name, value, f"one of {', '.join(map(repr, _ATTENTION))}", sorted(known))
 
 

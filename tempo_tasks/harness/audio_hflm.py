@@ -77,8 +77,6 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         device: str | None = None,
         **kwargs: Any,
     ) -> None:
-        if long_audio not in ("error", "truncate"):
-            raise ValueError(f"long_audio must be 'error' or 'truncate', not {long_audio!r}")
         for name, default in (("tokenizer", None), ("backend", "default")):
             if kwargs.get(name, default) != default:
                 raise ValueError(f"lalm takes no {name!r}: the processor and the family decide")
@@ -289,6 +287,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             "version": tempo_tasks.__version__,
             "family": self.family.name,
             "pretrained": self.public_name(),
+            "weights": identity.weights_of(self.model),
             "long_audio": self.long_audio,
             "think_end_token": self.think_end_token,
             "max_thinking_toks": None if self.think_end_token is None else self.max_thinking_toks,

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tempo_attn
 import tempo_tasks
+from tempo_attn.errors import FingerprintError
 from tempo_attn.lab.fingerprints import (
     code_fingerprint,
     content_key,
@@ -29,8 +31,14 @@ if TYPE_CHECKING:
 
 KEY = "tempo_identity"
 """Where a response cache holds the identity; answers have SHA-256 hex digests for keys."""
-_NOT_OF_ANSWERS = ("batch_size", "max_batch_size", "device", "offload_folder")
-"""Arguments that a killed run may go on without; they change the last bits of a sum at most."""
+_NOT_OF_ANSWERS = (
+    *("batch_size", "max_batch_size", "device", "offload_folder", "max_memory"),
+    *("max_memory_per_gpu", "max_cpu_memory", "cache_dir", "force_download", "local_files_only"),
+    *("token", "proxies"),
+)
+"""Arguments that a killed run may go on without; they change the last bits of a sum at most.
+
+A token is a secret besides, and stands neither in a cache nor in a message."""
 _FOLDERS = ("peft", "delta", "processor")
 _WHOLE = 2**26
 """Bytes up to which a file is read whole; of larger ones, `_BLOCKS` blocks of `_BLOCK` bytes."""
@@ -52,7 +60,7 @@ def identity_of(lm: AudioHFLM) -> dict[str, Any]:
     return {
         "model": lm.public_name(),
         "commit": getattr(lm.config, "_commit_hash", None),
-        "weights": model_fingerprint(lm.model),
+        "weights": weights_of(lm.model),
         "files": {
             name: files_fingerprint(Path(folder))
             for name, folder in folders.items()
@@ -69,6 +77,13 @@ def identity_of(lm: AudioHFLM) -> dict[str, Any]:
         "code": code_fingerprint(tempo_attn, tempo_tasks),
         "environment": without_info(given) | {"lm_eval": metadata.version("lm_eval")},
     }
+
+
+def weights_of(model: Any) -> str | None:
+    """Return the fingerprint of a model's weights; None where some lie on disk."""
+    with suppress(FingerprintError):
+        return model_fingerprint(model)
+    return None
 
 
 def claim(cache: MutableMapping[str, Any], identity: Mapping[str, Any]) -> None:

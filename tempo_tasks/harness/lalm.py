@@ -147,7 +147,7 @@ class LALM(AudioHFLM):
         rule = AnswerRule(
             decode=self.tok_decode,
             until=kwargs.pop("until", None) or [],
-            end_of_turn=self.eot_token_id,
+            ends_of_turn=self._ends_of_turn(),
             think_end=self._think_end(),
             max_tokens=n_new if thinks else None,
         )
@@ -162,6 +162,11 @@ class LALM(AudioHFLM):
                 **kwargs,
             )
         return [rule.read(tokens).answer for tokens in output[:, n_prompt:].tolist()]
+
+    def _ends_of_turn(self) -> set[int]:
+        """Return the tokens that end a turn: the tokenizer's, and those that end a generation."""
+        stops = self.model.generation_config.eos_token_id
+        return {self.eot_token_id, *(stops if isinstance(stops, list) else [stops])} - {None}
 
     def _think_end(self) -> str | int | None:
         """Return what ends thinking; a special token, which decoding leaves out, by its number."""

@@ -64,8 +64,8 @@ def _check(parsed: argparse.Namespace) -> None:
         raise ConfigError(f"unknown model {config.model!r}.{near} Expected such as lalm or hf")
     names = [name for name in config.tasks or [] if isinstance(name, str)]
     ours = [name for name in names if name.startswith("tempo") and not _is_other(name)]
-    if not config.include_path:  # which may hold tasks of this name
-        check_names(ours or ["tempo"], task_index())
+    if ours and not config.include_path:  # which may hold tasks of this name
+        check_names(ours, task_index())
 
 
 def _is_other(name: str) -> bool:

@@ -6,7 +6,8 @@ break before the answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -36,14 +37,14 @@ class AnswerRule:
     Attributes:
         decode: Decodes token ids to text, without special tokens.
         until: Stop sequences; they count within the answer only.
-        end_of_turn: The token that ends a turn.
+        ends_of_turn: The tokens that end a turn.
         think_end: What ends thinking, as text or as a token; None for models that do not think.
         max_tokens: Tokens that the answer may have, thinking not counted; None for no bound.
     """
 
     decode: Callable[[list[int]], str]
     until: Sequence[str]
-    end_of_turn: int
+    ends_of_turn: Collection[int]
     think_end: str | int | None = None
     max_tokens: int | None = None
 
@@ -57,9 +58,8 @@ class AnswerRule:
             tokens: All generated tokens.
         """
         tokens = list(tokens)
-        ended = self.end_of_turn in tokens
-        if ended:
-            tokens = tokens[: tokens.index(self.end_of_turn)]
+        end = next((n for n, token in enumerate(tokens) if token in self.ends_of_turn), None)
+        tokens, ended = tokens[:end], end is not None
         text, thought = self._after_thinking(tokens)
         if self.think_end is not None and not thought and not ended:
             return Reading(text, finished=False, thinking=True)
@@ -81,9 +81,24 @@ class AnswerRule:
             return text.rpartition(self.think_end)[2], True
         return text, False
 
+    def is_done(self, tokens: Sequence[int]) -> bool:
+        """Return whether generation may stop: the answer is finished, or as long as it may be."""
+        reading = self.read(tokens)
+        if reading.finished or reading.thinking or self.max_tokens is None:
+            return reading.finished
+        # The answer begins with the token after which there is some of it.
+        first = bisect_left(range(len(tokens)), True, key=lambda n: self._begun(tokens[:n]))
+        return bool(reading.answer) and len(tokens) - first + 1 >= self.max_tokens
+
+    def _begun(self, tokens: Sequence[int]) -> bool:
+        reading = self.read(tokens)
+        return not reading.thinking and bool(reading.answer)
+
 
 class AnswerStops(StoppingCriteria):
-    """Stops each row of a generation where its answer is finished, or too long.
+    """Stops each row of a generation where its answer is done.
+
+    It remembers nothing: a beam search asks about candidates, which change rows at each step.
 
     Args:
         rule: What counts as the answer.
@@ -93,24 +108,8 @@ class AnswerStops(StoppingCriteria):
     def __init__(self, rule: AnswerRule, n_prompt: int) -> None:
         self._rule = rule
         self._n_prompt = n_prompt
-        self._done: list[bool] = []
-        self._first: list[int | None] = []  # tokens at which the answer began
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
-        """Return which rows are done, (batch,) bool."""
+        """Return which rows are done, (rows,) bool."""
         rows = input_ids[:, self._n_prompt :].tolist()
-        if not self._done:
-            self._done, self._first = [False] * len(rows), [None] * len(rows)
-        for row, tokens in enumerate(rows):
-            if not self._done[row]:
-                self._done[row] = self._is_done(row, tokens)
-        return torch.tensor(self._done, device=input_ids.device)
-
-    def _is_done(self, row: int, tokens: list[int]) -> bool:
-        reading = self._rule.read(tokens)
-        if reading.finished or reading.thinking or self._rule.max_tokens is None:
-            return reading.finished
-        if self._first[row] is None and reading.answer:
-            self._first[row] = len(tokens)
-        first = self._first[row]
-        return first is not None and len(tokens) - first + 1 >= self._rule.max_tokens
+        return torch.tensor([self._rule.is_done(row) for row in rows], device=input_ids.device)

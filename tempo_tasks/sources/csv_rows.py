@@ -7,10 +7,14 @@ comma, or of a quote that never closes, is another label or another table, witho
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tempo_tasks.errors import BadTableError, DataUnavailableError, DataVersionError
+
+# Read by the rules, its quotes are part of the text, and a comma between them ends the cell.
+_BLANK_BEFORE_QUOTE = re.compile(r'\s+".*"\s*', re.DOTALL)
 
 LISTED = 20  # offending rows in one message
 
@@ -45,16 +49,19 @@ def csv_rows(
     if not file.is_file():
         raise DataUnavailableError(f"there is no file {file.absolute()}; expected {what}")
     wide: list[str] = []
+    spaced: list[str] = []
     begun = 1  # the line in which the row being read begins
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.reader(_without_nul(lines), strict=True)
+            raw: list[str] = []  # lines of the row that is read
+            reader = csv.reader(_without_nul(lines, raw), strict=True)
             header = next(filter(None, reader), [])
             columns = _columns(file, header)
             if check_columns is not None:
                 check_columns(columns)
             number = 0
             begun = reader.line_num + 1
+            raw.clear()
             for cells in reader:
                 if cells:
                     number += 1
@@ -62,9 +69,15 @@ def csv_rows(
                     if len(cells) > len(header) or any(cells[len(columns) :]):
                         advice = _advice(cells, len(columns))
                         wide.append(f"  row {number} (line {begun}): {_shown(cells)}; {advice}")
+                    elif any(map(_BLANK_BEFORE_QUOTE.fullmatch, cells)) and (
+                        # Else it stands in quotes, blank and all.
+                        next(csv.reader(raw, skipinitialspace=True)) != cells
+                    ):
+                        spaced.append(f"  row {number} (line {begun}): {_shown(cells)}")
                     cells += [""] * (len(columns) - len(cells))
                     yield number, dict(zip(columns, cells, strict=False))
                 begun = reader.line_num + 1
+                raw.clear()
     except UnicodeDecodeError as error:
         raise DataVersionError(
             f"{file}: no readable CSV file: {error}; save it in UTF-8"
@@ -76,6 +89,11 @@ def csv_rows(
         ) from error
     except OSError as error:
         raise DataUnavailableError(f"{file.absolute()} cannot be read ({error})") from error
+    if spaced:
+        raise BadTableError(
+            f"{file}: {len(spaced)} rows have a blank between a comma and a quote, which would "
+            f"make the quotes part of the text; delete the blank:\n{listed(spaced)}"
+        )
     if wide:
         raise BadTableError(
             f"{file}: {len(wide)} rows have more cells than the header, which has "
@@ -97,8 +115,9 @@ def _columns(file: Path, header: Sequence[str]) -> list[str]:
     return columns
 
 
-def _without_nul(lines: Iterable[str]) -> Iterator[str]:
+def _without_nul(lines: Iterable[str], raw: list[str]) -> Iterator[str]:
     for line in lines:
+        raw.append(line)
         if "\0" in line:
             raise csv.Error("a zero byte: text in UTF-16, or no text at all (expected UTF-8)")
         yield line
@@ -113,6 +132,8 @@ def _advice(cells: Sequence[str], expected: int) -> str:
     """Return what to correct in a row with too many cells; nothing is ever read this way."""
     if not any(cells[expected:]):
         return "delete the commas at its end"
+    if any(cell.lstrip() != cell and cell.lstrip()[:1] == '"' for cell in cells):
+        return "delete the blank between a comma and a quote"
     # A comma before a blank is one of a sentence.
     joined: list[str] = []
     for cell in cells:

@@ -23,7 +23,10 @@ _WHAT_RAN = (
 )
 _HOW_IT_RAN = {
     # Where an edit was loaded from: what it is stands in `tempo`.
-    "model_args": ("batch_size", "max_batch_size", "device", "attn_scale", "attn_scale_revision"),
+    "model_args": (
+        *("batch_size", "max_batch_size", "device", "token"),
+        *("attn_scale", "attn_scale_revision"),
+    ),
     "tempo": ("version", "checks"),
 }
 """What does not tell runs apart in these parts of the results' `config`."""

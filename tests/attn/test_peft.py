@@ -136,6 +136,9 @@ def test_a_wrapper_has_the_names_of_its_model(base):
     assert base.get_decoder().layers[0].training
     wrapped.eval()
     assert not base.training
+    base.train()
+    assert wrapped.training
+    base.eval()
     wrapped.to(torch.bfloat16)
     assert base.dtype == torch.bfloat16
 

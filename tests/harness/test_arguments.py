@@ -67,7 +67,7 @@ def test_wrong_arguments(arguments, message, nothing_loads):
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"long_audio": "truncate", "max_channels": 0, "max_rate": 48000},
+        {"long_audio": "truncate", "max_channels": 0, "max_rate": 48000.0},
         *({"batch_size": size} for size in (1, "16", "auto", "auto:4")),
         *({"dtype": dtype} for dtype in ("auto", "float32", torch.bfloat16)),
         *(

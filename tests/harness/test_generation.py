@@ -2,12 +2,13 @@
 
 import lm_eval
 import pytest
+import torch
 from lm_eval.tasks import TaskManager
 
 from tempo_tasks.errors import GenerationArgumentError, PromptError
 from tempo_tasks.harness.generation_arguments import names_total, updated
 from tempo_tasks.harness.lalm import LALM
-from tempo_tasks.harness.stopping import AnswerRule
+from tempo_tasks.harness.stopping import AnswerRule, AnswerStops
 from tempo_tasks.paths import task_yamls_dir
 
 TASK = {"max_gen_toks": 8, "do_sample": False, "until": ["\n"]}
@@ -93,13 +94,33 @@ def test_what_ends_thinking_may_be_a_text_a_number_or_a_special_token(checkpoint
 
 def test_stop_sequences_and_ends_of_turns():
     rule = AnswerRule(
-        decode=lambda tokens: "".join(map(chr, tokens)), until=["\n", ";"], end_of_turn=0
+        decode=lambda tokens: "".join(map(chr, tokens)), until=["\n", ";"], ends_of_turn={0, 1}
     )
     read = lambda text: rule.read(list(map(ord, text)))  # noqa: E731
     assert read(" \n") == ("", False, False)
     assert read(" \nB; C\nD") == ("B", True, False)
     assert read("B\0C") == ("B", True, False)
     assert read("B") == ("B", False, False)
+
+
+def test_rows_may_change_places():
+    """As the candidates of a beam search do, about which it is asked at every step."""
+    rule = AnswerRule(
+        decode=lambda tokens: "".join(map(chr, tokens)), until=["\n"], ends_of_turn={0}
+    )
+    rows = torch.tensor([[5, *map(ord, "B\n")], [5, *map(ord, "so")]])
+    stops = AnswerStops(rule, n_prompt=1)
+    assert stops(rows, None).tolist() == [True, False]
+    assert stops(rows.flip(0), None).tolist() == [False, True]
+
+
+def test_a_turn_ends_by_any_of_its_tokens(thinking, clips, monkeypatch):
+    """An answer without thinking is one, whichever of several tokens ends the turn."""
+    stop = thinking.tok_encode("?", add_special_tokens=False)[0]
+    eos = thinking.tokenizer.eos_token_id
+    monkeypatch.setattr(thinking.model.generation_config, "eos_token_id", [eos, stop])
+    answers, _ = say(thinking, clips, ["B\nWhy?"])
+    assert answers == ["B"]
 
 
 # ------------------------------------------------------------------------------ arguments

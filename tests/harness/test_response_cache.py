@@ -125,6 +125,13 @@ def test_another_processor_is_told(folder, tmp_path):
         taken(folder, cache, processor=str(other))
 
 
+def test_a_token_is_neither_kept_nor_told(lalm, monkeypatch):
+    monkeypatch.setattr(
+        lalm, "arguments", {**lalm.arguments, "token": "hf_secret", "device": "cpu"}
+    )
+    assert "hf_secret" not in json.dumps(identity_of(lalm))
+
+
 def test_answers_of_an_unknown_model_are_refused():
     with pytest.raises(CacheMismatchError, match="does not say which"):
         claim({"0f" * 32: "B"}, {"model": "me/x"})

@@ -347,6 +347,14 @@ def test_how_a_call_was_run_does_not_tell_it_apart(tmp_path):
     assert [len(run.tasks) for run in read_runs([str(tmp_path)])] == [2]
 
 
+def test_other_weights_under_the_same_name_are_another_run(tmp_path):
+    one, later = "2026-01-01T00-00-00.000000", "2026-01-02T00-00-00.000000"
+    for date, task in ((one, "tempo_eo_aqa"), (later, "tempo_lo_aqa")):
+        write_run(tmp_path, {task: answers("01", task.split("_")[1])}, date=date, model="m")
+        changed(tmp_path, date, tempo={"pretrained": "m", "weights": date})
+    assert [len(run.tasks) for run in read_runs([str(tmp_path)])] == [1, 1]
+
+
 def test_other_data_under_the_same_tasks_are_another_run(tmp_path):
     one, later = "2026-01-01T00-00-00.000000", "2026-01-02T00-00-00.000000"
     write_run(tmp_path, {"tempo_eo_aqa": answers("01")}, date=one, model="m", data="f00d")

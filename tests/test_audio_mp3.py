@@ -83,6 +83,13 @@ BACK = {
     "APE": ape(0x8000_0000, b"\xff\xfb\x90\xc4" * 20),
     "APE without header": ape(0, b"x" * 100),
     "APE and ID3v1": ape(0x8000_0000, b"x" * 100) + b"TAG" + bytes(125),
+    "Lyrics3 v1 and ID3v1": b"LYRICSBEGIN"
+    + b"[00:01]la la\r\n" * 60
+    + b"LYRICSEND"
+    + b"TAG"
+    + bytes(125),
+    "zeros": bytes(1000),
+    "zeros and ID3v1": bytes(5000) + b"TAG" + bytes(125),
     "Lyrics3 and ID3v1": b"LYRICSBEGIN" + b"x" * 89 + b"000100LYRICS200" + b"TAG" + bytes(125),
     "ID3v2.4": id3(4, TITLE, 0x10, b"3DI\x04\x00\x10" + syncsafe(len(TITLE))),
 }

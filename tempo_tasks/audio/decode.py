@@ -80,8 +80,8 @@ def decode(path: Path, content: bytes, limits: AudioLimits) -> tuple[npt.NDArray
 def _inspect(path: Path, content: bytes) -> Container:
     """Read what the file says of its length."""
     bare = content[after_tags(content) :]
-    if wav.is_wav(content):
-        return wav.inspect(path, content)
+    if wav.is_wav(bare):
+        return wav.inspect(path, bare)
     if bare[:4] == b"OggS":
         return ogg.inspect(path, bare)
     if bare[:4] == b"fLaC":

@@ -171,12 +171,20 @@ def scan(content: bytes, *, named: bool = True) -> Mp3Stream | None:
             between += found - place
             place = found
         else:
-            behind = end - place
+            behind = 0 if _is_padding(content, place, end) else end - place
             break
     seconds = frames * first.samples / first.rate
     return Mp3Stream(
         frames, count, cut, before, between, behind, first, start, audio, last, seconds
     )
+
+
+def _is_padding(content: bytes, place: int, end: int) -> bool:
+    """Return whether zeros behind a frame are padding, rather than frames that were lost.
+
+    A hole in a file begins anywhere, so that the frame before its zeros ends in zeros, too.
+    """
+    return content[place - 1] != 0 and not any(content[place:end])
 
 
 def _after_inner_tag(content: bytes, place: int) -> int:

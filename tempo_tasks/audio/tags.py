@@ -1,12 +1,13 @@
-"""Tags before and after a stream of audio: ID3v1, ID3v2.2 to 2.4, APE, Lyrics3.
+"""Tags before and after a stream of audio: ID3v1, ID3v2.2 to 2.4, APE, Lyrics3 of both versions.
 
-References: id3.org (ID3v2.4 section 3), the APEv2 specification, Lyrics3 v2.00.
+References: id3.org (ID3v2.4 section 3), the APEv2 specification, Lyrics3 v1.00 and v2.00.
 """
 
 from __future__ import annotations
 
 _ID3V1 = 128
 _APE = 32  # of its header and of its footer
+_LYRICS = 5100  # the most text that version 1 may hold
 
 
 def after_tag(content: bytes, place: int) -> int:
@@ -49,4 +50,7 @@ def _before_tag(content: bytes, end: int) -> int:
         return max(0, end - 20 - (a << 21 | b << 14 | c << 7 | d))
     if content[end - 9 : end] == b"LYRICS200" and content[end - 15 : end - 9].isdigit():
         return max(0, end - 15 - int(content[end - 15 : end - 9]))
+    if content[end - 9 : end] == b"LYRICSEND":
+        begin = content.rfind(b"LYRICSBEGIN", max(0, end - 9 - _LYRICS - 11), end)
+        return begin if begin >= 0 else end
     return end

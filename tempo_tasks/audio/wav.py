@@ -23,8 +23,14 @@ _TOPS = (1 << 31, 1 << 32, 1 << 63, 1 << 64)
 _ROUND = 8192
 _SAMPLES = (1, 3, 6, 7)  # format tags of PCM, float, A-law, mu-law: a block is one sample of each
 _EXTENSIBLE = 0xFFFE
+_MS_ADPCM, _IMA_ADPCM, _GSM = 2, 0x11, 0x31  # their formats say how many samples a block has
 # Of a file's length: byte rates of compressed audio are rounded, those of samples are not.
 _ROUNDED = 0.02
+_METADATA = (
+    *(b"LIST", b"INFO", b"id3 ", b"ID3 ", b"bext", b"iXML", b"_PMX", b"axml", b"cart", b"aXML"),
+    *(b"cue ", b"plst", b"smpl", b"inst", b"acid", b"JUNK", b"junk", b"PAD ", b"FLLR", b"PEAK"),
+    *(b"umid", b"afsp", b"DISP", b"strc", b"levl", b"chna", b"minf", b"elm1", b"regn", b"note"),
+)
 _W64_RIFF = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 
 
@@ -80,10 +86,13 @@ def inspect(path: Path, content: bytes) -> Container:
     """
     layout = _W64 if content[:4] == b"riff" else _RIFX if content[:4] == b"RIFX" else _RIFF
     form: _Chunk | None = None
+    fact: _Chunk | None = None  # samples of compressed audio
     long: _Chunk | None = None  # ds64: the sizes that have no room in the other chunks
     for chunk in _chunks(content, layout, layout.first):
         if chunk.name == b"fmt ":
             form = chunk
+        elif chunk.name == b"fact" and chunk.size >= 4:
+            fact = chunk
         elif chunk.name == b"ds64" and content[:4] == b"RF64":
             long = chunk
         elif chunk.name == b"data":
@@ -98,8 +107,8 @@ def inspect(path: Path, content: bytes) -> Container:
         at, pack = long.start + 8, "<Q"
         (announced,) = struct.unpack_from(pack, content, at)
     there = len(content) - data.start
+    whole = _length_of_file(content, layout, long)
     if _is_top(announced) or (announced == 0 and not _only_chunks(content, layout, data.start)):
-        whole = _length_of_file(content, layout, long)
         if data.start < whole and not _is_top(whole) and whole > len(content):
             raise damaged(
                 path, f"truncated: {len(content)} of {whole} announced bytes; copy it again"
@@ -109,14 +118,16 @@ def inspect(path: Path, content: bytes) -> Container:
         content = content[:at] + mended + content[at + len(mended) :]
     elif announced > there:
         raise damaged(path, f"truncated: {there} of {announced} announced bytes; copy it again")
-    elif not _only_chunks(content, layout, data.start + announced):
+    elif not _only_chunks(content, layout, data.start + announced, whole):
         raise damaged(
             path,
             f"its header announces {announced} bytes of audio and {there} bytes follow it, the "
             "others being no chunks; copy it again, or mend its header (ffmpeg -ignore_length 1 "
             "-i old.wav new.wav reads all of it)",
         )
-    return Container(content, *_seconds(path, content, layout, form, announced))
+    elif layout is _W64:
+        content = content[: data.start + announced]  # libsndfile would read on
+    return Container(content, *_seconds(path, content, layout, form, fact, announced))
 
 
 def _chunks(content: bytes, layout: _Layout, place: int) -> Iterator[_Chunk]:
@@ -149,27 +160,43 @@ def _length_of_file(content: bytes, layout: _Layout, long: _Chunk | None) -> int
     return 8 + int(size)
 
 
-def _only_chunks(content: bytes, layout: _Layout, end: int) -> bool:
-    """Return whether nothing but chunks and tags follows the audio's end, up to the file's."""
+def _only_chunks(content: bytes, layout: _Layout, end: int, whole: int | None = None) -> bool:
+    """Return whether nothing but chunks and tags follows the audio's end, up to the file's.
+
+    Zeros behind the length that the file's first header announces (`whole`, in bytes) are padding.
+    """
     # Some writers forget the padding of an odd length.
     return any(
-        _chunks_to_the_end(content, layout, start) for start in {end, end + -end % layout.align}
+        _chunks_to_the_end(content, layout, start, whole)
+        for start in {end, end + -end % layout.align}
     )
 
 
-def _chunks_to_the_end(content: bytes, layout: _Layout, place: int) -> bool:
-    rest = content[after_tags(content, place) : before_tags(content)]
+def _chunks_to_the_end(content: bytes, layout: _Layout, begin: int, whole: int | None) -> bool:
+    begin = after_tags(content, begin)
+    rest = content[begin : before_tags(content)]
     place = 0
     for chunk in _chunks(rest, layout, 0):
+        if not any(chunk.name):
+            break
+        if chunk.name in _METADATA and chunk.start + chunk.size > len(rest):
+            return True  # cut, but none of the audio is
         printable = all(0x20 <= byte < 0x7F for byte in chunk.name)
         if chunk.name == b"data" or not printable or chunk.start + chunk.size > len(rest):
             return False
         place = chunk.next(layout)
+    if whole is not None and begin + place >= whole and not any(rest[place:]):
+        return True
     return len(rest) - place < layout.name + struct.calcsize(layout.size)
 
 
 def _seconds(
-    path: Path, content: bytes, layout: _Layout, form: _Chunk, size: int
+    path: Path,
+    content: bytes,
+    layout: _Layout,
+    form: _Chunk,
+    fact: _Chunk | None,
+    size: int,
 ) -> tuple[float, float]:
     """Return the audio's length and how much of it a decoder may fall short of, in seconds."""
     tag, channels, rate, byte_rate, block, bits = struct.unpack_from(
@@ -177,15 +204,31 @@ def _seconds(
     )
     if tag == _EXTENSIBLE and form.size >= 26:
         (tag,) = struct.unpack_from(layout.order + "H", content, form.start + 24)
-    if not channels or not rate or not byte_rate or not block:
+    if not channels or not rate or not block or (not byte_rate and tag in _SAMPLES):
         raise damaged(
             path,
             f"damaged header: {channels} channels, {rate} Hz, {byte_rate} bytes a second, blocks "
             f"of {block} bytes; copy it again",
         )
     if tag not in _SAMPLES:
-        seconds = size / byte_rate
-        return seconds, _ROUNDED * seconds + 2 * block / byte_rate
+        # Not from the byte rate, unless nothing else tells: it is advice on buffers.
+        told = size / byte_rate if byte_rate else 0.0
+        in_block = _samples_in_block(path, content, layout, form, tag, channels, block)
+        counted = _count(content, layout, fact) if fact else 0
+        if in_block:
+            seconds, spare = size // block * in_block / rate, 2 * in_block / rate
+        elif counted or told:
+            seconds = counted / rate or told
+            spare = _ROUNDED * seconds + (2 * block / byte_rate if byte_rate else 0.0)
+        else:
+            raise damaged(path, "damaged header: nothing in it tells its length; copy it again")
+        if told > 2 * (seconds + spare):
+            raise damaged(
+                path,
+                f"its header contradicts itself: {seconds:.2f} s at {rate} Hz, but {told:.2f} s at "
+                f"{byte_rate} bytes a second; copy it again",
+            )
+        return seconds, spare
     width, odd = divmod(block, channels)
     if odd or width * 8 < bits or byte_rate != rate * block:
         raise damaged(
@@ -194,3 +237,39 @@ def _seconds(
             f"{block} bytes for each sample and {byte_rate} bytes a second; copy it again",
         )
     return size // block / rate, 0.0
+
+
+def _samples_in_block(
+    path: Path,
+    content: bytes,
+    layout: _Layout,
+    form: _Chunk,
+    tag: int,
+    channels: int,
+    block: int,
+) -> int:
+    """Return how many samples a block of compressed audio holds for each channel; 0 if unknown."""
+    # Four bits a sample behind the state of each channel, which holds two samples or one.
+    room = {
+        _MS_ADPCM: 2 * (block - 7 * channels) // channels + 2,
+        _IMA_ADPCM: 2 * (block - 4 * channels) // channels + 1,
+        _GSM: 320 * block // 65,
+    }.get(tag, 0)
+    if room <= 0 or form.size < 20:
+        return max(0, room)
+    (samples,) = struct.unpack_from(layout.order + "H", content, form.start + 18)
+    if not room - 8 <= samples <= room:  # a last word of eight samples may be unused
+        raise damaged(
+            path,
+            f"its header contradicts itself: {samples} samples in each block of {block} bytes, "
+            f"which has room for {room}; copy it again",
+        )
+    return int(samples)
+
+
+def _count(content: bytes, layout: _Layout, fact: _Chunk) -> int:
+    """Return the number of samples that a fact chunk gives; 0 where its writer did not know."""
+    if fact.start + 4 > len(content):
+        return 0
+    (samples,) = struct.unpack_from(layout.order + "I", content, fact.start)
+    return 0 if _is_top(samples) else int(samples)

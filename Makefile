@@ -26,7 +26,7 @@ test-newest: ## run the tests that new releases of our dependencies can break, w
 	$(NEWEST)/python -m pip list --disable-pip-version-check | \
 	    grep -E "^(transformers|datasets|lm_eval|peft|accelerate|torch) "
 	OMP_NUM_THREADS=1 $(NEWEST)/python -m pytest -n auto --maxprocesses 4 \
-	    tests/attn tests/harness tests/lab tests/plugin
+	    tests/tempo_attn tests/tempo_tasks/harness tests/tempo_tasks/lab tests/plugin
 	$(NEWEST)/python -m tempo_tasks demo --scenes 20
 
 lint: $(STAMP) ## check style and types

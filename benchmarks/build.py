@@ -24,7 +24,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tempo_attn.files import replacing
+from tempo_attn.files.atomic import replacing
 
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 # Clips by their number of events, measured; the last stands for eight and more.
@@ -94,8 +94,8 @@ def _child(source, out):
 
 
 def _one(source, out):
-    from tempo_tasks.data.build import build
-    from tempo_tasks.data.inputs import Request
+    from tempo_tasks.data.build.inputs import Request
+    from tempo_tasks.data.build.run import build
 
     begun = time.perf_counter()
     manifest, _ = build(Request(intervals=(source,)), out)

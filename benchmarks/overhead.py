@@ -31,7 +31,7 @@ from tqdm import tqdm
 from transformers import Qwen2AudioConfig, Qwen2AudioForConditionalGeneration
 
 from tempo_attn import AttnScaleConfig, apply_attn_scale
-from tempo_attn.files import replacing
+from tempo_attn.files.atomic import replacing
 from tempo_tasks.tiny.build import build_tokenizer
 
 SIZES = {

@@ -27,8 +27,8 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from tempo_attn.files import replacing
-from tempo_attn.lab.inference import mcnemar
+from tempo_attn.files.atomic import replacing
+from tempo_attn.statistics import mcnemar
 from tempo_tasks.stats.estimates import (
     ClusterSums,
     chance_p,

@@ -33,16 +33,17 @@ from transformers import (
 
 from tempo_attn import apply_attn_scale
 from tempo_attn.families import get_family
-from tempo_attn.files import replacing
-from tempo_attn.lab.grid import Grid
+from tempo_attn.files.atomic import replacing
+from tempo_attn.lab.engine.batching import CPU_MEMORY, GPU_MEMORY, Plan
+from tempo_attn.lab.engine.model_under_study import Subject
 from tempo_attn.lab.items import Item
-from tempo_attn.lab.plan import CPU_MEMORY, GPU_MEMORY, Plan
-from tempo_attn.lab.rows import EditedRows
-from tempo_attn.lab.subject import Subject
-from tempo_attn.lab.sweep import Sweeper
+from tempo_attn.lab.sweep.edited_rows import EditedRows
+from tempo_attn.lab.sweep.grid import Grid
+from tempo_attn.lab.sweep.run import Sweeper
 from tempo_tasks.audio import read_audio
-from tempo_tasks.conditions import Condition, make_prompt
-from tempo_tasks.questions import LETTERS, Kind
+from tempo_tasks.prompts import make_prompt
+from tempo_tasks.questions.conditions import Condition
+from tempo_tasks.questions.questions import LETTERS, Kind
 from tempo_tasks.sources.synth.testset import load_synth
 from tempo_tasks.tiny import WEIGHTS_DIR
 from tempo_tasks.tiny.build import build_tokenizer
@@ -322,7 +323,7 @@ def _plot(rows, path):
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, NullLocator
 
-    from tempo_attn.lab.pictures import save
+    from tempo_attn.lab.sweep.figures import save
 
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axes = figure.subplots()

@@ -29,11 +29,12 @@ from sweep import _embedded, _items, _random
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from tempo_attn.files import replacing
-from tempo_attn.lab.plan import CPU_MEMORY, Plan
-from tempo_attn.lab.sites import COMPONENTS, GROUPS, places, sites
-from tempo_attn.lab.subject import Subject
-from tempo_attn.lab.trace import Tracer
+from tempo_attn.files.atomic import replacing
+from tempo_attn.lab.engine.batching import CPU_MEMORY, Plan
+from tempo_attn.lab.engine.hidden_states import COMPONENTS
+from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.trace.run import Tracer
+from tempo_attn.lab.trace.sites import GROUPS, places, sites
 
 MODELS = {
     "embedded": "the embedded model (6 layers, 128 wide) with its encoder, on rendered scenes",

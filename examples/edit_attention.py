@@ -17,8 +17,9 @@ from transformers import AutoModelForMultimodalLM, AutoProcessor
 from tempo_attn import AttnScaleConfig, AttnScaleModel, apply_attn_scale
 from tempo_attn.families import get_family
 from tempo_tasks.audio import read_audio
-from tempo_tasks.conditions import Condition, make_prompt
-from tempo_tasks.questions import LETTERS, Kind
+from tempo_tasks.prompts import make_prompt
+from tempo_tasks.questions.conditions import Condition
+from tempo_tasks.questions.questions import LETTERS, Kind
 from tempo_tasks.sources.synth.testset import load_synth
 from tempo_tasks.tiny import WEIGHTS_DIR
 

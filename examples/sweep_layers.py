@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 
-from tempo_attn.lab.effects import effects
-from tempo_attn.lab.grid import Grid
-from tempo_attn.lab.pictures import heat_map
-from tempo_attn.lab.records import SweepResults
-from tempo_attn.lab.sweep import Sweeper
+from tempo_attn.lab.sweep.effects import effects
+from tempo_attn.lab.sweep.figures import heat_map
+from tempo_attn.lab.sweep.grid import Grid
+from tempo_attn.lab.sweep.records import SweepResults
+from tempo_attn.lab.sweep.run import Sweeper
 from tempo_tasks.lab.study import Settings, Study
 
 torch.set_num_threads(1)

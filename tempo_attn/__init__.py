@@ -15,7 +15,7 @@ AUDIO_PLACEHOLDER = "<audio>"
 
 if TYPE_CHECKING:
     from tempo_attn.config import Adaptive, AttnScaleConfig
-    from tempo_attn.wrapper import AttnScaleModel, AttnScaleStatus, apply_attn_scale
+    from tempo_attn.model import AttnScaleModel, AttnScaleStatus, apply_attn_scale
 
 __all__ = [
     "AUDIO_PLACEHOLDER",
@@ -29,9 +29,9 @@ __all__ = [
 _HOMES = {
     "Adaptive": "config",
     "AttnScaleConfig": "config",
-    "AttnScaleModel": "wrapper",
-    "AttnScaleStatus": "wrapper",
-    "apply_attn_scale": "wrapper",
+    "AttnScaleModel": "model",
+    "AttnScaleStatus": "model",
+    "apply_attn_scale": "model",
 }
 
 

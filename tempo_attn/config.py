@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
-from tempo_attn import config_checks as check
-from tempo_attn.config_io import ConfigFile
+from tempo_attn import config_fields as check
 from tempo_attn.errors import ConfigError
+from tempo_attn.hub.config_file import ConfigFile
 
 Mode = Literal[
     "scale",
@@ -315,7 +315,7 @@ class AttnScaleConfig(ConfigFile):
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write the configuration and its model card into `folder`: see `share.save_adapters`."""
-        from tempo_attn import share  # it builds on this module
+        from tempo_attn.hub import save_and_push as share  # it builds on this module
 
         share.save_adapters(folder, {"default": self})
 
@@ -347,7 +347,7 @@ class AttnScaleConfig(ConfigFile):
         Returns:
             The address of the commit, or of the pull request.
         """
-        from tempo_attn import share
+        from tempo_attn.hub import save_and_push as share
 
         return share.push(
             {adapter_name: self},

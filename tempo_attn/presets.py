@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Sequence
 from typing import Literal
 
-from tempo_attn import config_checks as check
+from tempo_attn import config_fields as check
 from tempo_attn.config import Adaptive, AttnScaleConfig
 from tempo_attn.errors import ConfigError
 

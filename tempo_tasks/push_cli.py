@@ -45,7 +45,7 @@ def push(
     """
     from huggingface_hub import constants
 
-    from tempo_attn import share
+    from tempo_attn.hub import save_and_push as share
 
     shared = share.to_share(folder, repo, adapter)
     where = f"{constants.ENDPOINT}/{repo}, {revision or 'main'}"

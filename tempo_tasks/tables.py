@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.files import replacing
+from tempo_attn.files.atomic import replacing
 
 
 def check_output(path: Path | None, *, folder: bool, option: str = "--out") -> None:

@@ -12,7 +12,8 @@ if "network" not in " ".join(sys.argv).replace("not network", ""):
 
 import hypothesis
 import pytest
-from make_released_layout import released_rows, write_layout
+
+from tests.support.released_layout import released_rows, write_layout
 
 # Time says how busy the machine is, not whether a test passes.
 hypothesis.settings.register_profile(

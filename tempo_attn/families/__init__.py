@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import UnknownFamilyError, UnsupportedModelError
 from tempo_attn.families.audio_flamingo import AudioFlamingo
 from tempo_attn.families.base import Family, where
@@ -21,7 +22,6 @@ from tempo_attn.families.qwen2_audio import Qwen2Audio
 from tempo_attn.families.qwen3_asr import Qwen3Asr
 from tempo_attn.families.refused import REFUSED
 from tempo_attn.families.voxtral import Voxtral
-from tempo_attn.names import did_you_mean
 
 __all__ = ["Family", "get_family", "model_types"]
 

@@ -19,8 +19,8 @@ from torch import nn
 from transformers import AutoModelForMultimodalLM, AutoProcessor
 
 from tempo_attn import AUDIO_PLACEHOLDER
+from tempo_attn.attention.registration import redirect_by_config
 from tempo_attn.errors import NoAudioTokenError, UnsupportedInputError, UnsupportedModelError
-from tempo_attn.redirect import redirect_by_config
 
 Wave = npt.NDArray[np.float32]
 Message = Mapping[str, Any]
@@ -115,7 +115,7 @@ class Family:
         return [getattr(layer, "self_attn", None) for layer in layers]
 
     def redirect(self, attention: nn.Module) -> Undo:
-        """Send a module's attention through `tempo_attn.attention.attend`; return the way back."""
+        """Send a module's attention through `edited_attention.attend`; return how to undo it."""
         return redirect_by_config(attention)
 
     def watch(self, model: nn.Module, tell: Callable[[Mapping[str, Any]], None]) -> Undo | None:

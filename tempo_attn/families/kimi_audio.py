@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tempo_attn.attention import attend
+from tempo_attn.attention.edited_attention import attend
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.families.base import Family, Undo
 

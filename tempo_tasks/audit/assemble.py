@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.inference import holm
+from tempo_attn.statistics import holm
 from tempo_tasks import __version__
 from tempo_tasks.audit.ceiling import Simulation, pooled, sigma_for
 from tempo_tasks.audit.items import Items, items_of
@@ -26,10 +26,10 @@ from tempo_tasks.audit.shortcuts import caption_rows, presence_rows, text_rows, 
 from tempo_tasks.audit.training import TrainingList
 from tempo_tasks.audit.verdict import verdict
 from tempo_tasks.errors import DataVersionError
-from tempo_tasks.questions import fingerprint
+from tempo_tasks.questions.questions import fingerprint
+from tempo_tasks.questions.strata import bins_of, strata_of, tests_time
 from tempo_tasks.sources.plain import Fault, PlainSet
 from tempo_tasks.stats.estimates import ClusterSums, chance_p, share_interval
-from tempo_tasks.strata import bins_of, strata_of, tests_time
 
 FORMAT = 1
 CHANCE = 0.25

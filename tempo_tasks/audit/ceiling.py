@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 
 from tempo_tasks.audit.items import Floats, Ints, Items
-from tempo_tasks.questions import Kind
+from tempo_tasks.questions.questions import Kind
 
 PRECISION = 0.0018
 """Largest standard error of the simulation; 0.18 percentage points."""

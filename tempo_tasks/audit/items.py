@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from tempo_tasks.events import Clip, Event
-from tempo_tasks.questions import LETTERS, Kind, Question
+from tempo_tasks.questions.events import Clip, Event
+from tempo_tasks.questions.questions import LETTERS, Kind, Question
 from tempo_tasks.sources.plain import PlainSet
 
 Floats = npt.NDArray[np.float64]

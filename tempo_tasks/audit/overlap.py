@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 from tempo_tasks.audit.training import TrainingList
-from tempo_tasks.questions import Question
+from tempo_tasks.questions.questions import Question
 from tempo_tasks.sources.plain import PlainSet
 
 _AUDIO = re.compile(r"\.(mp3|wav|flac|ogg|oga|opus|m4a|aac|aiff?|webm|mp4)$", re.IGNORECASE)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.files import replacing
+from tempo_attn.files.atomic import replacing
 from tempo_tasks.audit.pictures import ceiling_picture, in_clip_picture, svg
 from tempo_tasks.audit.table import (
     TITLES,

@@ -22,8 +22,8 @@ from tempo_tasks.audit.rows import (
     Strategy,
     earned,
 )
-from tempo_tasks.events import Event
-from tempo_tasks.questions import Kind
+from tempo_tasks.questions.events import Event
+from tempo_tasks.questions.questions import Kind
 
 PRESENT = Strategy(
     "presence only",

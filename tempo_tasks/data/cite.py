@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempo_tasks
-from tempo_attn.names import did_you_mean
+from tempo_attn.did_you_mean import did_you_mean
 from tempo_tasks.errors import DataUnavailableError
 
 _RELEASED = """\

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from tempo_tasks.data import build_cli
-from tempo_tasks.data.check_cli import check
+from tempo_tasks.data.build import cli as build_cli
+from tempo_tasks.data.check.cli import check
 
 app = typer.Typer(
     name="data",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from tempo_tasks.questions import LETTERS, Kind, Question
+from tempo_tasks.questions.questions import LETTERS, Kind, Question
 
 
 def count_kinds(questions: Iterable[Question]) -> dict[str, dict[str, Any]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypedDict
 
-from tempo_attn.json_types import misfit
-from tempo_attn.names import did_you_mean
+from tempo_attn.did_you_mean import did_you_mean
+from tempo_attn.files.json_types import misfit
 from tempo_tasks.cache import cache_dir
-from tempo_tasks.data.manifest import read_json
+from tempo_tasks.data.build.manifest import read_json
 from tempo_tasks.errors import (
     BuildMismatchError,
     DataUnavailableError,

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tempo_attn.errors import ConfigError
+from tempo_tasks.data.build.manifest import MANIFEST, STARTED, problems, read_manifest
 from tempo_tasks.data.counts import count_kinds
 from tempo_tasks.data.download import read_download
-from tempo_tasks.data.manifest import MANIFEST, STARTED, problems, read_manifest
 from tempo_tasks.errors import DataUnavailableError, DataVersionError
-from tempo_tasks.questions import Question, fingerprint
+from tempo_tasks.questions.questions import Question, fingerprint
 from tempo_tasks.sources.hub import RELEASED_ALIAS, RELEASED_REPO
 from tempo_tasks.sources.plain import SYNTH, SYNTH_HARD, PlainSet, load_plain
 

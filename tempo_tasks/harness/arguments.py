@@ -19,12 +19,12 @@ from lm_eval.models.huggingface import HFLM
 from transformers import AutoConfig
 
 from tempo_attn import AttnScaleConfig
-from tempo_attn.config_checks import shown
+from tempo_attn.config_fields import shown
+from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import ConfigError
 from tempo_attn.families import get_family
-from tempo_attn.fit import check_size
-from tempo_attn.hub import is_repo_id
-from tempo_attn.names import did_you_mean
+from tempo_attn.hub.find import is_repo_id
+from tempo_attn.runtime.resolve import check_size
 from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.tiny import WEIGHTS_DIR, is_embedded
 

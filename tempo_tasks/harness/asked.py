@@ -9,11 +9,11 @@ from typing import Any
 
 from lm_eval.tasks import TaskManager
 
+from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import ConfigError
-from tempo_attn.names import did_you_mean
-from tempo_tasks.conditions import Condition
 from tempo_tasks.paths import task_yamls_dir
-from tempo_tasks.questions import Kind
+from tempo_tasks.questions.conditions import Condition
+from tempo_tasks.questions.questions import Kind
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Any
 import lm_eval
 from lm_eval.tasks import TaskManager
 
-from tempo_attn.files import replacing
-from tempo_tasks.conditions import SUITE
+from tempo_attn.files.atomic import replacing
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.paths import task_yamls_dir
-from tempo_tasks.questions import Kind
+from tempo_tasks.questions.conditions import SUITE
+from tempo_tasks.questions.questions import Kind
 
 
 def run_demo(

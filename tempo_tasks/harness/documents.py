@@ -8,13 +8,14 @@ from typing import Any
 
 import datasets
 
-from tempo_tasks.conditions import DEFAULT_STYLE, Condition, PromptStyle, make_prompt
 from tempo_tasks.errors import MissingCaptionError, QuestionError
-from tempo_tasks.mirror import MirrorSet
-from tempo_tasks.questions import LETTERS, Question
-from tempo_tasks.sources.base import QuestionSet
+from tempo_tasks.prompts import DEFAULT_STYLE, PromptStyle, make_prompt
+from tempo_tasks.questions.conditions import Condition
+from tempo_tasks.questions.mirror import MirrorSet
+from tempo_tasks.questions.question_set import QuestionSet
+from tempo_tasks.questions.questions import LETTERS, Question
+from tempo_tasks.questions.strata import strata_of
 from tempo_tasks.sources.csv_rows import listed
-from tempo_tasks.strata import strata_of
 
 ROTATIONS = tuple(range(len(LETTERS)))
 
@@ -33,7 +34,7 @@ _FEATURES = datasets.Features(
         "options": datasets.List(datasets.Value("string")),
         "answer": datasets.Value("string"),
         "answer_text": datasets.Value("string"),
-        # What the item asks of a listener (`tempo_tasks.strata`); null where it is not known.
+        # What the item asks of a listener (`questions.strata`); null where it is not known.
         "n_present": datasets.Value("int32"),
         "margin": datasets.Value("float64"),
         "overlap": datasets.Value("float64"),

@@ -1,7 +1,7 @@
 """What a model's answers depend on, so that a response cache (`--use_cache`) serves one model only.
 
 lm-eval keys a cached answer by its prompt alone. The laboratory's run folders refuse to mix runs by
-the same fingerprints (`tempo_attn.lab.fingerprints`).
+the same fingerprints (`tempo_attn.lab.run_folder.fingerprints`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import tempo_attn
 import tempo_tasks
 from tempo_attn.errors import FingerprintError
-from tempo_attn.lab.fingerprints import (
+from tempo_attn.lab.run_folder.fingerprints import (
     code_fingerprint,
     content_key,
     environment,
     model_fingerprint,
 )
-from tempo_attn.lab.manifest import differences, without_info
+from tempo_attn.lab.run_folder.manifest import differences, without_info
 from tempo_tasks.errors import CacheMismatchError
 from tempo_tasks.harness import editing
 

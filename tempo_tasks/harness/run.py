@@ -16,8 +16,8 @@ from lm_eval.api.registry import model_registry
 from lm_eval.config.evaluate_config import EvaluatorConfig
 from lm_eval.utils import setup_logging
 
+from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import ConfigError
-from tempo_attn.names import did_you_mean
 from tempo_tasks.harness.asked import check_names, task_index
 from tempo_tasks.harness.autoload import register
 

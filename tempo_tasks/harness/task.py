@@ -20,15 +20,16 @@ import datasets
 from lm_eval.api.task import ConfigurableTask
 
 import tempo_tasks
-from tempo_attn.lab.fingerprints import code_fingerprint
+from tempo_attn.lab.run_folder.fingerprints import code_fingerprint
 from tempo_tasks.audio import make_handle, reversed_handle
-from tempo_tasks.conditions import CAPTION_WORDING, Condition, PromptStyle
 from tempo_tasks.errors import PromptError, QuestionError
 from tempo_tasks.harness.documents import ROTATIONS, mirror_documents, to_documents
 from tempo_tasks.harness.generation_arguments import updated
-from tempo_tasks.mirror import MirrorSet, opposite
-from tempo_tasks.questions import Kind
-from tempo_tasks.sources.base import QuestionSet
+from tempo_tasks.prompts import CAPTION_WORDING, PromptStyle
+from tempo_tasks.questions.conditions import Condition
+from tempo_tasks.questions.mirror import MirrorSet, opposite
+from tempo_tasks.questions.question_set import QuestionSet
+from tempo_tasks.questions.questions import Kind
 
 
 class TempoTask(ConfigurableTask):  # type: ignore[misc]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from tempo_tasks.lab.outcome import Outcome
     from tempo_tasks.lab.study import Settings
-    from tempo_tasks.lab.written import Outcome
 
 Tasks = Annotated[
     str,
@@ -93,7 +93,7 @@ def settings_of(
     from lm_eval.utils import simple_parse_args_string
 
     from tempo_attn.errors import ConfigError
-    from tempo_attn.strict_json import parse_json
+    from tempo_attn.files.strict_json import parse_json
     from tempo_tasks.lab.options import parse_shard
     from tempo_tasks.lab.study import Settings
 

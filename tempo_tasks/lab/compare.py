@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from tempo_attn.config import Mode
-from tempo_attn.lab.grid import Grid, Null, Variant
+from tempo_attn.lab.sweep.grid import Grid, Null, Variant
 from tempo_tasks.lab.options import LayerSets, parse_way
+from tempo_tasks.lab.outcome import Outcome, results_of, written
 from tempo_tasks.lab.study import Settings, Study, default_folder
 from tempo_tasks.lab.verbs import run_sweep
-from tempo_tasks.lab.written import Outcome, results_of, written
 
 MATCHED: tuple[Mode, ...] = ("scale", "scale_preserving", "upweight_matched")
 """Scaling and its two parts: at the same alpha they agree on shape, or on mass, or on both."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tempo_attn.lab.lens import CANDIDATES, Lens, parse_views
+from tempo_attn.lab.lens.run import CANDIDATES, Lens, parse_views
+from tempo_tasks.lab.outcome import Outcome, written
 from tempo_tasks.lab.study import Settings, Study
-from tempo_tasks.lab.written import Outcome, written
 
 
 def lens(

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from tempo_attn.config import MODES, QUERIES, Mode
+from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.grid import NULLS, STRENGTHS, Grid, Null, Variant
-from tempo_attn.lab.trace_records import DIRECTIONS, Direction
-from tempo_attn.lab.ways import WAYS
-from tempo_attn.names import did_you_mean
+from tempo_attn.lab.engine.engine_choice import WAYS
+from tempo_attn.lab.sweep.grid import NULLS, STRENGTHS, Grid, Null, Variant
+from tempo_attn.lab.trace.records import DIRECTIONS, Direction
 
 if TYPE_CHECKING:
-    from tempo_tasks.lab.early import Size
+    from tempo_tasks.lab.check_settings import Size
 
 LayerSets = Literal["each", "all"] | list[tuple[int, ...]]
 T = TypeVar("T", bound=str)

@@ -11,17 +11,17 @@ from dataclasses import replace
 
 from tempo_attn import presets
 from tempo_attn.config import AttnScaleConfig
+from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import ConfigError
-from tempo_attn.hub import loaded_name
-from tempo_attn.lab.adaptive import constituents
-from tempo_attn.lab.grid import Null, Variant
-from tempo_attn.names import did_you_mean
-from tempo_tasks.lab.early import Size
+from tempo_attn.hub.find import loaded_name
+from tempo_attn.lab.presets.table import Compared, layers_in_words, ranges
+from tempo_attn.lab.sweep.adaptive import constituents
+from tempo_attn.lab.sweep.grid import Null, Variant
+from tempo_tasks.lab.check_settings import Size
 from tempo_tasks.lab.options import LayerSets, parse_way
-from tempo_tasks.lab.presets_lines import Compared, layers_in_words, ranges
+from tempo_tasks.lab.outcome import Outcome, written
 from tempo_tasks.lab.study import Settings, Study
 from tempo_tasks.lab.verbs import run_sweep
-from tempo_tasks.lab.written import Outcome, written
 
 VERB = "compare-presets"
 

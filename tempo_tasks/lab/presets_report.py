@@ -15,14 +15,14 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from tempo_attn.lab.adaptive import composed, constituents, takes_low
-from tempo_attn.lab.effect_panels import in_order, title
-from tempo_attn.lab.effects import Effect, effects
-from tempo_attn.lab.preset_picture import Mark, forest
-from tempo_attn.lab.records import SweepResults
-from tempo_attn.lab.tables import rounded, to_rows
+from tempo_attn.lab.figures.titles import in_order, title
+from tempo_attn.lab.presets.figures import Mark, forest
+from tempo_attn.lab.presets.table import Compared, Line, lines_of
+from tempo_attn.lab.sweep.adaptive import composed, constituents, takes_low
+from tempo_attn.lab.sweep.effects import Effect, effects
+from tempo_attn.lab.sweep.records import SweepResults
+from tempo_attn.lab.sweep.table import rounded, to_rows
 from tempo_tasks.lab import report
-from tempo_tasks.lab.presets_lines import Compared, Line, lines_of
 from tempo_tasks.tables import write_csv, write_json
 
 _WIDTH = 156  # letters of a line in the terminal

@@ -15,13 +15,14 @@ from rich.table import Table
 
 from tempo_attn.config import Mode
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.checks import agreement, largest_control_difference
-from tempo_attn.lab.choose import Choice
-from tempo_attn.lab.effects import POOLED, Effect, effects
-from tempo_attn.lab.grid import Variant
-from tempo_attn.lab.pictures import heat_map, layer_curves, mass_against_change, share_by_layer
-from tempo_attn.lab.records import SweepResults
-from tempo_attn.lab.tables import to_rows
+from tempo_attn.lab.item_records import POOLED
+from tempo_attn.lab.sweep.checks import agreement, largest_control_difference
+from tempo_attn.lab.sweep.choose import Choice
+from tempo_attn.lab.sweep.effects import Effect, effects
+from tempo_attn.lab.sweep.figures import heat_map, layer_curves, mass_against_change, share_by_layer
+from tempo_attn.lab.sweep.grid import Variant
+from tempo_attn.lab.sweep.records import SweepResults
+from tempo_attn.lab.sweep.table import to_rows
 from tempo_tasks.tables import write_csv, write_json
 
 _SHOWN = 5  # edits of each group in the terminal

@@ -1,8 +1,8 @@
 """One experiment on one model: what it is tried on, where its records go, how it goes on.
 
-A study has a run folder (`tempo_attn.lab.runs`). The same command goes on with it where it was
-killed; parts of a run (`--shard`, or the processes of `accelerate launch`) get whole batches, so
-that every batch is the same however a run is divided.
+A study has a run folder (`tempo_attn.lab.run_folder`). The same command goes on with it where it
+was killed; parts of a run (`--shard`, or the processes of `accelerate launch`) get whole batches,
+so that every batch is the same however a run is divided.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from tqdm import tqdm
 import tempo_attn
 import tempo_tasks
 from tempo_attn.errors import ConfigError, TempoError
-from tempo_attn.hub import loaded_name
-from tempo_attn.lab.fingerprints import (
+from tempo_attn.hub.find import loaded_name
+from tempo_attn.lab.engine.batching import CPU_MEMORY, GPU_MEMORY, Plan
+from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.items import Item
+from tempo_attn.lab.run_folder.fingerprints import (
     code_fingerprint,
     content_key,
     environment,
     model_fingerprint,
 )
-from tempo_attn.lab.items import Item
-from tempo_attn.lab.manifest import run_manifest, without_info
-from tempo_attn.lab.plan import CPU_MEMORY, GPU_MEMORY, Plan
-from tempo_attn.lab.runs import RunFolder, read_run
-from tempo_attn.lab.subject import Subject
+from tempo_attn.lab.run_folder.folder import RunFolder, read_run
+from tempo_attn.lab.run_folder.manifest import run_manifest, without_info
 from tempo_tasks.harness.identity import processor_fingerprint
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.harness.task import TempoTask
-from tempo_tasks.lab import early
-from tempo_tasks.lab import items as lab_items
+from tempo_tasks.lab import check_settings as early
+from tempo_tasks.lab import tasks_to_items as lab_items
 
 Record = dict[str, Any]
 _PLACES = {

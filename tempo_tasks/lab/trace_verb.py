@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tempo_attn.lab.sites import COMPONENTS, GROUPS, Site, sites
-from tempo_attn.lab.trace import Tracer, check_options
-from tempo_attn.lab.trace_records import Direction
-from tempo_tasks.lab.early import Size
+from tempo_attn.lab.engine.hidden_states import COMPONENTS
+from tempo_attn.lab.trace.records import Direction
+from tempo_attn.lab.trace.run import Tracer, check_options
+from tempo_attn.lab.trace.sites import GROUPS, Site, sites
+from tempo_tasks.lab.check_settings import Size
+from tempo_tasks.lab.corruptions import check_corruption, corruption
 from tempo_tasks.lab.options import parse_way
+from tempo_tasks.lab.outcome import Outcome, written
 from tempo_tasks.lab.study import Settings, Study
-from tempo_tasks.lab.trace_items import check_corruption, corruption
-from tempo_tasks.lab.written import Outcome, written
 
 _DIRECTIONS: dict[str, tuple[Direction, ...]] = {"silence": ("recover",), "mirror": ("shift",)}
 """What the sources of the two corruptions measure."""

@@ -8,21 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tempo_attn.config_checks import one_of
+from tempo_attn.config_fields import one_of
 from tempo_attn.errors import ConfigError
-from tempo_attn.hub import shared_name
-from tempo_attn.lab.choose import Choice, check_options, choose, clip_folds
-from tempo_attn.lab.grid import Variant
+from tempo_attn.hub.find import shared_name
 from tempo_attn.lab.items import Item
-from tempo_attn.lab.records import SweepRecord
-from tempo_attn.lab.runs import merge_runs, read_run
-from tempo_attn.lab.share import Sharer
-from tempo_attn.lab.sweep import Sweeper
+from tempo_attn.lab.mass.run import Sharer
+from tempo_attn.lab.run_folder.folder import merge_runs, read_run
+from tempo_attn.lab.sweep.choose import Choice, check_options, choose, clip_folds
+from tempo_attn.lab.sweep.grid import Variant
+from tempo_attn.lab.sweep.records import SweepRecord
+from tempo_attn.lab.sweep.run import Sweeper
 from tempo_tasks.harness.asked import asked_tasks
-from tempo_tasks.lab.items import generate
 from tempo_tasks.lab.options import Requested, parse_way
+from tempo_tasks.lab.outcome import Outcome, reading, results_of, write_tables, written
 from tempo_tasks.lab.study import Record, Settings, Study
-from tempo_tasks.lab.written import Outcome, reading, results_of, write_tables, written
+from tempo_tasks.lab.tasks_to_items import generate
 from tempo_tasks.stats.names import KINDS
 from tempo_tasks.tables import check_output, write_json
 

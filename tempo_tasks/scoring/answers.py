@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tempo_tasks.questions import LETTERS
-from tempo_tasks.texts import normal_text
+from tempo_tasks.questions.questions import LETTERS
+from tempo_tasks.questions.text_forms import normal_text
 
 # Full-width forms, as Chinese and Japanese models write them, to ASCII.
 _NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}

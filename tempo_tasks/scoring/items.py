@@ -11,14 +11,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tempo_tasks.questions import LETTERS
+from tempo_tasks.questions.questions import LETTERS
+from tempo_tasks.questions.strata import STRATA, tests_time
 from tempo_tasks.scoring.answers import (
     most_likely,
     most_likely_by_length,
     parse_answer,
 )
 from tempo_tasks.stats import clustered_standard_error
-from tempo_tasks.strata import STRATA, tests_time
 
 CHANCE = 1 / len(LETTERS)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from tempo_tasks.questions import LETTERS
+from tempo_tasks.questions.questions import LETTERS
 from tempo_tasks.scoring.items import NOT_AVAILABLE
 
 Items = Sequence[tuple[str, float]]

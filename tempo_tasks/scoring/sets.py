@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tempo_tasks.questions import LETTERS
+from tempo_tasks.questions.questions import LETTERS
 from tempo_tasks.scoring.answers import most_likely, only, parse_answer
 from tempo_tasks.scoring.items import (
     cluster_of,

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tempo_tasks.questions.strata import bins_of
 from tempo_tasks.scoring.items import clustered_stderr, mean_of
-from tempo_tasks.strata import bins_of
 
 
 def strata_with_stderr(

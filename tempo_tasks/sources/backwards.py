@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 
 from tempo_tasks.audio import reversed_handle
-from tempo_tasks.mirror import MirrorSet, mirror_set
-from tempo_tasks.questions import Question
-from tempo_tasks.sources.base import QuestionSet
+from tempo_tasks.questions.mirror import MirrorSet, mirror_set
+from tempo_tasks.questions.question_set import QuestionSet
+from tempo_tasks.questions.questions import Question
 
 FORM = "time-reversed audio"
 

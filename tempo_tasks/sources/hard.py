@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tempo_tasks.errors import DataVersionError, MissingIntervalsError, QuestionError
-from tempo_tasks.events import Clip
-from tempo_tasks.label_prior import leave_one_out
-from tempo_tasks.questions import Kind, Question, build_questions
-from tempo_tasks.sources.base import QuestionSet
+from tempo_tasks.questions.events import Clip
+from tempo_tasks.questions.label_prior import leave_one_out
+from tempo_tasks.questions.question_set import QuestionSet
+from tempo_tasks.questions.questions import Kind, Question, build_questions
 from tempo_tasks.sources.hub import load_released
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def build_hard(
     """Build the hard questions of one kind, sorted by clip id.
 
     From all clips with four events and a right answer, the item that most favours a label is left
-    out, one after the other, until the leave-one-out label prior (see `tempo_tasks.label_prior`)
+    out, one after the other, until the leave-one-out label prior (see `questions.label_prior`)
     is at or below 25 %. Not further: on a set that is balanced exactly, the missing item itself
     gives the right answer away. The same seed and clips give the same questions, whatever their
     order.

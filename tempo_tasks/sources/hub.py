@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tempo_tasks.errors import DataUnavailableError
-from tempo_tasks.questions import Kind
-from tempo_tasks.sources.base import QuestionSet
+from tempo_tasks.questions.question_set import QuestionSet
+from tempo_tasks.questions.questions import Kind
 from tempo_tasks.sources.joined import join
 from tempo_tasks.sources.local import find_tables
 from tempo_tasks.sources.released import choose_tables, read_questions

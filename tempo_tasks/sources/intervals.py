@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 
 from tempo_tasks.errors import BadIntervalsError, DataVersionError
-from tempo_tasks.events import Clip, Event, Interval
+from tempo_tasks.questions.events import Clip, Event, Interval
+from tempo_tasks.questions.text_forms import breaks_line
 from tempo_tasks.sources.csv_rows import csv_rows, listed
-from tempo_tasks.texts import breaks_line
 
 LABEL_COLUMNS = ("label", "subclass", "text", "event_label")
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?nan|[-+]?inf)"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tempo_tasks.errors import DataVersionError, QuestionError
-from tempo_tasks.sources.base import QuestionSet
+from tempo_tasks.questions.question_set import QuestionSet
 from tempo_tasks.sources.blanks import refuse_blank_twins
 from tempo_tasks.sources.csv_rows import csv_rows
 from tempo_tasks.sources.intervals import IntervalTable, read_intervals

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tempo_attn.strict_json import parse_json
+from tempo_attn.files.strict_json import parse_json
 from tempo_tasks.errors import DataVersionError
 from tempo_tasks.sources.csv_rows import csv_rows
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tempo_attn.names import did_you_mean
+from tempo_attn.did_you_mean import did_you_mean
 from tempo_tasks.errors import DataUnavailableError, DataVersionError, QuestionError
-from tempo_tasks.events import Clip
-from tempo_tasks.questions import LETTERS, Kind, Question
+from tempo_tasks.questions.events import Clip
+from tempo_tasks.questions.questions import LETTERS, Kind, Question
 from tempo_tasks.sources.blanks import refuse_blank_twins
 from tempo_tasks.sources.intervals import Repair
 from tempo_tasks.sources.local import Row, Table, find_tables

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tempo_attn.files import replacing
+from tempo_attn.files.atomic import replacing
 from tempo_tasks.audio import file_handle, make_handle
 from tempo_tasks.cache import cache_dir
 from tempo_tasks.errors import (
@@ -26,8 +26,8 @@ from tempo_tasks.errors import (
     QuestionError,
     TempoError,
 )
-from tempo_tasks.questions import Kind, Question
-from tempo_tasks.sources.base import QuestionSet
+from tempo_tasks.questions.question_set import QuestionSet
+from tempo_tasks.questions.questions import Kind, Question
 from tempo_tasks.sources.csv_rows import listed
 from tempo_tasks.sources.local import Row, Table
 

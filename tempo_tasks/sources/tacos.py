@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tempo_tasks.errors import ChecksumError, DataUnavailableError
-from tempo_tasks.events import Clip, Event
+from tempo_tasks.questions.events import Clip, Event
 from tempo_tasks.sources.intervals import IntervalTable, Repair, plain_label, read_intervals
 from tempo_tasks.sources.tables import Faults, read_rows, rows_by_filename
 from tempo_tasks.sources.zenodo import download_file, hash_file

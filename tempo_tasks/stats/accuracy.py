@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tempo_attn.lab.inference import holm
+from tempo_attn.statistics import holm
+from tempo_tasks.questions.strata import STRATA, bins_of, tests_time
 from tempo_tasks.stats.estimates import ClusterSums, chance_p, effective_n, share_interval
 from tempo_tasks.stats.names import KINDS, TaskName
 from tempo_tasks.stats.pairs import detectable_accuracy
 from tempo_tasks.stats.runs import Run, TaskRun
 from tempo_tasks.stats.samples import Sample
-from tempo_tasks.strata import STRATA, bins_of, tests_time
 
 CHANCE = 0.25
 MACRO = "macro"
@@ -168,7 +168,7 @@ _YES, _NO = "2 or more options in the clip", "1 option in the clip"
 def strata_rows(runs: Sequence[Run], level: float = 0.95) -> list[Row]:
     """Return accuracy by stratum, one row for each bin that has items.
 
-    The strata are those of `tempo_tasks.strata`, where the documents know them, and `TEMPORAL`:
+    The strata are those of `questions.strata`, where the documents know them, and `TEMPORAL`:
     its bin with two or more options in the clip is `acc_temporal`. A macro average stands where
     every kind has items in the bin.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from tempo_tasks.questions import Kind
+from tempo_tasks.questions.questions import Kind
 
 KINDS = tuple(kind.value for kind in Kind)
 CONDITIONS = ("aqa", "cqa", "acqa", "silence", "mirror")

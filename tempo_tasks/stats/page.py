@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tempo_attn.files import replacing
+from tempo_attn.files.atomic import replacing
 from tempo_tasks.errors import StatsOptionError
 from tempo_tasks.stats.columns import SECTIONS, Section
 from tempo_tasks.tables import write_csv, write_json

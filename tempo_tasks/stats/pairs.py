@@ -83,7 +83,7 @@ def compare(
         groups: Its kind, where differences are averaged over kinds.
         level: Coverage of the interval; the tests' level in `detectable` is 1 - level.
     """
-    from tempo_attn.lab.inference import mcnemar
+    from tempo_attn.statistics import mcnemar
 
     old, new = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
     sums = ClusterSums.of(new - old, clusters, groups)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tempo_tasks.questions import LETTERS
+from tempo_tasks.questions.questions import LETTERS
 from tempo_tasks.scoring.letters import letter_bias
 from tempo_tasks.stats.accuracy import (
     MACRO,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tempo_attn.strict_json import parse_json
+from tempo_attn.files.strict_json import parse_json
 from tempo_tasks.errors import SamplesError, SamplesNotFoundError, StatsOptionError
 from tempo_tasks.stats.names import CONDITIONS, KINDS, TaskName, parse_task
 from tempo_tasks.stats.samples import Sample, read_samples

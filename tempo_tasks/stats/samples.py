@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tempo_attn.strict_json import parse_json
+from tempo_attn.files.strict_json import parse_json
 from tempo_tasks.errors import SamplesError
-from tempo_tasks.questions import LETTERS
+from tempo_tasks.questions.questions import LETTERS
+from tempo_tasks.questions.strata import STRATA
 from tempo_tasks.scoring import most_likely, parse_answer
 from tempo_tasks.stats.names import GENERATION, TaskName
-from tempo_tasks.strata import STRATA
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
-from tempo_tasks.conditions import Condition, make_prompt
-from tempo_tasks.questions import Kind, build_questions
+from tempo_tasks.prompts import make_prompt
+from tempo_tasks.questions.conditions import Condition
+from tempo_tasks.questions.questions import Kind, build_questions
 from tempo_tasks.sources.synth.caption import weak_caption
 from tempo_tasks.sources.synth.scene import SCENE_SECONDS, draw_scene, scene_name
 from tempo_tasks.sources.synth.sounds import LABELS, RATE

@@ -14,9 +14,10 @@ import torch
 from transformers import Qwen2AudioProcessor
 
 from tempo_attn.families.qwen2_audio import Qwen2Audio
-from tempo_tasks.conditions import Condition, make_prompt
-from tempo_tasks.events import Clip, Event
-from tempo_tasks.questions import LETTERS, Kind, Question, right_event
+from tempo_tasks.prompts import make_prompt
+from tempo_tasks.questions.conditions import Condition
+from tempo_tasks.questions.events import Clip, Event
+from tempo_tasks.questions.questions import LETTERS, Kind, Question, right_event
 from tempo_tasks.sources.synth.scene import MARGIN, SCENE_SECONDS
 from tempo_tasks.sources.synth.sounds import LABELS, RATE
 from tempo_tasks.tiny.data import TrainingSet

@@ -23,9 +23,9 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import Qwen2AudioForConditionalGeneration
 
-from tempo_attn.files import replacing
-from tempo_tasks.conditions import Condition
-from tempo_tasks.questions import Kind
+from tempo_attn.files.atomic import replacing
+from tempo_tasks.questions.conditions import Condition
+from tempo_tasks.questions.questions import Kind
 from tempo_tasks.sources.synth.sounds import LABELS
 from tempo_tasks.tiny.build import build_model, build_processor
 from tempo_tasks.tiny.data import load_training_set

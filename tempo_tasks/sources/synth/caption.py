@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tempo_tasks.events import Clip
-from tempo_tasks.questions import Kind, right_event
+from tempo_tasks.questions.events import Clip
+from tempo_tasks.questions.questions import Kind, right_event
 from tempo_tasks.sources.synth.scene import MARGIN, seeded
 
 TOLD = 0.4

@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from tempo_tasks.events import Clip, Event, Interval
-from tempo_tasks.mirror import MirrorSet, mirror_set, opposite
-from tempo_tasks.questions import Kind, Question, right_event
+from tempo_tasks.questions.events import Clip, Event, Interval
+from tempo_tasks.questions.mirror import MirrorSet, mirror_set, opposite
+from tempo_tasks.questions.questions import Kind, Question, right_event
 from tempo_tasks.sources.synth.scene import MARGIN, SCENE_SECONDS, SCENE_VERSION, Scene
 from tempo_tasks.sources.synth.testset import (
     TEST_SCENES,

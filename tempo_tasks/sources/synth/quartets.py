@@ -18,9 +18,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from tempo_tasks.events import Clip, Event, Interval
-from tempo_tasks.questions import LETTERS, Kind, Question, right_event
-from tempo_tasks.sources.base import QuestionSet
+from tempo_tasks.questions.events import Clip, Event, Interval
+from tempo_tasks.questions.question_set import QuestionSet
+from tempo_tasks.questions.questions import LETTERS, Kind, Question, right_event
 from tempo_tasks.sources.synth.caption import naming_caption
 from tempo_tasks.sources.synth.scene import (
     MARGIN,

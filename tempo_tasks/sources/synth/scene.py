@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from tempo_tasks.events import Clip, Event, Interval
-from tempo_tasks.questions import Kind, right_event
+from tempo_tasks.questions.events import Clip, Event, Interval
+from tempo_tasks.questions.questions import Kind, right_event
 from tempo_tasks.sources.synth.sounds import LABELS, RATE, Wave, synthesise
 
 SCENE_SECONDS = 10.0

@@ -18,12 +18,12 @@ from typing import Any
 from filelock import FileLock
 from tqdm import tqdm
 
-from tempo_attn.strict_json import parse_json
+from tempo_attn.files.strict_json import parse_json
 from tempo_tasks.audio import make_handle
 from tempo_tasks.cache import cache_dir
-from tempo_tasks.events import Clip
-from tempo_tasks.questions import Kind, Question, build_questions
-from tempo_tasks.sources.base import QuestionSet
+from tempo_tasks.questions.events import Clip
+from tempo_tasks.questions.question_set import QuestionSet
+from tempo_tasks.questions.questions import Kind, Question, build_questions
 from tempo_tasks.sources.synth.caption import weak_caption
 from tempo_tasks.sources.synth.scene import (
     MARGIN,

@@ -1,0 +1,4 @@
+"""Files: written whole or not at all (`atomic`), and JSON read strictly.
+
+`strict_json` refuses what is ambiguous or too large, `json_types` compares data with a type.
+"""

@@ -1,0 +1,1 @@
+"""What all figures share: sheets of panels, lines, tables of numbers, titles."""

@@ -1,0 +1,331 @@
+"""What a decoder's layers say of the answer before it is given: the logit lens on candidates.
+
+After AudioLens (arXiv 2506.05140): what leaves a layer goes through the final norm and the
+unembedding, as if it were the last layer. Only the candidates' first tokens are looked at, and only
+chosen rows, at once inside the forward: no hidden state is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tempo_attn.config import QUERIES
+from tempo_attn.config_fields import some_of
+from tempo_attn.errors import ConfigError, PositionError, UnsupportedModelError
+from tempo_attn.lab.engine.batching import Plan
+from tempo_attn.lab.engine.engine_choice import disagreement, rounding
+from tempo_attn.lab.engine.model_under_study import RowsLeftOut, Subject, finite, rounded
+from tempo_attn.lab.engine.readout import Readout
+from tempo_attn.lab.item_records import ItemRecord
+from tempo_attn.lab.items import Batch, Item
+from tempo_attn.prompts.spans import option_spans
+
+ROWS = (*QUERIES, "audio")
+CANDIDATES = ("letters", "labels")
+RowSet = tuple[str, ...]
+Labels = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LensRecord(ItemRecord):
+    """What the lens reads of one item; see `ItemRecord`.
+
+    Attributes:
+        probabilities: By candidates ("letters", "labels"), then by set of rows: the candidates'
+            probabilities behind each layer, mean over the rows, [layer][candidate]. None in place
+            of the labels' where two options begin with the same token.
+        labels: The first token of each option's name as it stands in the prompt; None where it was
+            not looked for.
+    """
+
+    probabilities: Mapping[str, Mapping[str, Sequence[Sequence[float]]] | None]
+    labels: Sequence[int] | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the lens reads of a batch.
+
+    Attributes:
+        plain: (items, candidates): the model's own logits of the letters.
+        last: The same by the lens, from what leaves the last layer at the last row.
+        probabilities: (items, kinds of candidates, sets of rows, layers, candidates), float32.
+        labels: The labels' tokens of each item; None where they were not looked for.
+    """
+
+    plain: Tensor
+    last: Tensor
+    probabilities: Tensor
+    labels: Sequence[Labels | None]
+
+
+def parse_views(
+    rows: Sequence[str | Sequence[str]], candidates: Sequence[str]
+) -> tuple[list[RowSet], list[str]]:
+    """Return sets of rows and candidates, named as in the tables, however they are written.
+
+    Raises:
+        ConfigError: None, or unknown ones.
+    """
+    if not rows:
+        raise ConfigError("rows are missing: where is the lens to look?")
+    named = (some_of("rows", n if isinstance(n, str) else list(n), ROWS) for n in rows)
+    found = list(dict.fromkeys(tuple(names) for names in named))
+    return found, some_of("candidates", list(candidates), CANDIDATES)
+
+
+class Lens:
+    """Reads the candidates' probabilities behind every layer.
+
+    Where a set has several rows, the probabilities are their mean, and the set's answer is the
+    likeliest candidate of that mean. A single row of an option's name favours the candidates whose
+    tokens it resembles; over the names of all options this cancels.
+
+    Args:
+        subject: The model and how items become calls of it.
+        rows: Sets of rows: those of `AttnScaleConfig.queries`, and "audio".
+        candidates: Some of `CANDIDATES`: the letters, that is the items' own candidates; or the
+            first token of each option's name.
+        plan: How much runs at once.
+
+    Raises:
+        ConfigError: No rows or no candidates, or unknown ones.
+        UnsupportedModelError: The model has no final norm or no unembedding where expected.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        rows: Sequence[str | Sequence[str]],
+        *,
+        candidates: Sequence[str] = CANDIDATES,
+        plan: Plan | None = None,
+    ) -> None:
+        self.subject = subject
+        self.rows, self.candidates = parse_views(rows, candidates)
+        self.plan = plan or Plan()
+        self._readout = Readout(subject.model, subject.family)
+        self._checked = False
+
+    def run(self, items: Sequence[Item]) -> Iterator[list[LensRecord]]:
+        """Run all items, batch by batch; see `Sweeper.run`."""
+        for batch in self.plan.batches(items):
+            yield self.run_batch(batch)
+
+    def run_batch(self, items: Sequence[Item]) -> list[LensRecord]:
+        """Run one batch; where memory runs out it is halved and done again."""
+        return self.plan.in_halves(items, self._records)
+
+    def read(self, batch: Batch) -> Reading:
+        """Read a prepared batch.
+
+        Raises:
+            UnsupportedModelError: The decoder's layers do not hand on hidden states one by one.
+        """
+        labels: Sequence[Labels | None] = [None] * len(batch.items)
+        if "labels" in self.candidates:
+            labels = [first_tokens(batch, row) for row in range(len(batch.items))]
+        view = _View.of(self, batch, labels)
+        with torch.inference_mode():
+            output = self.subject.on_all_rows(lambda: self._forward(batch, view))
+        plain = self.subject.candidate_logits(output, batch)
+        return Reading(plain, view.last, view.found, labels)
+
+    def _forward(self, batch: Batch, view: _View) -> Any:
+        """Call the model with the view's hooks on; what others' hooks change is what is read."""
+        layers = self.subject.decoder.layers
+        view.seen = [0] * len(layers)
+        with ExitStack() as hooks:
+            for number, layer in enumerate(layers):
+
+                def see(module: nn.Module, args: Any, output: Any, number: int = number) -> None:
+                    view.see(number, _hidden(module, output))
+
+                hooks.callback(layer.register_forward_hook(see).remove)
+            output = self.subject.call(batch)
+        if set(view.seen) != {1}:
+            raise UnsupportedModelError(
+                f"the decoder's layers ran {view.seen} times in one forward; expected each once"
+            )
+        return output
+
+    def _records(self, items: Sequence[Item]) -> list[LensRecord]:
+        reading = self.read(self.subject.read(items))
+        finite(items, reading.plain, reading.probabilities)
+        if not self._checked:
+            check(reading.last, reading.plain, self.subject.dtype)
+            self._checked = True
+        plain, found = (t.double().cpu().tolist() for t in (reading.plain, reading.probabilities))
+        records = []
+        for row, item in enumerate(items):
+            labels = reading.labels[row]
+            named: dict[str, Any] = {
+                kind: self._by_rows(by_set)
+                for kind, by_set in zip(self.candidates, found[row], strict=True)
+            }
+            if "labels" in named and not _differ(labels):
+                named["labels"] = None
+            record = LensRecord.of(
+                item,
+                plain=rounded(plain[row]),
+                probabilities=named,
+                labels=None if labels is None else list(labels),
+            )
+            records.append(record)
+        return records
+
+    def _by_rows(self, found: Sequence[Sequence[Sequence[float]]]) -> dict[str, list[list[float]]]:
+        return {
+            "+".join(names): [rounded(layer) for layer in layers]
+            for names, layers in zip(self.rows, found, strict=True)
+        }
+
+
+@dataclass
+class _View:
+    """One batch under the lens: which rows and tokens it looks at, and what it has seen.
+
+    Attributes:
+        readout: Norm and unembedding.
+        n_tokens: Positions that every layer must have.
+        n_letters: Candidates of each kind.
+        tokens: (items, candidates of all kinds) token ids.
+        letters: (items, candidates) token ids.
+        sets: Of each set of rows: their positions (items, rows), shorter lists filled up, and what
+            each counts in the mean.
+        found: As `Reading.probabilities`.
+        seen: How often each layer has run.
+    """
+
+    readout: Readout
+    n_tokens: int
+    n_letters: int
+    tokens: Tensor
+    letters: Tensor
+    sets: Sequence[tuple[Tensor, Tensor]]
+    found: Tensor
+    seen: list[int]
+    last: Tensor
+
+    @classmethod
+    def of(cls, lens: Lens, batch: Batch, labels: Sequence[Labels | None]) -> _View:
+        letters, n_layers = batch.candidates, len(lens.subject.decoder.layers)
+        kinds = {"letters": letters, "labels": letters}
+        if None not in labels:
+            kinds["labels"] = torch.tensor(labels)
+        sets = [_index(_chosen(batch, names)) for names in lens.rows]
+        n_items, n_letters = letters.shape
+        shape = n_items, len(lens.candidates), len(sets), n_layers, n_letters
+        return cls(
+            readout=lens._readout,
+            n_tokens=batch.real.shape[1],
+            n_letters=n_letters,
+            tokens=torch.cat([kinds[kind] for kind in lens.candidates], 1),
+            letters=letters,
+            sets=sets,
+            found=torch.full(shape, torch.nan, device=lens.subject.device),
+            seen=[0] * n_layers,
+            last=torch.empty(0),
+        )
+
+    def see(self, layer: int, hidden: Tensor) -> None:
+        """Read what leaves a layer, (items, tokens, width)."""
+        if hidden.shape[1] < self.n_tokens:
+            raise RowsLeftOut
+        self.seen[layer] += 1
+        for number, (index, weights) in enumerate(self.sets):
+            at = index.to(hidden.device)[..., None].expand(-1, -1, hidden.shape[-1])
+            logits = self.readout(hidden.gather(1, at), self.tokens)
+            by_row = logits.view(*logits.shape[:-1], -1, self.n_letters).softmax(-1)
+            pooled = (by_row * weights.to(by_row)[..., None, None]).sum(1)
+            self.found[:, :, number, layer] = pooled.to(self.found)
+        if layer == len(self.seen) - 1:
+            self.last = self.readout(hidden[:, -1:], self.letters)[:, 0]
+
+
+def _chosen(batch: Batch, names: RowSet) -> Tensor:
+    """Return a set's rows, (items, tokens) bool."""
+    queries = tuple(name for name in names if name != "audio")
+    rows = batch.rows(queries) if queries else torch.zeros_like(batch.real)
+    return rows | batch.audio if "audio" in names else rows
+
+
+def _index(chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the chosen positions, (items, rows), and what each counts in an item's mean."""
+    counts = chosen.sum(1, keepdim=True)
+    # Chosen ones first, in order; those behind them count nothing.
+    index = (~chosen).int().argsort(dim=1, stable=True)[:, : int(counts.max())]
+    return index, chosen.gather(1, index) / counts
+
+
+def _hidden(layer: nn.Module, output: Any) -> Tensor:
+    hidden = output[0] if isinstance(output, tuple) else output
+    if not isinstance(hidden, Tensor) or hidden.dim() != 3:
+        shape = tuple(hidden.shape) if isinstance(hidden, Tensor) else type(hidden).__name__
+        raise UnsupportedModelError(
+            f"{type(layer).__name__} hands on {shape}, and the lens reads hidden states of the "
+            "shape (batch, tokens, width): this decoder keeps several states, or none, between its "
+            "layers"
+        )
+    return hidden
+
+
+def first_tokens(batch: Batch, row: int) -> Labels:
+    """Return the first token of each option's name, as it stands in an item's prompt.
+
+    Whether it has a space in front, or a quote, is what the prompt has; nothing is tokenised again.
+
+    Raises:
+        PositionError: The options cannot be found, or are not as many as the letters.
+    """
+    item, prompt = batch.items[row], batch.prompt
+    if prompt.ids is None or batch.reader is None:
+        raise PositionError(
+            f"{item.id!r}: labels are read in the prompt's text, and there "
+            + ("are no token ids" if prompt.ids is None else "is no tokenizer")
+            + "; leave 'labels' out of the candidates"
+        )
+    ids = prompt.ids[row].tolist()
+    skip = ~prompt.real[row] | torch.stack(list(prompt.spans.values())).any(0)[row]
+    text = batch.reader.read(ids, skip.tolist())
+    try:
+        spans = option_spans(text, options=item.options, question=item.question)
+    except PositionError as error:
+        raise PositionError(f"{item.id!r}: {error}") from None
+    if len(spans) != len(item.candidates):
+        raise PositionError(
+            f"{item.id!r}: found {len(spans)} options in the prompt and {len(item.candidates)} "
+            "letters; state the options' names in the item, or leave 'labels' out of the candidates"
+        )
+    return tuple(ids[text.tokens(*span)[0]] for span in spans)
+
+
+def _differ(labels: Labels | None) -> bool:
+    return labels is not None and len(set(labels)) == len(labels)
+
+
+def check(found: Tensor, own: Tensor, dtype: torch.dtype) -> None:
+    """Check that the lens at the end is the model.
+
+    Args:
+        found: The letters' logits by the lens at the last layer's last row, (items, candidates).
+        own: The model's own.
+        dtype: The model's.
+
+    Raises:
+        UnsupportedModelError: They differ by more than rounding explains.
+    """
+    # A 16-bit unembedding rounds off what the readout does not.
+    largest, differs = disagreement(found.to(own), own, rounding(own, dtype), dtype)
+    if differs:
+        raise UnsupportedModelError(
+            "the final norm and unembedding were not found: at the last layer they give logits "
+            f"that differ by {largest:.2g} from the model's own, more than rounding explains, so "
+            "nothing can be read from the layers before"
+        )

@@ -1,0 +1,203 @@
+"""What the lens' records say, layer by layer: information, for right and wrong answers.
+
+The information score of a layer is the accuracy of the candidate that the lens finds likeliest
+there (AudioLens, arXiv 2506.05140); a tie is no answer. The groups by the model's final answer are
+the paper's; the intervals over clips are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tempo_attn.errors import ConfigError
+from tempo_attn.lab.item_records import is_right
+from tempo_attn.lab.lens.run import LensRecord
+from tempo_attn.statistics import Array, cluster_sums, cluster_weights, interval_of_mean
+
+GROUPS = ("all", "right", "wrong")
+GAP = "right - wrong"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The items of one kind and condition under one kind of candidates and one set of rows.
+
+    Attributes:
+        labels: What names the cell in a table.
+        hit: (items, layers) bool: the right candidate is the likeliest.
+        chance: (items, layers): its probability.
+        right: (items,) bool: the model's final answer is right.
+        clips: (items,) number of the clip.
+        answers: (items,) index of the right candidate.
+        n_candidates: |Y|.
+        n_unread: Items left out: two of their options begin with the same token.
+    """
+
+    labels: Mapping[str, Any]
+    hit: Array
+    chance: Array
+    right: Array
+    clips: Array
+    answers: Array
+    n_candidates: int
+    n_unread: int
+
+    def groups(self) -> Iterator[tuple[str, Array]]:
+        """Yield the groups that have items, with which those are."""
+        for group, chosen in zip(GROUPS, (self.right | True, self.right, ~self.right), strict=True):
+            if chosen.any():
+                yield group, chosen
+
+    def sizes(self, chosen: Array) -> dict[str, int]:
+        """Return how many items and clips are chosen of the cell, and how many are not in it."""
+        n_clips = len(np.unique(self.clips[chosen]))
+        return {"n": int(chosen.sum()), "n_clips": n_clips, "n_unread": self.n_unread}
+
+    def part(self, chosen: Array) -> Cell:
+        """Return the cell with the chosen items alone."""
+        return replace(
+            self,
+            hit=self.hit[chosen],
+            chance=self.chance[chosen],
+            right=self.right[chosen],
+            clips=self.clips[chosen],
+            answers=self.answers[chosen],
+        )
+
+    def means(self, chosen: Array) -> Array:
+        """Return the chosen items' score and the mean of `chance`, (2, layers)."""
+        return np.array([self.hit[chosen].mean(0), self.chance[chosen].mean(0)])
+
+    @property
+    def both(self) -> bool:
+        """Whether there are right and wrong items."""
+        return bool(self.right.any() and not self.right.all())
+
+
+def lens_rows(
+    records: Sequence[LensRecord], *, resamples: int = 2000, seed: int = 0, level: float = 0.95
+) -> list[dict[str, Any]]:
+    """Return the table of scores: per kind, condition, candidates, set of rows, group and layer.
+
+    Args:
+        records: Of all items, in any order.
+        resamples: As `interval_of_mean`, like the other arguments.
+        seed: Of the resamples.
+        level: Coverage of the intervals.
+
+    Returns:
+        Rows with `group` "all", "right" or "wrong" items (by the model's final answer): `score`
+        with its interval by clip (`low`, `high`), and the mean `probability` of the right
+        candidate; `constant` is what the best constant answer would score, which is chance only
+        where all answers are equally frequent; and with `group` "right - wrong" the differences of
+        score and probability, and the interval of the former.
+    """
+    found = []
+    for cell in cells(records):
+        for group, chosen in cell.groups():
+            ends = interval_of_mean(
+                cell.hit[chosen], cell.clips[chosen], resamples=resamples, seed=seed, level=level
+            )
+            found += _layers(cell, group, chosen, cell.means(chosen), ends)
+        if cell.both:
+            gap = cell.means(cell.right) - cell.means(~cell.right)
+            drawn = drawn_scores(cell, cell.right, resamples, seed)
+            drawn = drawn - drawn_scores(cell, ~cell.right, resamples, seed)
+            found += _layers(cell, GAP, cell.right | True, gap, ends_of(drawn, level).T)
+    return found
+
+
+def _layers(
+    cell: Cell, group: str, chosen: Array, means: Array, ends: Array
+) -> list[dict[str, Any]]:
+    constant = np.bincount(cell.answers[chosen]).max() / chosen.sum()
+    return [
+        {
+            **cell.labels,
+            "group": group,
+            "layer": layer,
+            **cell.sizes(chosen),
+            "n_candidates": cell.n_candidates,
+            "score": number(means[0, layer]),
+            "low": number(ends[layer, 0]),
+            "high": number(ends[layer, 1]),
+            "probability": number(means[1, layer]),
+            "constant": None if group == GAP else number(constant),
+        }
+        for layer in range(means.shape[1])
+    ]
+
+
+# ---------------------------------------------------------------------- resamples
+
+
+def drawn_scores(cell: Cell, chosen: Array, resamples: int, seed: int) -> Array:
+    """Scores of some items in resamples of the cell's clips, (resamples, layers); NaN without."""
+    if len(np.unique(cell.clips)) < 2:  # one clip has no spread
+        return np.full((0, cell.hit.shape[1]), np.nan)
+    weights = cluster_weights(cell.clips, resamples, seed)
+    sums, _ = cluster_sums(np.where(chosen[:, None], cell.hit, 0.0), cell.clips)
+    sizes, _ = cluster_sums(chosen[:, None].astype(float), cell.clips)
+    with np.errstate(invalid="ignore"):  # a resample without any item of the group
+        means: Array = (weights @ sums) / (weights @ sizes)
+    return means
+
+
+def ends_of(drawn: Array, level: float) -> Array:
+    """Percentile interval of each column, (2, ...), of the resamples that have a value."""
+    if not 0 < level < 1:
+        raise ConfigError(f"level is {level}; expected a share between 0 and 1, such as 0.95")
+    known = np.isfinite(drawn).any(0)
+    tail = 100 * (1 - level) / 2
+    filled = np.where(known, drawn, 0.0)
+    ends: Array = np.full((2, *np.shape(known)), np.nan)
+    if len(drawn):
+        ends = np.where(known, np.nanpercentile(filled, [tail, 100 - tail], axis=0), np.nan)
+    return ends
+
+
+def number(value: float) -> float | None:
+    """Return a number as tables have it: six decimals; None for NaN."""
+    return None if np.isnan(value) else round(float(value), 6)
+
+
+# ---------------------------------------------------------------------- records
+
+
+def cells(records: Sequence[LensRecord]) -> Iterator[Cell]:
+    """Yield the cells of a table, the items of each in their order."""
+    ordered = sorted(records, key=lambda record: record.index)
+    for condition in dict.fromkeys(record.condition for record in ordered):
+        for kind in dict.fromkeys(r.kind for r in ordered if r.condition == condition):
+            mine = [r for r in ordered if (r.kind, r.condition) == (kind, condition)]
+            for candidates in mine[0].probabilities:
+                read = [r for r in mine if r.probabilities[candidates] is not None]
+                labels = {"kind": kind, "condition": condition, "candidates": candidates}
+                if read:
+                    yield from _by_rows(labels, read, len(mine) - len(read))
+
+
+def _by_rows(
+    labels: Mapping[str, Any], records: Sequence[LensRecord], n_unread: int
+) -> Iterator[Cell]:
+    sizes = {len(record.plain) for record in records}
+    if len(sizes) != 1:
+        raise ConfigError(
+            f"items of kind {labels['kind']!r} have {' and '.join(map(str, sorted(sizes)))} "
+            "candidates; expected the same number for all, as chance depends on it"
+        )
+    (n_candidates,) = sizes
+    by_set = [r.probabilities[labels["candidates"]] or {} for r in records]
+    answers = np.array([r.answer for r in records])
+    right = is_right(np.array([r.plain for r in records], dtype=float), answers)
+    clips = np.unique([r.clip for r in records], return_inverse=True)[1]
+    for rows in by_set[0]:
+        found = np.array([sets[rows] for sets in by_set], dtype=float)  # items, layers, candidates
+        chance = np.take_along_axis(found, answers[:, None, None], -1)[..., 0]
+        hit = is_right(found, answers[:, None])
+        named = {**labels, "rows": rows}
+        yield Cell(named, hit, chance, right, clips, answers, n_candidates, n_unread)

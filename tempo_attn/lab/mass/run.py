@@ -1,0 +1,120 @@
+"""How attention is shared between audio and text, layer by layer, from chosen rows.
+
+Share of the softmax on audio keys, after arXiv 2606.17417 (there: from the final prompt token, mean
+over heads and items). Only the chosen rows' attention is worked out, one layer after another: no
+map of all queries and keys is ever held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tempo_attn.attention.edited_attention import Attention, AttentionCall
+from tempo_attn.attention.row_attention import probabilities_of
+from tempo_attn.config import QUERIES
+from tempo_attn.config_fields import some_of
+from tempo_attn.errors import ConfigError
+from tempo_attn.lab.engine.batching import Plan
+from tempo_attn.lab.engine.model_under_study import RowsLeftOut, Subject, finite, rounded
+from tempo_attn.lab.item_records import ItemRecord
+from tempo_attn.lab.items import Batch, Item
+from tempo_attn.lab.sweep.edited_rows import EditedRows
+from tempo_attn.lab.sweep.full_forward import row_logits
+
+RowSet = tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareRecord(ItemRecord):
+    """Where one item's rows attend to; see `ItemRecord`.
+
+    Attributes:
+        audio: By set of rows ("last+keyword"): the share of audio in each layer, mean over heads
+            and rows; None where the layer has no attention.
+        first: Likewise the share of the prompt's first token, which often is an attention sink.
+    """
+
+    audio: Mapping[str, Sequence[float | None]]
+    first: Mapping[str, Sequence[float | None]]
+
+
+class Sharer:
+    """Measures attention shares.
+
+    Args:
+        subject: The model and how items become calls of it.
+        rows: Sets of query rows, as `AttnScaleConfig.queries`.
+        plan: How much runs at once.
+    """
+
+    def __init__(
+        self, subject: Subject, rows: Sequence[Sequence[str]], *, plan: Plan | None = None
+    ) -> None:
+        if not rows:
+            raise ConfigError("rows are missing: whose attention is to be measured?")
+        self.subject = subject
+        # Named as in the tables of a sweep, however they are written.
+        self.rows: list[RowSet] = [tuple(some_of("rows", list(names), QUERIES)) for names in rows]
+        self.plan = plan or Plan()
+
+    def run(self, items: Sequence[Item]) -> Iterator[list[ShareRecord]]:
+        """Run all items, batch by batch; see `Sweeper.run`."""
+        for batch in self.plan.batches(items):
+            yield self.run_batch(batch)
+
+    def run_batch(self, items: Sequence[Item]) -> list[ShareRecord]:
+        """Run one batch; where memory runs out it is halved and done again."""
+        return self.plan.in_halves(items, self._records)
+
+    def shares(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Measure a prepared batch.
+
+        Returns:
+            The candidates' logits (items, candidates); and the shares of audio and of the first
+            token, (items, sets of rows, layers, 2), NaN where a layer has no attention.
+        """
+        n_layers = len(self.subject.decoder.layers)
+        device = self.subject.device
+        sets = [EditedRows.of(batch, names, 0, device) for names in self.rows]
+        found = torch.full((len(batch.items), len(sets), n_layers, 2), torch.nan, device=device)
+        first = torch.zeros_like(batch.real)
+        first[torch.arange(len(first)), batch.real.int().argmax(1)] = True
+        keys = torch.stack([batch.audio, first], -1).to(device, torch.float32)
+
+        def attend(layer: int, call: AttentionCall) -> Attention:
+            if call.query.shape[2] < call.key.shape[2]:
+                raise RowsLeftOut
+            for number, rows in enumerate(sets):
+                rows = rows.on(call.query.device)
+                shares = probabilities_of(*row_logits(call, rows.index)).mean(1)
+                by_row = shares @ keys.to(shares)  # (items, rows, 2)
+                weights = rows.valid.to(shares)[..., None]
+                found[:, number, layer] = ((by_row * weights).sum(1) / weights.sum(1)).to(found)
+            return call.base()
+
+        with self.subject.studied(), self.subject.decoder.attending(attend):
+            output = self.subject.on_all_rows(lambda: self.subject.call(batch))
+        return self.subject.candidate_logits(output, batch), found
+
+    def _records(self, items: Sequence[Item]) -> list[ShareRecord]:
+        plain, shares = self.shares(self.subject.read(items))
+        finite(items, plain)
+        names = ["+".join(rows) for rows in self.rows]
+        plain_rows, share_rows = plain.double().cpu().tolist(), shares.double().cpu()
+        return [
+            ShareRecord.of(
+                item,
+                plain=rounded(plain_rows[row]),
+                audio=_by_rows(names, share_rows[row, :, :, 0]),
+                first=_by_rows(names, share_rows[row, :, :, 1]),
+            )
+            for row, item in enumerate(items)
+        ]
+
+
+def _by_rows(names: Sequence[str], shares: Tensor) -> dict[str, list[float | None]]:
+    return {name: rounded(layers) for name, layers in zip(names, shares.tolist(), strict=True)}

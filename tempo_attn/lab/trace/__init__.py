@@ -1,0 +1,1 @@
+"""Causal tracing: states of one run written into another, site by site (arXiv 2603.13768)."""

@@ -1,0 +1,235 @@
+"""Causal tracing: which states carry what a model has heard?
+
+Two runs of the same prompt, one with the clip ("clean") and one with something else of the same
+length ("corrupted": silence, or the mirrored twin). One of the two is run with states of the other
+written at some places, and the probability of the right answer tells what these states carry
+(arXiv 2603.13768; for the mirrored twin Primus & Widmer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tempo_attn.config_fields import one_of
+from tempo_attn.errors import ConfigError, PositionError
+from tempo_attn.lab.engine.batching import Plan
+from tempo_attn.lab.engine.hidden_states import States, keeping
+from tempo_attn.lab.engine.model_under_study import Subject, finite, rounded
+from tempo_attn.lab.items import Batch, Item
+from tempo_attn.lab.trace.attribution import attributed
+from tempo_attn.lab.trace.patcher import Patcher
+from tempo_attn.lab.trace.patches import Source
+from tempo_attn.lab.trace.records import DIRECTIONS, Direction, TraceRecord, dropped
+from tempo_attn.lab.trace.sites import Site, places
+
+METHODS = ("patching", "attribution", "both")
+
+
+def check_options(directions: Sequence[str], method: str, single: bool) -> None:
+    """Check what can be told before there is a model.
+
+    Raises:
+        ConfigError: No or an unknown direction, an unknown method, or single positions with
+            attribution, which is of whole groups.
+    """
+    if not directions:
+        raise ConfigError(f"directions: none; expected some of {', '.join(DIRECTIONS)}")
+    for direction in directions:
+        one_of("directions", direction, DIRECTIONS)
+    one_of("method", method, METHODS)
+    if single and method != "patching":
+        raise ConfigError(
+            "attribution is of whole groups of positions: use method 'patching' for single ones"
+        )
+
+
+class Tracer:
+    """Patches one run with states of the other.
+
+    Args:
+        subject: The model and how items become calls of it.
+        corrupt: Returns the item's corrupted twin: the same prompt with other audio of its length.
+        sites: The patches; see `sites`.
+        directions: Which run is patched.
+        method: "patching", "attribution" (first order, three passes), or "both".
+        single: Patch the positions of a group one at a time, and take the mean over them; else all
+            at once.
+        plan: How much runs at once.
+        seed: Of the random changes.
+        way: "auto"; or "replay" or "full" to insist on one.
+
+    Attributes:
+        patcher: Runs the patches.
+        true_sites: The sites that are not random.
+
+    Raises:
+        ConfigError: Nothing to patch, or an unknown direction or method; or single positions with
+            attribution, which is of whole groups.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        corrupt: Callable[[Item], Item],
+        sites: Sequence[Site],
+        *,
+        directions: Sequence[Direction] = ("recover",),
+        method: str = "patching",
+        single: bool = False,
+        plan: Plan | None = None,
+        seed: int = 0,
+        way: str = "auto",
+    ) -> None:
+        check_options(directions, method, single)
+        self.subject = subject
+        self.plan = plan or Plan()
+        self.patcher = Patcher(subject, sites, single=single, plan=self.plan, way=way)
+        self.true_sites = [site for site in self.patcher.sites if not site.random]
+        self.directions = list(dict.fromkeys(directions))
+        self.method = method
+        self._corrupt = corrupt
+        self._seed = seed
+        self._components = list(dict.fromkeys(site.component for site in sites))
+        self._groups = list(dict.fromkeys(site.group for site in sites))
+
+    def run(self, items: Sequence[Item]) -> Iterator[list[TraceRecord]]:
+        """Trace all items, batch by batch; see `Plan` for how they are batched."""
+        for batch in self.plan.batches(items):
+            yield self.run_batch(batch)
+
+    def run_batch(self, items: Sequence[Item]) -> list[TraceRecord]:
+        """Trace one batch; where memory runs out it is halved and done again."""
+        return self.plan.in_halves(items, self._records)
+
+    def settle(self, items: Sequence[Item]) -> None:
+        """Find out which way to take on some items; the same ones give the same answer."""
+
+        def find(part: Sequence[Item]) -> list[None]:
+            if self.patcher.way == "auto" and self.method != "attribution":
+                self.trace(part, [self._corrupt(item) for item in part])
+            return []
+
+        self.plan.in_halves(items, find)
+
+    # ------------------------------------------------------------------ records
+
+    def _records(self, items: Sequence[Item]) -> list[TraceRecord]:
+        twins = [self._corrupt(item) for item in items]
+        clean, corrupted = self._logits(items), self._logits(twins)
+        finite(items, clean, corrupted)
+        why = [
+            dropped(item, one, other)
+            for item, one, other in zip(items, clean.cpu(), corrupted.cpu(), strict=True)
+        ]
+        kept = [n for n, reason in enumerate(why) if reason is None]
+        if kept:
+            self.settle(items[:2])
+        found = self.trace([items[n] for n in kept], [twins[n] for n in kept]) if kept else {}
+        for name, logits in (("clean", clean), ("corrupted", corrupted)):
+            if ("logits", name) in found:  # of the very batch that was patched
+                logits[kept] = found.pop(("logits", name)).to(logits)
+        plain, other = clean.double().cpu().tolist(), corrupted.double().cpu().tolist()
+        records = []
+        for n, item in enumerate(items):
+            mine: dict[str, dict[str, list[Any]]] = {"patched": {}, "twin": {}, "attributed": {}}
+            own = twins[n].answer != item.answer
+            if n in kept:
+                for (what, direction), values in found.items():
+                    if what == "twin" and not own:
+                        continue
+                    mine[what][direction] = rounded(values[kept.index(n)].tolist())
+            records.append(
+                TraceRecord.of(
+                    item,
+                    plain=rounded(plain[n]),
+                    corrupted=rounded(other[n]),
+                    dropped=why[n],
+                    twin_answer=twins[n].answer if own else None,
+                    way="gradient" if self.method == "attribution" else self.patcher.way,
+                    **mine,
+                )
+            )
+        return records
+
+    def _logits(self, items: Sequence[Item]) -> Tensor:
+        batch = self.subject.read(items)
+        with self.subject.studied():
+            logits = self.patcher.logits(batch)
+        return logits.clone()  # one that may be written to
+
+    # ------------------------------------------------------------------ one batch
+
+    def trace(self, items: Sequence[Item], twins: Sequence[Item]) -> dict[tuple[str, str], Tensor]:
+        """Patch a batch, whatever its answers are.
+
+        Args:
+            items: The items.
+            twins: Their corrupted twins.
+
+        Returns:
+            By ("patched", direction): the right answers' probabilities (items, sites); by ("twin",
+            direction): those of the twins' right answers; and by ("attributed", direction):
+            first-order changes of the right answers' probabilities (items, sites that are not
+            random). By ("logits", "clean" or "corrupted"), where there are patches: the
+            candidates' logits of the two runs, (items, candidates). All on the CPU.
+        """
+        clean, corrupted = self.subject.read(items), self.subject.read(twins)
+        _require_alike(clean, corrupted)
+        where = {group: places(clean, group) for group in self._groups}
+        start = min(at.first for at in where.values())
+        seeds = [[self._seed, int(item.key[:15], 16)] for item in items]
+        found: dict[tuple[str, str], Tensor] = {}
+        for direction in self.directions:
+            base, other = (corrupted, clean) if direction == "recover" else (clean, corrupted)
+            names = ("corrupted", "clean") if direction == "recover" else ("clean", "corrupted")
+            # The right answer is the clean one's, whichever run is patched.
+            base.items, other.items = items, items
+            with self.subject.studied():
+                states = self._states(other, start)
+                if self.method != "attribution":
+                    source = Source(states, start, seeds)
+                    shares, plain = self.patcher.run(base, source, start, where)
+                    shares = shares.cpu()
+                    found["logits", names[0]] = plain.cpu()
+                    found["logits", names[1]] = self.patcher.logits(other).cpu()
+                    found["patched", direction] = _of_answers(shares, items)
+                    found["twin", direction] = _of_answers(shares, twins)
+            if self.method != "patching":
+                approximate = attributed(self.subject, base, states, start, where, self.true_sites)
+                found["attributed", direction] = approximate.cpu()
+        return found
+
+    def _states(self, batch: Batch, start: int) -> States:
+        n_tokens = batch.real.shape[1]
+
+        def forward() -> States:
+            with keeping(self.subject.decoder, self._components, start, n_tokens) as states:
+                self.subject.call(batch)
+            return states
+
+        return self.subject.on_all_rows(forward)
+
+
+def _of_answers(shares: Tensor, items: Sequence[Item]) -> Tensor:
+    """Return the right answers' part of (items, sites, candidates)."""
+    answers = torch.tensor([item.answer for item in items])
+    return shares.gather(-1, answers[:, None, None].expand(-1, shares.shape[1], -1))[..., 0]
+
+
+def _require_alike(clean: Batch, corrupted: Batch) -> None:
+    """Check that the two runs have the same positions and candidates; texts are the caller's."""
+    wrong = [item.id for item in clean.items]
+    if clean.real.shape == corrupted.real.shape:
+        unlike = (clean.real != corrupted.real) | (clean.audio != corrupted.audio)
+        unlike |= (clean.candidates != corrupted.candidates).any(1)[:, None]
+        wrong = [item.id for item, row in zip(clean.items, unlike, strict=True) if bool(row.any())]
+    if wrong:
+        raise PositionError(
+            f"{wrong[0]!r} and its corrupted twin do not have the same positions of text and "
+            "audio, or other candidates, so states of one mean nothing in the other; expected the "
+            "same prompt with audio of the same length"
+        )

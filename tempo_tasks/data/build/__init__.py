@@ -1,0 +1,1 @@
+"""`tempo data build`: a benchmark of any size from annotated clips, in the released layout."""

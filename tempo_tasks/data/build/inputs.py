@@ -1,0 +1,342 @@
+"""What a build is asked for, and what it reads: clips with events, captions, licences, audio."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tempo_attn.did_you_mean import did_you_mean
+from tempo_tasks.data.build.audio_files import AudioSource, open_audio
+from tempo_tasks.errors import BadIntervalsError, DataUnavailableError, QuestionError
+from tempo_tasks.questions.events import Clip
+from tempo_tasks.questions.questions import Kind
+from tempo_tasks.sources import tacos
+from tempo_tasks.sources.blanks import blank_twins, refuse_blank_twins
+from tempo_tasks.sources.csv_rows import listed
+from tempo_tasks.sources.intervals import IntervalTable, Repair, read_intervals
+from tempo_tasks.sources.tables import filename_problem
+from tempo_tasks.sources.tacos import ClipInfo, SourceFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to build, and what from.
+
+    Attributes:
+        tacos: Folder with files of TACOS: captions, licences, splits, audio and, without
+            `intervals`, the events; every file is checked against the published sums.
+        intervals: Interval CSVs: the events, with class labels.
+        captions: CSV `filename,text`, instead of that of TACOS.
+        audio: Folder or ZIP archive, instead of that of TACOS.
+        mapping: CSV `text,label`: classes for the free texts of TACOS.
+        split: `all`, `test`, `development`, or a CSV with a column `filename`.
+        kinds: Which questions.
+        size: Questions of each kind; None for all that there are.
+        seed: Draws clips, distractors, order and letters.
+        margin: Lead of the right event in seconds; None for the released one of each kind.
+        min_events: Events that a clip must have.
+        min_present: Options that must occur in the clip; None for 1, or 4 where labels are free
+            texts: two texts can mean one sound, so a text of another clip is no safe distractor.
+        per_clip: At most this many questions of a kind on one clip.
+        hard: Only questions that presence and label priors cannot answer (see `build_hard`).
+        repair: Mend what can be mended, and record it.
+        allow_modified: Take files of TACOS that are not the published ones, and record it.
+    """
+
+    tacos: Path | None = None
+    intervals: Sequence[Path] = ()
+    captions: Path | None = None
+    audio: Path | None = None
+    mapping: Path | None = None
+    split: str = "all"
+    kinds: Sequence[Kind] = tuple(Kind)
+    size: int | None = None
+    seed: int = 0
+    margin: float | None = None
+    min_events: int = 2
+    min_present: int | None = None
+    per_clip: int = 1
+    hard: bool = False
+    repair: bool = False
+    allow_modified: bool = False
+
+    @property
+    def free_text(self) -> bool:
+        """Whether labels are free texts."""
+        return not self.intervals and self.mapping is None
+
+    @property
+    def options_in_clip(self) -> int:
+        """Options that must occur in the clip."""
+        if self.min_present is not None:
+            return self.min_present
+        return 4 if self.free_text or self.hard else 1
+
+    def margin_of(self, kind: Kind) -> float:
+        """Lead of the right event, in seconds."""
+        return kind.released_margin if self.margin is None else self.margin
+
+    def check(self) -> None:
+        """Raise QuestionError where options contradict each other or the data."""
+        if self.tacos is None and not self.intervals:
+            raise QuestionError("nothing to build from: name interval CSVs or a TACOS folder")
+        if not self.kinds:
+            raise QuestionError(f"no kind of question; expected some of {[k.value for k in Kind]}")
+        if self.size is not None and self.size < 1:
+            raise QuestionError(f"--size {self.size}: expected at least one question a kind")
+        if self.margin is not None and not (math.isfinite(self.margin) and self.margin > 0):
+            raise QuestionError(f"--margin {self.margin}: expected positive seconds")
+        for name, value in (("--min-events", self.min_events), ("--per-clip", self.per_clip)):
+            if value < 1:
+                raise QuestionError(f"{name} {value}: expected 1 or more")
+        if self.min_present is not None and not 1 <= self.min_present <= 4:
+            raise QuestionError(f"--min-present {self.min_present}: expected 1 to 4 of the options")
+        if self.intervals and self.mapping:
+            raise QuestionError("--mapping names classes of free texts; interval CSVs have labels")
+        if self.free_text and self.options_in_clip < 4:
+            raise QuestionError(
+                f"--min-present {self.options_in_clip}: labels are free texts, and a text of "
+                "another clip may describe a sound of this one; expected 4 (all options occur in "
+                "the clip), or --mapping, or --intervals with class labels"
+            )
+        fixed = {"--size": self.size is None, "--per-clip": self.per_clip == 1}
+        fixed["--min-events"] = self.min_events in (2, 4)
+        fixed["--min-present"] = self.options_in_clip == 4
+        wrong = [name for name, as_it_is in fixed.items() if not as_it_is]
+        if self.hard and wrong:
+            raise QuestionError(
+                f"--hard keeps all questions that balance its labels, one a clip, with four "
+                f"options in the clip; leave out {', '.join(wrong)}"
+            )
+
+
+@dataclass
+class Inputs:
+    """What was read.
+
+    Attributes:
+        clips: Clips to ask about, by id.
+        captions: By clip id.
+        infos: Licence, author and link, by clip id.
+        audio: Gives the clips' files; None without audio.
+        repairs: (file, repair) of everything that was mended.
+        notes: What a reader of the manifest should know.
+    """
+
+    clips: dict[str, Clip]
+    captions: Mapping[str, str] = field(default_factory=dict)
+    infos: Mapping[str, ClipInfo] = field(default_factory=dict)
+    audio: AudioSource | None = None
+    repairs: list[tuple[str, Repair]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def labels(self) -> frozenset[str]:
+        """Labels to draw absent distractors from: those of all clips."""
+        return frozenset(label for clip in self.clips.values() for label in clip.labels)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where each part is read from; None where it is not."""
+
+    intervals: tuple[Path, ...]
+    strong: Path | None
+    captions: Path | None
+    metadata: Path | None
+    split: Path | None
+    mapping: Path | None
+    audio: Path | None
+
+
+def places(request: Request) -> Places:
+    """Return where the parts of a build lie.
+
+    Raises:
+        DataUnavailableError: A file that is needed is not there.
+    """
+    folder = request.tacos
+    if folder is not None and not folder.is_dir():
+        raise DataUnavailableError(
+            f"there is no folder {folder.absolute()}; tempo data download tacos --out {folder} "
+            "makes it"
+        )
+
+    def of_tacos(name: str, *, needed: bool = False) -> Path | None:
+        path = None if folder is None else folder / name
+        return path if path is not None and (needed or path.exists()) else None
+
+    split: Path | None = None
+    if request.split in tacos.SPLITS:
+        split = of_tacos(tacos.SPLITS[request.split], needed=True)
+        if split is None:
+            raise DataUnavailableError(
+                f"--split {request.split} is a file of TACOS: name its folder with --tacos, or a "
+                "CSV of filenames with --split"
+            )
+    elif request.split != "all":
+        split = Path(request.split)
+        near = did_you_mean(request.split, ("all", *tacos.SPLITS))
+        if near and not split.exists():
+            raise DataUnavailableError(
+                f"--split {request.split}: no such file, and no split of TACOS.{near}"
+            )
+    return Places(
+        intervals=tuple(request.intervals),
+        strong=None if request.intervals else of_tacos(tacos.STRONG, needed=True),
+        captions=request.captions or of_tacos(tacos.WEAK),
+        metadata=of_tacos(tacos.METADATA),
+        split=split,
+        mapping=request.mapping,
+        # The archive first: a folder beside it may hold a part of it only.
+        audio=request.audio or of_tacos(tacos.AUDIO) or of_tacos("audio"),
+    )
+
+
+def source_files(request: Request, where: Places) -> dict[str, list[SourceFile]]:
+    """Return what each part's files are; those of TACOS are checked against the published sums.
+
+    Raises:
+        DataUnavailableError: A file does not exist.
+        ChecksumError: A file of TACOS is not the published one.
+    """
+
+    def describe(path: Path) -> SourceFile:
+        published = request.tacos is not None and path.parent == request.tacos
+        return tacos.source_file(
+            path,
+            tacos=published and path.name in tacos.FILES,
+            allow_modified=request.allow_modified,
+        )
+
+    parts: dict[str, list[Path]] = {"intervals": list(where.intervals)}
+    for part in ("strong", "captions", "metadata", "split", "mapping", "audio"):
+        path = getattr(where, part)
+        if path is not None and not path.is_dir():
+            parts[part] = [path]
+    return {part: [describe(path) for path in paths] for part, paths in parts.items() if paths}
+
+
+def spec_of(
+    request: Request, where: Places, sources: Mapping[str, Sequence[SourceFile]]
+) -> dict[str, Any]:
+    """Return all that a build's content depends on, as plain JSON without paths."""
+    return {
+        "kinds": [kind.value for kind in request.kinds],
+        "seed": request.seed,
+        "size": request.size,
+        "margin": {kind.value: request.margin_of(kind) for kind in request.kinds},
+        "min_events": request.min_events,
+        "min_present": request.options_in_clip,
+        "per_clip": request.per_clip,
+        "hard": request.hard,
+        "repair": request.repair,
+        "split": request.split if where.split is None else where.split.name,
+        "labels": "free text" if request.free_text else "classes",
+        "audio": "none" if where.audio is None else "folder" if where.audio.is_dir() else "archive",
+        # An order of files is no difference.
+        "sources": {part: sorted(file.sha256 for file in files) for part, files in sources.items()},
+    }
+
+
+def read_inputs(request: Request, where: Places) -> Inputs:
+    """Read everything that a build needs.
+
+    Raises:
+        DataVersionError: A file has other columns.
+        BadIntervalsError, BadTableError: Rows that cannot be, or names that differ in blanks
+            around them alone; all are listed.
+        UnreadableAudioError: A damaged archive.
+    """
+    repairs: list[tuple[str, Repair]] = []
+
+    def recorded(file: Path, found: Sequence[Repair]) -> None:
+        repairs.extend((file.name, repair) for repair in found)
+
+    infos: dict[str, ClipInfo] = {}
+    if where.metadata is not None:
+        infos, found = tacos.read_metadata(where.metadata, repair=request.repair)
+        recorded(where.metadata, found)
+    captions: dict[str, str] = {}
+    if where.captions is not None:
+        captions, found = tacos.read_captions(where.captions, repair=request.repair)
+        recorded(where.captions, found)
+
+    table = _events(request, where, tacos.known_durations(infos))
+    repairs.extend((repair.file, repair) for repair in table.repairs)
+    _refuse_unsafe_names(table)
+    for path, names in ((where.metadata, infos), (where.captions, captions)):
+        if path is not None:
+            refuse_blank_twins(table.clips, names, f"{table.name} and {path.name}")
+    inputs = Inputs(
+        clips=dict(table.clips),
+        captions=captions,
+        infos=infos,
+        repairs=repairs,
+    )
+    if request.captions is not None and not inputs.clips.keys() & captions.keys():
+        raise DataUnavailableError(
+            f"{request.captions}: none of its {len(captions)} captions is of a clip of the "
+            f"intervals; expected the same filenames, such as {min(inputs.clips)}"
+        )
+    if request.free_text:
+        inputs.notes.append(
+            "labels are free texts of annotations_strong, in lower case, blanks made equal and a "
+            "final full stop left out"
+        )
+    if where.split is not None:
+        wanted, found = tacos.read_split(where.split, repair=request.repair)
+        recorded(where.split, found)
+        refuse_blank_twins(wanted, inputs.clips, f"{where.split.name} and {table.name}")
+        _keep(inputs, wanted, where.split.name)
+    if where.audio is not None:
+        inputs.audio = open_audio(where.audio)
+        if request.repair:
+            _leave_out_silent(inputs, inputs.audio.names, where.audio.name)
+    return inputs
+
+
+def _events(request: Request, where: Places, durations: Mapping[str, float]) -> IntervalTable:
+    if where.strong is None:
+        return read_intervals(where.intervals, durations=durations, repair=request.repair)
+    return tacos.read_strong(
+        where.strong, durations=durations, mapping=where.mapping, repair=request.repair
+    )
+
+
+def _refuse_unsafe_names(table: IntervalTable) -> None:
+    bad = [f"  {name!r}: {why}" for name in table.clips if (why := filename_problem(name))]
+    if bad:
+        raise BadIntervalsError(
+            f"{table.name}: {len(bad)} filenames cannot be those of audio files:\n" + listed(bad)
+        )
+
+
+def _keep(inputs: Inputs, wanted: frozenset[str], split: str) -> None:
+    known = inputs.clips.keys() & wanted
+    if not known:
+        raise DataUnavailableError(
+            f"none of the {len(wanted)} clips of {split} has events; expected the same filenames "
+            f"as in the intervals, such as {min(inputs.clips)}"
+        )
+    inputs.clips = {name: clip for name, clip in inputs.clips.items() if name in known}
+    if len(known) < len(wanted):
+        inputs.notes.append(f"{len(wanted) - len(known)} clips of {split} have no events")
+
+
+def _leave_out_silent(inputs: Inputs, names: frozenset[str], source: str) -> None:
+    twins = blank_twins(inputs.clips, names)
+    for name in sorted(inputs.clips.keys() - names):
+        del inputs.clips[name]
+        near = f" (there is {twins[name]!r})" if name in twins else ""
+        what = f"no audio file, or an empty one{near}; the clip is left out"
+        inputs.repairs.append((source, Repair(0, name, what)))
+
+
+def as_json(sources: Mapping[str, Sequence[SourceFile]]) -> dict[str, list[dict[str, Any]]]:
+    """Return source files as a manifest has them."""
+    return {part: [asdict(file) for file in files] for part, files in sources.items()}

@@ -1,0 +1,1 @@
+"""`tempo data check`: every answer worked out again from the intervals."""

@@ -1,0 +1,1 @@
+"""Events in time, questions about them, and sets of questions. Knows no file and no model."""

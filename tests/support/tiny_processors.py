@@ -1,0 +1,89 @@
+"""Real processors over a tokenizer of single characters, for the tiny models: no download.
+
+Windows last one second, which are the 100 mel frames that the tiny encoders take.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import transformers as tf
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from tests.support.tiny_models import AUDIO, MELS, PAD
+
+TEMPLATE = (
+    "{% for message in messages %}{{ message['role'] }}: "
+    "{% for part in message['content'] %}"
+    "{% if part['type'] == 'audio' %}AUDIO{% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
+)
+
+
+def tokenizer(audio_token: str, **named: str) -> tf.PreTrainedTokenizerFast:
+    """Build a tokenizer whose audio token has the id of the tiny models' configurations."""
+    characters = "abcdefghijklmnopqrstuvwxyz0123456789 .,:?\n"
+    vocab = {"<pad>": PAD, "<eos>": 2, "<bos>": 3, "<end>": 4}
+    vocab |= {character: 10 + number for number, character in enumerate(characters)}
+    vocab[audio_token] = AUDIO
+    built = Tokenizer(models.WordLevel(vocab, unk_token="?"))
+    built.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    built.decoder = decoders.Fuse()
+    return tf.PreTrainedTokenizerFast(
+        tokenizer_object=built,
+        pad_token="<pad>",
+        eos_token="<eos>",
+        additional_special_tokens=[audio_token, "<bos>", "<end>"],
+        **named,
+    )
+
+
+def extractor(seconds: int = 1) -> tf.WhisperFeatureExtractor:
+    return tf.WhisperFeatureExtractor(feature_size=MELS, chunk_length=seconds, hop_length=160)
+
+
+def audioflamingo3() -> Any:
+    return tf.AudioFlamingo3Processor(
+        extractor(),
+        tokenizer("<sound>"),
+        chat_template=TEMPLATE.replace("AUDIO", "<sound>"),
+        max_audio_len=3,
+    )
+
+
+def musicflamingo() -> Any:
+    return tf.MusicFlamingoProcessor(
+        extractor(),
+        tokenizer("<sound>"),
+        chat_template=TEMPLATE.replace("AUDIO", "<sound>"),
+        audio_bos_token="<bos>",
+        audio_eos_token="<end>",
+        max_audio_len=3,
+    )
+
+
+def glmasr() -> Any:
+    """The audio token is the pad token, as in the released model.
+
+    Windows of two seconds: like the real ones of 30, a whole number of positions.
+    """
+    tokens = tokenizer("<|pad|>")
+    tokens.pad_token = "<|pad|>"
+    return tf.GlmAsrProcessor(
+        extractor(2), tokens, chat_template=TEMPLATE.replace("AUDIO", "<|pad|>"), max_audio_len=4
+    )
+
+
+def qwen3_asr() -> Any:
+    special = {"audio_token": "<a>", "audio_bos_token": "<bos>", "audio_eos_token": "<end>"}
+    tokens = tokenizer("<a>", extra_special_tokens=special)
+    features = tf.Qwen3ASRFeatureExtractor(feature_size=MELS)
+    return tf.Qwen3ASRProcessor(features, tokens, chat_template=TEMPLATE.replace("AUDIO", "<a>"))
+
+
+PROCESSORS = {
+    builder.__name__: builder
+    for builder in (audioflamingo3, musicflamingo, glmasr, qwen3_asr)
+    # As in tiny_models: it is younger than the oldest transformers that tempo takes.
+    if builder is not qwen3_asr or hasattr(tf, "Qwen3ASRConfig")
+}

@@ -35,6 +35,10 @@ class ConfigError(TempoError, ValueError):
     """An `AttnScaleConfig` is wrong: a field's value, or the file that should hold it."""
 
 
+class OptionError(TempoError, ValueError):
+    """An option of a command that cannot be: a value, or two that do not go together."""
+
+
 class AdapterError(TempoError, ValueError):
     """No adapter, or already one, of this name; or the name cannot be used."""
 

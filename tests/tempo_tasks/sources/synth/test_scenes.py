@@ -126,7 +126,8 @@ def test_scenes_are_those_of_this_version():
 
 
 def test_another_process_draws_the_same_scenes():
-    code = "from tests.tempo_tasks.sources.synth.test_scenes import golden_hashes; print(*golden_hashes())"
+    here = "tests.tempo_tasks.sources.synth.test_scenes"
+    code = f"from {here} import golden_hashes; print(*golden_hashes())"
     seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
     result = subprocess.run(
         [sys.executable, "-c", code],

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from tempo_attn.attention.enrich_hooks import states_of
+from tempo_attn.attention.hidden_states import states_of
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.lab.engine.model_under_study import RowsLeftOut
 from tempo_attn.lab.engine.prefill import Decoder

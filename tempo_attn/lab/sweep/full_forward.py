@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tempo_attn.attention.edited_attention import Attention, AttentionCall
-from tempo_attn.attention.enrich_hooks import states_of
+from tempo_attn.attention.hidden_states import states_of
 from tempo_attn.attention.masks import Visibility, visible_keys
 from tempo_attn.attention.row_attention import context_of, logits_of
 from tempo_attn.lab.engine.growing_batch import rows_at

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tempo_attn.attention.enrich_hooks import states_of
+from tempo_attn.attention.hidden_states import states_of
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.lab.engine.growing_batch import rows_at
 from tempo_attn.lab.engine.hidden_states import (

@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tempo_attn.lab.figures.sheets import style
+from tempo_attn.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""Sheets of panels, and files of them that are the same every time.
+"""How figures are laid out, styled and saved: sheets of panels, the same bytes every time.
 
 A panel is named by two labels: that of its line on the sheet and its title, the column's.
 """

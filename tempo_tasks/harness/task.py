@@ -21,7 +21,7 @@ from lm_eval.api.task import ConfigurableTask
 
 import tempo_tasks
 from tempo_attn.lab.run_folder.fingerprints import code_fingerprint
-from tempo_tasks.audio import make_handle, reversed_handle
+from tempo_tasks.audio import Handle, document_handle
 from tempo_tasks.errors import PromptError, QuestionError
 from tempo_tasks.harness.documents import ROTATIONS, mirror_documents, to_documents
 from tempo_tasks.harness.generation_arguments import updated
@@ -72,15 +72,9 @@ class TempoTask(ConfigurableTask):  # type: ignore[misc]
                 "caption_wording": style.caption_wording,
             }
 
-    def doc_to_audio(self, doc: Any, doc_to_audio: Any = None) -> list[dict[str, Any]]:
+    def doc_to_audio(self, doc: Any, doc_to_audio: Any = None) -> list[Handle]:
         """Return the lazy handles of a document; where the files lie is not part of it."""
-        handles = []
-        for held in doc["audio"]:
-            handle = make_handle(self._paths[held["sha256"]], held["sha256"])
-            handle["silence"] = held["silence"]
-            # Absent where it is false: see `reversed_handle`.
-            handles.append(reversed_handle(handle) if held.get("reversed") else handle)
-        return handles
+        return [document_handle(audio, self._paths) for audio in doc["audio"]]
 
     def set_config(self, key: str, value: Any, update: bool = False) -> None:
         """Change the configuration, as lm_eval does by its command line; see lm-eval's `Task`.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tempo_attn.files.atomic import replacing
-from tempo_tasks.audio import file_handle, make_handle
+from tempo_tasks.audio import Handle, file_handle, make_handle
 from tempo_tasks.cache import cache_dir
 from tempo_tasks.errors import (
     AudioNotFoundError,
@@ -163,7 +163,7 @@ class _Draft:
     kind: Kind
     folder: Path
     found: dict[tuple[str, tuple[str, str, str, str], str], None] = field(default_factory=dict)
-    audio: dict[str, dict[str, Any]] = field(default_factory=dict)
+    audio: dict[str, Handle] = field(default_factory=dict)
     captions: dict[str, str] = field(default_factory=dict)
     bad_rows: list[str] = field(default_factory=list)
     bad_clips: dict[str, TempoError] = field(default_factory=dict)
@@ -293,7 +293,7 @@ def _text(row: Row, column: str) -> str:
     return value if column == "filename" else value.strip()
 
 
-def _audio_handle(row: Row, clip_id: str, folder: Path) -> dict[str, Any]:
+def _audio_handle(row: Row, clip_id: str, folder: Path) -> Handle:
     """Return the handle of a row's audio: embedded bytes, or a file in or beside the folder."""
     cell = row.get("audio")
     content, named = (
@@ -321,7 +321,7 @@ def _audio_handle(row: Row, clip_id: str, folder: Path) -> dict[str, Any]:
     )
 
 
-def store_audio(content: bytes, suffix: str) -> dict[str, Any]:
+def store_audio(content: bytes, suffix: str) -> Handle:
     """Put a clip's bytes into the cache, once, and return its handle.
 
     The file is named after its content and renamed into place, so several processes may do this

@@ -7,8 +7,8 @@ sound runs forward: nothing in the audio tells that it is a twin.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
+from tempo_tasks.audio import Handle
 from tempo_tasks.questions.events import Clip, Event, Interval
 from tempo_tasks.questions.mirror import MirrorSet, mirror_set, opposite
 from tempo_tasks.questions.questions import Kind, Question, right_event
@@ -66,7 +66,7 @@ def load_synth_mirror(kind: Kind, *, scenes: int = TEST_SCENES) -> MirrorSet:
 
 # Cached: EO and LO, by generation and by likelihood, read the same folder.
 @lru_cache(maxsize=4)
-def _twin_audio(scenes: int) -> dict[str, dict[str, Any]]:
+def _twin_audio(scenes: int) -> dict[str, Handle]:
     """Return the handle of each scene's twin, by the name of the scene."""
     drawn = draw_test_scenes(scenes)
     folder = f"{SCENE_VERSION}-{TEST_SPLIT}-{scenes}-mirror"

@@ -45,12 +45,15 @@ _ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_a
 Check = Callable[[str, Any], None]
 
 
-def check_arguments(pretrained: Any, arguments: Mapping[str, Any]) -> None:
+def check_arguments(pretrained: Any, arguments: Mapping[str, Any]) -> AttnScaleConfig | None:
     """Check model arguments as far as can be told without loading a model.
 
     Args:
         pretrained: Hub id, folder, a loaded model, or None for the embedded one.
         arguments: All others, by name.
+
+    Returns:
+        The configuration that `attn_scale` names, read or fetched; None without `attn_scale`.
 
     Raises:
         ConfigError: An unknown name or a wrong value; the message names the nearest right one.
@@ -82,6 +85,7 @@ def check_arguments(pretrained: Any, arguments: Mapping[str, Any]) -> None:
             f"attn_scale is a {type(edit).__name__}; expected a folder, a Hub repository or an "
             "AttnScaleConfig"
         )
+    return edit
 
 
 def known_names() -> list[str]:

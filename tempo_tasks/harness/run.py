@@ -19,7 +19,7 @@ from lm_eval.utils import setup_logging
 from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import ConfigError
 from tempo_tasks.harness.asked import check_names, task_index
-from tempo_tasks.harness.autoload import register
+from tempo_tasks.harness.registration import register
 
 
 def run(arguments: Sequence[str]) -> None:

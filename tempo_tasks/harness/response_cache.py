@@ -1,4 +1,4 @@
-"""What a model's answers depend on, so that a response cache (`--use_cache`) serves one model only.
+"""Response caches (`--use_cache`) serve one model only: another model's answers are refused.
 
 lm-eval keys a cached answer by its prompt alone. The laboratory's run folders refuse to mix runs by
 the same fingerprints (`tempo_attn.lab.run_folder.fingerprints`).
@@ -11,7 +11,7 @@ from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import tempo_attn
 import tempo_tasks
@@ -25,9 +25,6 @@ from tempo_attn.lab.run_folder.fingerprints import (
 from tempo_attn.lab.run_folder.manifest import differences, without_info
 from tempo_tasks.errors import CacheMismatchError
 from tempo_tasks.harness import editing
-
-if TYPE_CHECKING:
-    from tempo_tasks.harness.audio_hflm import AudioHFLM
 
 KEY = "tempo_identity"
 """Where a response cache holds the identity; answers have SHA-256 hex digests for keys."""
@@ -45,7 +42,30 @@ _WHOLE = 2**26
 _BLOCKS, _BLOCK = 64, 2**16
 
 
-def identity_of(lm: AudioHFLM) -> dict[str, Any]:
+class HarnessModel(Protocol):
+    """What the identity of a model is worked out from: an `AudioHFLM`, which imports this module.
+
+    Attributes:
+        arguments: The model arguments by name.
+        processor: The model's processor.
+    """
+
+    arguments: dict[str, Any]
+    processor: Any
+
+    @property
+    def model(self) -> Any:
+        """The loaded model, with its edit of attention, if any."""
+
+    @property
+    def config(self) -> Any:
+        """The model's configuration."""
+
+    def public_name(self) -> str:
+        """Return the model's name as results show it."""
+
+
+def identity_of(lm: HarnessModel) -> dict[str, Any]:
     """Return all that the answers of a loaded model depend on, as JSON data.
 
     Args:

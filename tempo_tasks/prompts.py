@@ -13,7 +13,7 @@ from tempo_tasks.audio import Handle, silenced_handle
 from tempo_tasks.errors import MissingCaptionError, PromptError, QuestionError
 from tempo_tasks.questions.conditions import Condition
 from tempo_tasks.questions.questions import LETTERS, Question
-from tempo_tasks.questions.text_forms import breaks_line, normal_text
+from tempo_tasks.questions.spelling import breaks_line, normal_text
 
 PROMPT_VERSION = "tempo-prompt-1"
 INSTRUCTION = "Answer with the option's letter from the given choices directly."

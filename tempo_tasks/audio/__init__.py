@@ -17,8 +17,8 @@ from tempo_tasks.audio.handles import (
     reversed_handle,
     silenced_handle,
 )
-from tempo_tasks.audio.limits import DEFAULT_LIMITS, MAX_CHANNELS, MAX_RATE, AudioLimits
 from tempo_tasks.audio.reading import Wave, check_audio, read_audio
+from tempo_tasks.audio.refusals import DEFAULT_LIMITS, MAX_CHANNELS, MAX_RATE, AudioLimits
 
 __all__ = [
     "DEFAULT_LIMITS",

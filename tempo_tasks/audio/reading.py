@@ -20,7 +20,7 @@ from tempo_tasks.audio.handles import (
     read_content,
     silenced_handle,
 )
-from tempo_tasks.audio.limits import DEFAULT_LIMITS, AudioLimits
+from tempo_tasks.audio.refusals import DEFAULT_LIMITS, AudioLimits
 from tempo_tasks.errors import BadClipsError, EmptyAudioError, TempoError
 
 Wave = npt.NDArray[np.float32]

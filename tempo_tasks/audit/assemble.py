@@ -17,19 +17,19 @@ from tempo_attn.errors import ConfigError
 from tempo_attn.statistics import holm
 from tempo_tasks import __version__
 from tempo_tasks.audit.ceiling import Simulation, pooled, sigma_for
-from tempo_tasks.audit.items import Items, items_of
-from tempo_tasks.audit.letters import letter_order, letter_rows
+from tempo_tasks.audit.item_arrays import Items, items_of
+from tempo_tasks.audit.letter_order import letter_order, letter_rows
 from tempo_tasks.audit.overlap import between, contamination, within
 from tempo_tasks.audit.priors import label_balance, prior_rows
-from tempo_tasks.audit.rows import FAMILIES, Earned
 from tempo_tasks.audit.shortcuts import caption_rows, presence_rows, text_rows, time_rows
+from tempo_tasks.audit.strategies import FAMILIES, Earned
 from tempo_tasks.audit.training import TrainingList
 from tempo_tasks.audit.verdict import verdict
 from tempo_tasks.errors import DataVersionError
 from tempo_tasks.questions.questions import fingerprint
 from tempo_tasks.questions.strata import bins_of, strata_of, tests_time
-from tempo_tasks.sources.plain import Fault, PlainSet
-from tempo_tasks.stats.estimates import ClusterSums, chance_p, share_interval
+from tempo_tasks.sources.without_audio import Fault, PlainSet
+from tempo_tasks.stats.clustered_estimates import ClusterSums, chance_p, share_interval
 
 FORMAT = 1
 CHANCE = 0.25

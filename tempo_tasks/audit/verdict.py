@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tempo_tasks.audit.rows import CAPTION, ROWS
+from tempo_tasks.audit.strategies import CAPTION, ROWS
 
 Row = Mapping[str, Any]
 _LEVEL = 0.05

@@ -16,7 +16,7 @@ from tempo_tasks.questions.mirror import MirrorSet
 from tempo_tasks.questions.question_set import QuestionSet
 from tempo_tasks.questions.questions import LETTERS, Question
 from tempo_tasks.questions.strata import strata_of
-from tempo_tasks.sources.csv_rows import listed
+from tempo_tasks.sources.csv_reader import listed
 
 ROTATIONS = tuple(range(len(LETTERS)))
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from tempo_attn.files.atomic import replacing
 from tempo_tasks.audio import Handle, file_handle, make_handle
-from tempo_tasks.cache import cache_dir
+from tempo_tasks.cache_folder import cache_dir
 from tempo_tasks.errors import (
     AudioNotFoundError,
     BadClipsError,
@@ -28,8 +28,8 @@ from tempo_tasks.errors import (
 )
 from tempo_tasks.questions.question_set import QuestionSet
 from tempo_tasks.questions.questions import Kind, Question
-from tempo_tasks.sources.csv_rows import listed
-from tempo_tasks.sources.local import Row, Table
+from tempo_tasks.sources.csv_reader import listed
+from tempo_tasks.sources.table_files import Row, Table
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tempo_attn.statistics import holm
 from tempo_tasks.questions.strata import STRATA, bins_of, tests_time
-from tempo_tasks.stats.estimates import ClusterSums, chance_p, effective_n, share_interval
+from tempo_tasks.stats.clustered_estimates import ClusterSums, chance_p, effective_n, share_interval
 from tempo_tasks.stats.names import KINDS, TaskName
 from tempo_tasks.stats.pairs import detectable_accuracy
 from tempo_tasks.stats.runs import Run, TaskRun

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tempo_tasks.questions.questions import LETTERS
-from tempo_tasks.scoring.letters import letter_bias
+from tempo_tasks.scoring.bias_by_letter import letter_bias
 from tempo_tasks.stats.accuracy import (
     MACRO,
     Row,
@@ -22,7 +22,7 @@ from tempo_tasks.stats.accuracy import (
     share_of,
     with_macros,
 )
-from tempo_tasks.stats.estimates import ClusterSums
+from tempo_tasks.stats.clustered_estimates import ClusterSums
 from tempo_tasks.stats.names import TaskName
 from tempo_tasks.stats.runs import Run, TaskRun
 from tempo_tasks.stats.samples import Sample

@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from tempo_attn.files.atomic import replacing
-from tempo_tasks.cache import cache_dir
+from tempo_tasks.cache_folder import cache_dir
 from tempo_tasks.questions.events import Clip
 from tempo_tasks.sources.synth.caption import weak_caption
 from tempo_tasks.sources.synth.scene import (

@@ -15,10 +15,10 @@ from tempo_tasks.errors import BadIntervalsError, DataUnavailableError, Question
 from tempo_tasks.questions.events import Clip
 from tempo_tasks.questions.questions import Kind
 from tempo_tasks.sources import tacos
-from tempo_tasks.sources.blanks import blank_twins, refuse_blank_twins
-from tempo_tasks.sources.csv_rows import listed
+from tempo_tasks.sources.blank_names import blank_twins, refuse_blank_twins
+from tempo_tasks.sources.clip_tables import filename_problem
+from tempo_tasks.sources.csv_reader import listed
 from tempo_tasks.sources.intervals import IntervalTable, Repair, read_intervals
-from tempo_tasks.sources.tables import filename_problem
 from tempo_tasks.sources.tacos import ClipInfo, SourceFile
 
 

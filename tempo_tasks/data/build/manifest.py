@@ -17,9 +17,9 @@ from filelock import FileLock
 from tempo_attn.files.json_types import misfit
 from tempo_attn.files.strict_json import parse_json
 from tempo_tasks.errors import BuildMismatchError, DamagedBuildError, DataVersionError, TempoError
-from tempo_tasks.sources.csv_rows import listed
-from tempo_tasks.sources.zenodo import hash_file
-from tempo_tasks.tables import write_json
+from tempo_tasks.file_hashes import hash_file
+from tempo_tasks.output_files import write_json
+from tempo_tasks.sources.csv_reader import listed
 
 MANIFEST, STARTED = "manifest.json", "build.json"
 FORMAT = 1

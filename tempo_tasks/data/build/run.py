@@ -14,7 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import tempo_tasks
-from tempo_tasks.data.build import layout, manifest
+from tempo_tasks.data.build import manifest
+from tempo_tasks.data.build import written_tables as tables
+from tempo_tasks.data.build.attribution import ATTRIBUTION, write_attribution
 from tempo_tasks.data.build.audio_files import FolderAudio, place_all, refuse_missing
 from tempo_tasks.data.build.inputs import (
     Inputs,
@@ -29,7 +31,7 @@ from tempo_tasks.data.counts import count_kinds
 from tempo_tasks.errors import BuildMismatchError, QuestionError
 from tempo_tasks.questions.events import Clip
 from tempo_tasks.questions.questions import Kind, Question, build_questions, fingerprint
-from tempo_tasks.sources.csv_rows import listed
+from tempo_tasks.sources.csv_reader import listed
 from tempo_tasks.sources.released import question_names
 
 
@@ -80,8 +82,8 @@ def build(
             return done, True
         files = _write_tables(out, questions, used, inputs)
         if inputs.audio is not None:
-            placed = place_all(inputs.audio, used, out / layout.AUDIO, progress=progress)
-            files.update({f"{layout.AUDIO}/{name}": digest for name, digest in placed.items()})
+            placed = place_all(inputs.audio, used, out / tables.AUDIO, progress=progress)
+            files.update({f"{tables.AUDIO}/{name}": digest for name, digest in placed.items()})
         return manifest.finish(out, {**about, "files": files}), False
 
 
@@ -118,7 +120,7 @@ def _refuse_other_audio(out: Path, done: Mapping[str, Any], audio: Path | None) 
     if audio is None or not audio.is_dir():
         return
     source = FolderAudio.at(audio)
-    asked = {PurePosixPath(f).name: f for f in done["files"] if f.startswith(f"{layout.AUDIO}/")}
+    asked = {PurePosixPath(f).name: f for f in done["files"] if f.startswith(f"{tables.AUDIO}/")}
     other = [n for n in asked.keys() & source.names if not source.same(n, out / asked[n])]
     other += {r["filename"] for r in done["repairs"] if r["file"] == audio.name} & source.names
     if other:
@@ -207,10 +209,10 @@ def _write_tables(
     # All of them: absent distractors are labels of clips that no question is about.
     clips = [inputs.clips[name] for name in sorted(inputs.clips)]
     files = {
-        layout.QUESTIONS: layout.write_questions(out / layout.QUESTIONS, questions, audio=audio),
-        layout.INTERVALS: layout.write_intervals(out / layout.INTERVALS, clips),
-        layout.ATTRIBUTION: layout.write_attribution(out / layout.ATTRIBUTION, used, inputs.infos),
+        tables.QUESTIONS: tables.write_questions(out / tables.QUESTIONS, questions, audio=audio),
+        tables.INTERVALS: tables.write_intervals(out / tables.INTERVALS, clips),
+        ATTRIBUTION: write_attribution(out / ATTRIBUTION, used, inputs.infos),
     }
     if captions:
-        files[layout.CAPTIONS] = layout.write_captions(out / layout.CAPTIONS, captions)
+        files[tables.CAPTIONS] = tables.write_captions(out / tables.CAPTIONS, captions)
     return files

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from tempo_attn.files.strict_json import parse_json
 from tempo_tasks.audio import Handle, make_handle
-from tempo_tasks.cache import cache_dir
+from tempo_tasks.cache_folder import cache_dir
 from tempo_tasks.questions.events import Clip
 from tempo_tasks.questions.question_set import QuestionSet
 from tempo_tasks.questions.questions import Kind, Question, build_questions

@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 
 from tempo_attn.errors import ConfigError
 from tempo_tasks.audit.assemble import Settings, audit
-from tempo_tasks.audit.cli import add_commands
-from tempo_tasks.audit.report import page, to_csv, to_json, write
-from tempo_tasks.audit.table import headings, show
+from tempo_tasks.audit.audit_command import add_commands
+from tempo_tasks.audit.result_files import page, to_csv, to_json, write
+from tempo_tasks.audit.result_table import headings, show
 from tempo_tasks.audit.training import TrainingList, read_training
 from tempo_tasks.audit.verdict import verdict
 from tempo_tasks.errors import DataUnavailableError, DataVersionError, TempoError
 from tempo_tasks.questions.questions import Kind
-from tempo_tasks.sources.plain import SYNTH_HARD, load_plain
+from tempo_tasks.sources.without_audio import SYNTH_HARD, load_plain
 from tests.support.audit_sets import plain_set, question, random_set
 from tests.support.paths import REFERENCE
 

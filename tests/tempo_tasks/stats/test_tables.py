@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from tempo_tasks.errors import StatsOptionError
-from tempo_tasks.stats import clustered_standard_error
 from tempo_tasks.stats.accuracy import accuracy_rows, strata_rows
+from tempo_tasks.stats.clustered_estimates import clustered_standard_error
 from tempo_tasks.stats.comparisons import condition_rows, run_rows
 from tempo_tasks.stats.report import make_report
 from tempo_tasks.stats.robustness import prompt_rows, rotation_rows, scoring_rows

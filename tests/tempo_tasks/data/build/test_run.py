@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tempo_tasks.data.build import run as building
 from tempo_tasks.data.build.inputs import Request
-from tempo_tasks.data.build.layout import seconds
 from tempo_tasks.data.build.run import build
+from tempo_tasks.data.build.written_tables import seconds
 from tempo_tasks.errors import (
     AudioNotFoundError,
     BadIntervalsError,
@@ -496,7 +496,7 @@ def test_times_read_back_as_the_same_numbers(value):
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.floats(0, 30), st.floats(1e-6, 9)), min_size=1, max_size=4))
 def test_written_intervals_read_back_as_the_same_events(tmp_path_factory, spans):
-    from tempo_tasks.data.build.layout import write_intervals as write
+    from tempo_tasks.data.build.written_tables import write_intervals as write
 
     spans = tuple((start, start + length) for start, length in spans)
     clip = Clip("1.mp3", (Event('A "b", [c]', spans),))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tempo_attn.errors import ConfigError
+from tempo_attn.errors import OptionError
 from tempo_attn.files.atomic import replacing
 
 
@@ -23,7 +23,7 @@ def check_output(path: Path | None, *, folder: bool, option: str = "--out") -> N
         option: What it was given by.
 
     Raises:
-        ConfigError: A folder is where a file belongs, or the other way round, or nothing may be
+        OptionError: A folder is where a file belongs, or the other way round, or nothing may be
             written there.
     """
     if path is None:
@@ -33,12 +33,12 @@ def check_output(path: Path | None, *, folder: bool, option: str = "--out") -> N
             continue
         wanted = folder or place is not path
         if place.is_dir() is not wanted:
-            raise ConfigError(
+            raise OptionError(
                 f"{option} {path}: {place} is a {'file' if wanted else 'folder'}; expected a "
                 f"{'folder' if wanted else 'file'}, or nothing yet"
             )
         if not os.access(place, os.W_OK):
-            raise ConfigError(f"{option} {path}: {place} may not be written to; name another place")
+            raise OptionError(f"{option} {path}: {place} may not be written to; name another place")
         return
 
 

@@ -116,12 +116,12 @@ def _loaded(
 
 
 def _numbers(option: str, text: str) -> list[float]:
-    from tempo_attn.errors import ConfigError
+    from tempo_attn.errors import OptionError
 
     try:
         found = [float(part) for part in text.split(",") if part.strip()]
     except ValueError:
         found = []
     if not found:
-        raise ConfigError(f"{option} {text!r}: expected numbers with commas, such as 0.5,1,2")
+        raise OptionError(f"{option} {text!r}: expected numbers with commas, such as 0.5,1,2")
     return found

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tempo_attn.errors import ConfigError
+from tempo_attn.errors import OptionError
 from tempo_attn.files.atomic import replacing
 from tempo_tasks.audit.figures import ceiling_picture, in_clip_picture, svg
 from tempo_tasks.audit.result_table import (
@@ -53,7 +53,7 @@ def write(result: Result, folder: Path) -> list[Path]:
     """Write `audit.json`, `audit.csv` and `audit.html`; equal audits give equal bytes.
 
     Raises:
-        ConfigError: The folder cannot be written to.
+        OptionError: The folder cannot be written to.
     """
     texts = {"audit.json": to_json(result), "audit.csv": to_csv(result), "audit.html": page(result)}
     files = []
@@ -64,7 +64,7 @@ def write(result: Result, folder: Path) -> list[Path]:
                 partial.write_text(text, encoding="utf-8", newline="")
             files.append(folder / name)
     except OSError as error:
-        raise ConfigError(f"cannot write to {folder}: {error}; name another --out") from error
+        raise OptionError(f"cannot write to {folder}: {error}; name another --out") from error
     return files
 
 

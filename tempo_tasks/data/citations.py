@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempo_tasks
 from tempo_attn.did_you_mean import did_you_mean
-from tempo_tasks.errors import DataUnavailableError
+from tempo_attn.errors import OptionError
 
 _RELEASED = """\
 @misc{temporal_lalm_2026,
@@ -51,10 +51,10 @@ def bibtex(name: str) -> str:
     """Return the BibTeX entries of one of `ENTRIES`.
 
     Raises:
-        DataUnavailableError: There is no such name.
+        OptionError: There is no such name.
     """
     if name not in ENTRIES:
-        raise DataUnavailableError(
+        raise OptionError(
             f"nothing to cite under {name!r}; expected {', '.join(ENTRIES)}."
             f"{did_you_mean(name, ENTRIES)}"
         )

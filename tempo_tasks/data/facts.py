@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tempo_attn.errors import ConfigError
-from tempo_tasks.data.build.manifest import MANIFEST, STARTED, problems, read_manifest
+from tempo_attn.errors import OptionError
+from tempo_tasks.data.build.build_manifest import MANIFEST, STARTED, problems, read_manifest
 from tempo_tasks.data.counts import count_kinds
 from tempo_tasks.data.fetch import read_download
 from tempo_tasks.errors import DataUnavailableError, DataVersionError
@@ -87,7 +87,7 @@ def _load(name: str, path: Path) -> PlainSet:
 
         try:
             check_names([name], task_index())
-        except ConfigError as error:
+        except OptionError as error:
             raise DataUnavailableError(f"{name}: no such file or folder, and {error}") from None
     for rendered in (SYNTH_HARD, SYNTH):
         if name == rendered or name.startswith(f"{rendered}_"):

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from tempo_attn.did_you_mean import did_you_mean
+from tempo_attn.errors import OptionError
 from tempo_attn.files.json_types import misfit
 from tempo_tasks.cache_folder import cache_dir
-from tempo_tasks.data.build.manifest import read_json
+from tempo_tasks.data.build.build_manifest import read_json
 from tempo_tasks.errors import (
     BuildMismatchError,
-    DataUnavailableError,
     DataVersionError,
     DownloadError,
 )
@@ -45,25 +45,23 @@ def fetch(
         What was fetched: `source`, `folder`, and `files` or `repo` and `commit`.
 
     Raises:
-        DataUnavailableError: No such source, or options that it does not have.
+        OptionError: No such source, or options that it does not have.
         DownloadError: It cannot be reached.
         ChecksumError: What came is not what was published.
         BuildMismatchError: The folder holds another download.
     """
     if source not in SOURCES:
-        raise DataUnavailableError(
+        raise OptionError(
             f"no source {source!r}; expected {' or '.join(SOURCES)}.{did_you_mean(source, SOURCES)}"
         )
     folder = cache_dir() / source if out is None else out
     if source == "tacos":
         if revision:
-            raise DataUnavailableError("a Zenodo record has no revisions; leave --revision out")
+            raise OptionError("a Zenodo record has no revisions; leave --revision out")
         fetched = download_tacos(folder, audio=audio, progress=progress)
         return {"source": source, "folder": str(folder), "files": fetched}
     if not audio:
-        raise DataUnavailableError(
-            "the released files hold their audio (Parquet); leave --no-audio out"
-        )
+        raise OptionError("the released files hold their audio (Parquet); leave --no-audio out")
     return {"source": source, "folder": str(folder), **_released(folder, revision)}
 
 

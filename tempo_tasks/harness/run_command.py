@@ -17,8 +17,8 @@ from lm_eval.config.evaluate_config import EvaluatorConfig
 from lm_eval.utils import setup_logging
 
 from tempo_attn.did_you_mean import did_you_mean
-from tempo_attn.errors import ConfigError
-from tempo_tasks.harness.registration import register
+from tempo_attn.errors import OptionError
+from tempo_tasks.harness.lm_eval_registration import register
 from tempo_tasks.harness.task_index import check_names, task_index
 
 
@@ -29,7 +29,7 @@ def run(arguments: Sequence[str]) -> None:
         arguments: As lm_eval takes them.
 
     Raises:
-        ConfigError: Arguments that contradict each other, an unknown model or task.
+        OptionError: Arguments that contradict each other, an unknown model or task.
         TempoError: Whatever else is wrong with model arguments, tasks or data.
     """
     register()
@@ -56,12 +56,12 @@ def _check(parsed: argparse.Namespace) -> None:
     try:
         config = EvaluatorConfig.from_cli(argparse.Namespace(**vars(parsed)))
     except (ValueError, TypeError, OSError) as error:
-        raise ConfigError(" ".join(str(error).split())) from error
+        raise OptionError(" ".join(str(error).split())) from error
     finally:
         log.setLevel(level)
     if config.model not in model_registry:
         near = did_you_mean(config.model, model_registry)
-        raise ConfigError(f"unknown model {config.model!r}.{near} Expected such as lalm or hf")
+        raise OptionError(f"unknown model {config.model!r}.{near} Expected such as lalm or hf")
     names = [name for name in config.tasks or [] if isinstance(name, str)]
     ours = [name for name in names if name.startswith("tempo") and not _is_other(name)]
     if ours and not config.include_path:  # which may hold tasks of this name

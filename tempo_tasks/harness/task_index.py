@@ -10,7 +10,7 @@ from typing import Any
 from lm_eval.tasks import TaskManager
 
 from tempo_attn.did_you_mean import did_you_mean
-from tempo_attn.errors import ConfigError
+from tempo_attn.errors import OptionError
 from tempo_tasks.paths import task_yamls_dir
 from tempo_tasks.questions.conditions import Condition
 from tempo_tasks.questions.questions import Kind
@@ -33,7 +33,7 @@ def asked_tasks(names: Sequence[str]) -> dict[str, Asked]:
     """Return what tasks ask, by name; a group gives all its tasks.
 
     Raises:
-        ConfigError: An unknown name.
+        OptionError: An unknown name.
     """
     index = task_index()
     check_names(names, index)
@@ -66,14 +66,14 @@ def check_names(names: Sequence[str], known: Collection[str]) -> None:
     """Check that tasks exist.
 
     Raises:
-        ConfigError: One does not, or none is named; the message has the nearest ones.
+        OptionError: One does not, or none is named; the message has the nearest ones.
     """
     if not names:
-        raise ConfigError("no task is named; expected such as tempo_synth_eo_aqa")
+        raise OptionError("no task is named; expected such as tempo_synth_eo_aqa")
     unknown = [name for name in names if name not in known]
     if unknown:
         near = did_you_mean(unknown[0], sorted(known))
         more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
-        raise ConfigError(
+        raise OptionError(
             f"unknown task {unknown[0]!r}{more}.{near} `lm_eval ls tasks` lists all of them"
         )

@@ -14,7 +14,8 @@ from tempo_tasks.errors import BadTableError, DataVersionError
 from tempo_tasks.sources.csv_reader import csv_rows, listed
 from tempo_tasks.sources.intervals import Repair
 
-Row = Mapping[str, str]
+ClipRow = Mapping[str, str]
+"""A row about one clip, by column; cells are text."""
 
 
 @dataclass
@@ -75,7 +76,7 @@ def read_rows(file: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[st
 
 def rows_by_filename(
     file: Path, columns: Sequence[str], *, repair: bool = False
-) -> tuple[dict[str, tuple[int, Row]], list[Repair]]:
+) -> tuple[dict[str, tuple[int, ClipRow]], list[Repair]]:
     """Return the rows of a table that has one row a clip, with their numbers, and the repairs.
 
     Args:
@@ -87,7 +88,7 @@ def rows_by_filename(
         BadTableError: A row without a usable filename, or several rows of one clip.
     """
     faults = Faults(file.name, repair)
-    rows: dict[str, tuple[int, Row]] = {}
+    rows: dict[str, tuple[int, ClipRow]] = {}
     for number, row in read_rows(file, ["filename", *columns]):
         name = row["filename"]
         if (problem := filename_problem(name)) is not None:

@@ -19,7 +19,8 @@ from tempo_attn.files.strict_json import parse_json
 from tempo_tasks.errors import DataVersionError
 from tempo_tasks.sources.csv_reader import csv_rows
 
-Row = dict[str, Any]
+TableRow = dict[str, Any]
+"""A row of any table, by column; cells are as the file types them."""
 
 TEXT_NAMES = ("metadata.csv", "metadata.jsonl", "questions.csv", "questions.jsonl")
 # What may lie beside questions and holds none: see `joined` and `tempo data build`.
@@ -42,7 +43,7 @@ class Table:
 
     name: str
     where: str
-    rows: Callable[[], Iterator[Row]]
+    rows: Callable[[], Iterator[TableRow]]
 
 
 def find_tables(path: Path) -> list[Table]:
@@ -87,8 +88,8 @@ def _saved_tables(path: Path) -> list[Table]:
         saved = datasets.load_from_disk(str(path))
     splits = saved.items() if isinstance(saved, datasets.DatasetDict) else [("", saved)]
 
-    def reader(split: Any) -> Callable[[], Iterator[Row]]:
-        def rows() -> Iterator[Row]:
+    def reader(split: Any) -> Callable[[], Iterator[TableRow]]:
+        def rows() -> Iterator[TableRow]:
             with _reading(path, "`datasets` cannot read what it saved"):
                 for batch in split.with_format("arrow").iter(batch_size=_ROWS_AT_ONCE):
                     # Else damaged offsets are followed out of the file, which ends the process.
@@ -126,7 +127,7 @@ def _parquet_tables(path: Path, shards: list[Path]) -> list[Table]:
     for files in groups.values():
         _refuse_missing_shards(path, files)
 
-    def reader(files: list[Path]) -> Callable[[], Iterator[Row]]:
+    def reader(files: list[Path]) -> Callable[[], Iterator[TableRow]]:
         return lambda: (row for file in files for row in _parquet_rows(file))
 
     return [
@@ -145,7 +146,7 @@ def _refuse_missing_shards(path: Path, files: list[Path]) -> None:
         )
 
 
-def _parquet_rows(file: Path) -> Iterator[Row]:
+def _parquet_rows(file: Path) -> Iterator[TableRow]:
     # Not through `datasets`: that copies every clip into its own cache before the first row.
     import pyarrow.parquet  # type: ignore[import-untyped]
 
@@ -158,13 +159,13 @@ def _parquet_rows(file: Path) -> Iterator[Row]:
             yield from batch.to_pylist()
 
 
-def _csv_rows(file: Path) -> Iterator[Row]:
+def _csv_rows(file: Path) -> Iterator[TableRow]:
     # Not through `datasets` either: it guesses types, and a label such as "None" becomes null.
     for _, row in csv_rows(file):
         yield row
 
 
-def _jsonl_rows(file: Path) -> Iterator[Row]:
+def _jsonl_rows(file: Path) -> Iterator[TableRow]:
     with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():

@@ -17,13 +17,13 @@ from tempo_tasks.errors import DataUnavailableError, DataVersionError, QuestionE
 from tempo_tasks.questions.events import Clip
 from tempo_tasks.questions.questions import LETTERS, Kind, Question
 from tempo_tasks.sources.intervals import Repair
-from tempo_tasks.sources.released import (
+from tempo_tasks.sources.released_rows import (
     OPTION_COLUMNS,
     REQUIRED_COLUMNS,
     question_names,
     read_row,
 )
-from tempo_tasks.sources.table_files import Row, Table, find_tables
+from tempo_tasks.sources.table_files import Table, TableRow, find_tables
 
 SYNTH, SYNTH_HARD = "tempo_synth", "tempo_synth_hard"
 _AUTHORS_COLUMNS = ("filename", "question", "A", "B", "C", "D", "correct_label")
@@ -175,7 +175,7 @@ def _key(question: Question) -> tuple[Any, ...]:
     return question.clip_id, question.kind, question.options, question.answer
 
 
-def _released_columns(row: Row) -> Row:
+def _released_columns(row: TableRow) -> TableRow:
     if "correct_label" not in row:
         return row
     options = {
@@ -186,7 +186,7 @@ def _released_columns(row: Row) -> Row:
     return {**row, **options, "correct_answer": letter, "correct_text": text}
 
 
-def _refuse_other_columns(table: Table, row: Row) -> None:
+def _refuse_other_columns(table: Table, row: TableRow) -> None:
     columns = {"filename" if column == "file_name" else column for column in row}
     if not columns.issuperset(REQUIRED_COLUMNS) and not columns.issuperset(_AUTHORS_COLUMNS):
         raise DataVersionError(

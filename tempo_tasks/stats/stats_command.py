@@ -37,9 +37,9 @@ def stats(
     Example: tempo stats plain=out/plain edited=out/edited --out my-statistics
     """
     from tempo_tasks.output_files import check_output
-    from tempo_tasks.stats.output import show, write_report
     from tempo_tasks.stats.report import check_level, make_report
     from tempo_tasks.stats.runs import read_runs
+    from tempo_tasks.stats.statistics_output import show, write_report
 
     check_level(level)
     check_output(out, folder=True)

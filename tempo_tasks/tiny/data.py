@@ -29,7 +29,7 @@ from tempo_tasks.sources.synth.scene import (
     scene_name,
 )
 from tempo_tasks.sources.synth.sounds import LABELS
-from tempo_tasks.tiny.build import build_processor
+from tempo_tasks.tiny.tokenizer_and_model import build_processor
 
 CAPTION_VARIANTS = 4
 _CHUNK = 64

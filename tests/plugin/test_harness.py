@@ -11,8 +11,8 @@ import pytest
 
 import _tempo_lalm_autoload as shim
 import tempo_tasks
-from tempo_tasks.harness import registration
-from tempo_tasks.harness.registration import register
+from tempo_tasks.harness import lm_eval_registration as registration
+from tempo_tasks.harness.lm_eval_registration import register
 from tempo_tasks.paths import task_yamls_dir
 from tests.support.paths import ROOT
 

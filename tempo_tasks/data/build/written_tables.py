@@ -11,7 +11,7 @@ from tempo_attn.files.atomic import replacing
 from tempo_tasks.file_hashes import hash_file
 from tempo_tasks.questions.events import Clip
 from tempo_tasks.questions.questions import Kind, Question
-from tempo_tasks.sources.released import OPTION_COLUMNS
+from tempo_tasks.sources.released_rows import OPTION_COLUMNS
 
 QUESTIONS, INTERVALS, CAPTIONS = "questions.csv", "intervals.csv", "captions.csv"
 AUDIO = "audio"

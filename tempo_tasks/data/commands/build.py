@@ -60,7 +60,7 @@ def build(
 
     Example: tempo data build --out my-benchmark --intervals intervals.csv --audio clips
     """
-    from tempo_tasks.data.build.inputs import Request
+    from tempo_tasks.data.build.request import Request
     from tempo_tasks.data.build.run import build as run
     from tempo_tasks.data.commands.facts_table import show
     from tempo_tasks.output_files import check_output
@@ -99,7 +99,7 @@ def build(
 
 def _kinds(names: str) -> tuple[Any, ...]:
     from tempo_attn.did_you_mean import did_you_mean
-    from tempo_tasks.errors import QuestionError
+    from tempo_attn.errors import OptionError
     from tempo_tasks.questions.questions import Kind
 
     given = {name.strip().lower() for name in names.split(",") if name.strip()}
@@ -107,7 +107,7 @@ def _kinds(names: str) -> tuple[Any, ...]:
     unknown = sorted(given.difference(kinds))
     if unknown:
         near = did_you_mean(unknown[0], kinds)
-        raise QuestionError(
+        raise OptionError(
             f"--kinds {names}: no kind {', '.join(unknown)}; expected eo, lo, ld"
             + (near and f".{near}")
         )

@@ -62,9 +62,9 @@ def check(
     """
     import json
 
-    from tempo_tasks.data.check import output
+    from tempo_attn.errors import OptionError
+    from tempo_tasks.data.check import findings_output as output
     from tempo_tasks.data.check.run import check_sets, read_labels
-    from tempo_tasks.errors import DataUnavailableError
     from tempo_tasks.output_files import check_output, write_json
 
     given = intervals or []
@@ -84,8 +84,8 @@ def check(
         try:
             write_json(out, plain)
         except OSError as error:
-            raise DataUnavailableError(
-                f"{out} cannot be written ({error}); name another file"
+            raise OptionError(
+                f"--out {out} cannot be written ({error}); name another file"
             ) from error
     if as_json:
         typer.echo(json.dumps(plain, indent=2, allow_nan=False))

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tempo_tasks.data.build.inputs import Request
+from tempo_tasks.data.build.request import Request
 from tempo_tasks.data.build.run import build
 from tempo_tasks.data.facts import look_into
 from tempo_tasks.errors import DataUnavailableError, DataVersionError

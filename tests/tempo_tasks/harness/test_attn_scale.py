@@ -9,7 +9,7 @@ import torch
 from lm_eval.tasks import TaskManager
 
 from tempo_attn import AttnScaleConfig, AttnScaleModel
-from tempo_attn.errors import ConfigError
+from tempo_attn.errors import ConfigError, OptionError
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.harness.response_cache import identity_of
 from tempo_tasks.paths import task_yamls_dir
@@ -120,7 +120,7 @@ def test_a_continuation_of_several_tokens_is_scored_after_the_prompts_last_token
 def test_bad_arguments(tmp_path):
     with pytest.raises(ConfigError, match=r"attn_scale_config\.json"):
         LALM(attn_scale=str(tmp_path))
-    with pytest.raises(ConfigError, match=r"attn_scale_missing='maybe': expected"):
+    with pytest.raises(OptionError, match=r"attn_scale_missing='maybe': expected"):
         LALM(attn_scale=AttnScaleConfig(strength=2.0), attn_scale_missing="maybe")
     with pytest.raises(ConfigError, match="6"):
         LALM(attn_scale=AttnScaleConfig(strength=2.0, layers=[6]))

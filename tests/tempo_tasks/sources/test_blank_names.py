@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tempo_tasks.data.build.inputs import Request
+from tempo_tasks.data.build.request import Request
 from tempo_tasks.data.build.run import build
 from tempo_tasks.errors import AudioNotFoundError, BadTableError
 from tempo_tasks.questions.questions import Kind

@@ -8,7 +8,7 @@ import pytest
 
 from tempo_attn import AttnScaleConfig
 from tempo_tasks.audit.training import read_training
-from tempo_tasks.data.build.inputs import Request
+from tempo_tasks.data.build.request import Request
 from tempo_tasks.data.build.run import build
 from tempo_tasks.data.check.run import check_sets, read_labels
 from tempo_tasks.data.commands.facts_table import show as show_facts
@@ -19,9 +19,9 @@ from tempo_tasks.sources.captions_and_intervals import read_captions
 from tempo_tasks.sources.hub import load_released
 from tempo_tasks.sources.intervals import read_intervals
 from tempo_tasks.sources.without_audio import load_plain
-from tempo_tasks.stats.output import show, write_report
 from tempo_tasks.stats.report import make_report
 from tempo_tasks.stats.runs import read_runs
+from tempo_tasks.stats.statistics_output import show, write_report
 from tests.support.damage import damage, ends_well
 from tests.support.released_layout import released_rows, write_beside, write_layout
 

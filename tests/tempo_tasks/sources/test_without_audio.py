@@ -16,7 +16,7 @@ from tempo_tasks.errors import (
 )
 from tempo_tasks.questions.questions import LETTERS, Kind
 from tempo_tasks.sources.hub import load_released
-from tempo_tasks.sources.released import question_names
+from tempo_tasks.sources.released_rows import question_names
 from tempo_tasks.sources.table_files import Table
 from tempo_tasks.sources.without_audio import load_plain, read_plain
 from tests.support.paths import REFERENCE

@@ -9,12 +9,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from tempo_attn.errors import ConfigError
-from tempo_tasks.errors import SamplesNotFoundError, StatsOptionError
+from tempo_attn.errors import OptionError
+from tempo_tasks.errors import SamplesNotFoundError
 from tempo_tasks.stats.columns import SECTIONS
-from tempo_tasks.stats.output import markdown, write_report
 from tempo_tasks.stats.report import make_report
 from tempo_tasks.stats.runs import read_runs
+from tempo_tasks.stats.statistics_output import markdown, write_report
 from tempo_tasks.stats.stats_command import add_commands
 from tests.support.sample_files import answers, write_run
 
@@ -115,9 +115,9 @@ def test_a_mistake_is_an_error_of_ours(tmp_path):
 
 def test_a_file_in_the_folders_place_is_an_error(run, tmp_path):
     (tmp_path / "taken").write_text("x")
-    with pytest.raises(ConfigError, match="taken is a file; expected a folder"):  # before any work
+    with pytest.raises(OptionError, match="taken is a file; expected a folder"):  # before any work
         call(run, "--out", tmp_path / "taken")
-    with pytest.raises(StatsOptionError, match="taken: cannot be written to"):
+    with pytest.raises(OptionError, match="taken: cannot be written to"):
         write_report(make_report(read_runs([str(run)])), tmp_path / "taken")
 
 

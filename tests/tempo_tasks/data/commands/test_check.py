@@ -9,6 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from tempo_attn.errors import OptionError
 from tempo_tasks.cli import main
 from tempo_tasks.data.check.run import check_sets, read_labels
 from tempo_tasks.data.commands.check import check
@@ -16,7 +17,6 @@ from tempo_tasks.errors import (
     BadIntervalsError,
     DataUnavailableError,
     DataVersionError,
-    QuestionError,
     TempoError,
 )
 from tempo_tasks.questions.events import Clip, Event
@@ -278,7 +278,7 @@ def test_the_command_line_refuses_a_margin_that_cannot_be(files, margin):
 
 @pytest.mark.parametrize("margin", [math.nan, math.inf, -1.0])
 def test_a_margin_that_cannot_be(margin):
-    with pytest.raises(QuestionError, match="expected seconds, 0 or more"):
+    with pytest.raises(OptionError, match="expected seconds, 0 or more"):
         check_sets([], margin=margin)
 
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tempo_attn.errors import OptionError
 from tempo_attn.files.atomic import replacing
-from tempo_tasks.errors import StatsOptionError
 from tempo_tasks.output_files import write_csv, write_json
 from tempo_tasks.stats.columns import SECTIONS, Section
 
@@ -53,12 +53,12 @@ def write_report(report: Mapping[str, Any], folder: Path) -> list[Path]:
     Tables of an older report in the folder that have no rows any more are removed.
 
     Raises:
-        StatsOptionError: The folder cannot be written to.
+        OptionError: The folder cannot be written to.
     """
     try:
         return _write_all(report, folder)
     except OSError as error:
-        raise StatsOptionError(
+        raise OptionError(
             f"--out {folder}: cannot be written to ({error}); expected a folder, new or your own"
         ) from error
 

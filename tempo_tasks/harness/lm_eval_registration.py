@@ -9,7 +9,7 @@ under `python -S`, after `pip install --target`, or from a checkout that is only
 Both functions stand aside where the harness reads our entry points itself; 0.4.13 does not.
 
 Example:
-    >>> from tempo_tasks.harness.registration import register
+    >>> from tempo_tasks.harness.lm_eval_registration import register
     >>> folder = register()
     >>> import lm_eval
     >>> lm_eval.simple_evaluate(model="lalm", tasks=["tempo_synth_eo_aqa"])  # doctest: +SKIP

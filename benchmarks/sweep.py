@@ -46,7 +46,7 @@ from tempo_tasks.questions.conditions import Condition
 from tempo_tasks.questions.questions import LETTERS, Kind
 from tempo_tasks.sources.synth.testset import load_synth
 from tempo_tasks.tiny import WEIGHTS_DIR
-from tempo_tasks.tiny.build import build_tokenizer
+from tempo_tasks.tiny.tokenizer_and_model import build_tokenizer
 
 STRENGTHS = tuple(round(float(s), 3) for s in np.geomspace(0.2, 4.0, 16))
 ROWS = {"last": ("last",), "keyword+last": ("keyword", "last")}

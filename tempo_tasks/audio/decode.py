@@ -11,14 +11,15 @@ import numpy.typing as npt
 import soundfile
 
 from tempo_tasks.audio import flac, mp3, ogg, wav
-from tempo_tasks.audio.container import Container, damaged
-from tempo_tasks.audio.limits import (
+from tempo_tasks.audio.container import Container
+from tempo_tasks.audio.quiet import quiet
+from tempo_tasks.audio.refusals import (
     AudioLimits,
+    damaged,
     refuse_cancelled,
     refuse_long,
     refuse_unusual,
 )
-from tempo_tasks.audio.quiet import quiet
 from tempo_tasks.audio.tags import after_tags
 from tempo_tasks.errors import (
     EmptyAudioError,

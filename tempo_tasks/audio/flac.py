@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tempo_tasks.audio.container import Container, damaged
+from tempo_tasks.audio.container import Container
+from tempo_tasks.audio.refusals import damaged
 from tempo_tasks.audio.tags import before_tags
 
 _INFO = 8  # byte of the streaminfo block's content

@@ -18,7 +18,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from tempo_tasks.audio.container import Container, damaged
+from tempo_tasks.audio.container import Container
+from tempo_tasks.audio.refusals import damaged
 from tempo_tasks.audio.tags import after_tag, after_tags, before_tags
 
 # Samples by which a decoder may fall short: the encoder's delay and padding, the decoder's own.

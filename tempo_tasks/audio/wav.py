@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tempo_tasks.audio.container import Container, damaged
+from tempo_tasks.audio.container import Container
+from tempo_tasks.audio.refusals import damaged
 from tempo_tasks.audio.tags import after_tags, before_tags
 
 # Writers to a pipe leave 0, or one of the greatest numbers, but for a header or rounded to blocks:

@@ -17,7 +17,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tempo_tasks.audit.items import Floats, Ints, Items
+from tempo_tasks.audit.item_arrays import Floats, Ints, Items
 from tempo_tasks.questions.questions import Kind
 
 PRECISION = 0.0018

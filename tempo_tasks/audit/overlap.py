@@ -15,7 +15,7 @@ from typing import Any
 
 from tempo_tasks.audit.training import TrainingList
 from tempo_tasks.questions.questions import Question
-from tempo_tasks.sources.plain import PlainSet
+from tempo_tasks.sources.without_audio import PlainSet
 
 _AUDIO = re.compile(r"\.(mp3|wav|flac|ogg|oga|opus|m4a|aac|aiff?|webm|mp4)$", re.IGNORECASE)
 # No leading zero, at least three digits: a clip's number within a set is no Freesound id.

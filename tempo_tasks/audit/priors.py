@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tempo_tasks.audit.items import Floats, Ints, Items
-from tempo_tasks.audit.rows import (
+from tempo_tasks.audit.item_arrays import Floats, Ints, Items
+from tempo_tasks.audit.strategies import (
     LABELS,
     PRESENCE,
     Earned,

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tempo_tasks.audit.items import Floats, Items
-from tempo_tasks.audit.rows import (
+from tempo_tasks.audit.item_arrays import Floats, Items
+from tempo_tasks.audit.strategies import (
     CAPTION,
     LABELS,
     PRESENCE,

@@ -9,7 +9,7 @@ from typing import Any
 
 from tempo_attn.files.strict_json import parse_json
 from tempo_tasks.errors import DataUnavailableError, DataVersionError
-from tempo_tasks.sources.local import find_tables
+from tempo_tasks.sources.table_files import find_tables
 
 COLUMNS = (
     "filename",

@@ -16,7 +16,7 @@ from tempo_attn.lab.lens.critical import MARGIN, correlation_rows, critical_rows
 from tempo_attn.lab.lens.figures import information_by_layer
 from tempo_attn.lab.lens.run import LensRecord
 from tempo_attn.lab.lens.table import GAP, lens_rows
-from tempo_tasks.tables import write_csv, write_json
+from tempo_tasks.output_files import write_csv, write_json
 
 Row = Mapping[str, Any]
 _PLACE = ("kind", "condition", "candidates", "rows")

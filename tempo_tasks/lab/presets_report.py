@@ -23,7 +23,7 @@ from tempo_attn.lab.sweep.effects import Effect, effects
 from tempo_attn.lab.sweep.records import SweepResults
 from tempo_attn.lab.sweep.table import rounded, to_rows
 from tempo_tasks.lab import report
-from tempo_tasks.tables import write_csv, write_json
+from tempo_tasks.output_files import write_csv, write_json
 
 _WIDTH = 156  # letters of a line in the terminal
 

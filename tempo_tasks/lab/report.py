@@ -23,7 +23,7 @@ from tempo_attn.lab.sweep.figures import heat_map, layer_curves, mass_against_ch
 from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.lab.sweep.records import SweepResults
 from tempo_attn.lab.sweep.table import to_rows
-from tempo_tasks.tables import write_csv, write_json
+from tempo_tasks.output_files import write_csv, write_json
 
 _SHOWN = 5  # edits of each group in the terminal
 

@@ -30,8 +30,8 @@ from tempo_attn.lab.run_folder.fingerprints import (
 )
 from tempo_attn.lab.run_folder.folder import RunFolder, read_run
 from tempo_attn.lab.run_folder.manifest import run_manifest, without_info
-from tempo_tasks.harness.identity import processor_fingerprint
 from tempo_tasks.harness.lalm import LALM
+from tempo_tasks.harness.response_cache import processor_fingerprint
 from tempo_tasks.harness.task import TempoTask
 from tempo_tasks.lab import check_settings as early
 from tempo_tasks.lab import tasks_to_items as lab_items

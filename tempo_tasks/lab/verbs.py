@@ -18,13 +18,13 @@ from tempo_attn.lab.sweep.choose import Choice, check_options, choose, clip_fold
 from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.lab.sweep.records import SweepRecord
 from tempo_attn.lab.sweep.run import Sweeper
-from tempo_tasks.harness.asked import asked_tasks
+from tempo_tasks.harness.task_index import asked_tasks
 from tempo_tasks.lab.options import Requested, parse_way
 from tempo_tasks.lab.outcome import Outcome, reading, results_of, write_tables, written
 from tempo_tasks.lab.study import Record, Settings, Study
 from tempo_tasks.lab.tasks_to_items import generate
+from tempo_tasks.output_files import check_output, write_json
 from tempo_tasks.stats.names import KINDS
-from tempo_tasks.tables import check_output, write_json
 
 
 def sweep(

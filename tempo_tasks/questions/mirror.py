@@ -100,7 +100,7 @@ class MirrorSet:
         return self.originals.name
 
     @property
-    def audio(self) -> list[Mapping[str, Any]]:
+    def audio(self) -> list[Any]:
         """All handles."""
         return [*self.originals.audio.values(), *self.twins.audio.values()]
 
@@ -151,7 +151,7 @@ def pair_up(
 def mirror_set(
     questions: QuestionSet,
     twin_label: Callable[[Question], str | None],
-    twin_audio: Mapping[str, Mapping[str, Any]],
+    twin_audio: Mapping[str, Any],
     form: str,
 ) -> MirrorSet:
     """Put the questions that have a twin beside their twins.
@@ -176,7 +176,7 @@ def mirror_set(
     # Captions tell the order of the original and are never given here.
     def half(
         asked: Iterable[Question],
-        audio: Mapping[str, Mapping[str, Any]],
+        audio: Mapping[str, Any],
         clips: Mapping[str, Clip],
     ) -> QuestionSet:
         asked = tuple(asked)

@@ -9,9 +9,9 @@ from pathlib import Path
 from tempo_tasks.errors import DataUnavailableError
 from tempo_tasks.questions.question_set import QuestionSet
 from tempo_tasks.questions.questions import Kind
-from tempo_tasks.sources.joined import join
-from tempo_tasks.sources.local import find_tables
+from tempo_tasks.sources.captions_and_intervals import join
 from tempo_tasks.sources.released import choose_tables, read_questions
+from tempo_tasks.sources.table_files import find_tables
 
 RELEASED_REPO = "gamma-lab-umd/temporal-lalm"
 # The same data set under the name it had first; asked only where the other does not exist.

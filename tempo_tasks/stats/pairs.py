@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from tempo_tasks.stats.estimates import (
+from tempo_tasks.stats.clustered_estimates import (
     Array,
     ClusterSums,
     difference_error,

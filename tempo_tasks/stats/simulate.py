@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tempo_tasks.stats.estimates import Array, ClusterSums
+from tempo_tasks.stats.clustered_estimates import Array, ClusterSums
 
 Counts = npt.NDArray[np.int_]
 

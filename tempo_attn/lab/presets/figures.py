@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tempo_attn.errors import ConfigError
+from tempo_attn.figures import save_all, sheets, style
 from tempo_attn.lab.figures.lines import limits
-from tempo_attn.lab.figures.sheets import save_all, sheets, style
 from tempo_attn.statistics import Interval
 
 if TYPE_CHECKING:

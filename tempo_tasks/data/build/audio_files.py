@@ -18,9 +18,11 @@ from typing import Protocol
 
 from tempo_attn.files.atomic import replacing
 from tempo_tasks.errors import AudioNotFoundError, UnreadableAudioError
-from tempo_tasks.sources.blanks import blank_twins
-from tempo_tasks.sources.csv_rows import listed
-from tempo_tasks.sources.zenodo import CHUNK, hash_file
+from tempo_tasks.file_hashes import hash_file
+from tempo_tasks.sources.blank_names import blank_twins
+from tempo_tasks.sources.csv_reader import listed
+
+_CHUNK = 1 << 20  # bytes
 
 
 class AudioSource(Protocol):
@@ -136,7 +138,7 @@ class ZipAudio:
                 replacing(target) as partial,
                 partial.open("wb") as file,
             ):
-                while chunk := packed.read(CHUNK):
+                while chunk := packed.read(_CHUNK):
                     digest.update(chunk)
                     file.write(chunk)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as e:
@@ -149,7 +151,7 @@ class ZipAudio:
 def _crc(path: Path) -> tuple[int, int]:
     crc = 0
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
+        while chunk := file.read(_CHUNK):
             crc = zlib.crc32(chunk, crc)
     return path.stat().st_size, crc
 

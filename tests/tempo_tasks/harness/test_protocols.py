@@ -14,9 +14,10 @@ from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import make_table
 
+from tempo_attn.errors import OptionError
 from tempo_attn.lab.items import Item
 from tempo_attn.prompts.spans import TextReader, keyword_rows, option_spans
-from tempo_tasks.errors import PromptError, QuestionError
+from tempo_tasks.errors import PromptError
 from tempo_tasks.harness import task as task_module
 from tempo_tasks.harness.documents import rotate, to_documents
 from tempo_tasks.harness.lalm import LALM
@@ -326,8 +327,8 @@ def test_where_and_how_a_caption_is_given_is_recorded():
     [
         ({"caption_place": "middle"}, PromptError, "caption_place is 'middle'"),
         ({"caption_wording": "no place"}, PromptError, "caption_wording is 'no place'"),
-        ({"synth_scenes": 0}, QuestionError, "synth_scenes is 0"),
-        ({"synth_scenes": True}, QuestionError, "synth_scenes is True"),
+        ({"synth_scenes": 0}, OptionError, "synth_scenes is 0"),
+        ({"synth_scenes": True}, OptionError, "synth_scenes is True"),
     ],
 )
 def test_metadata_that_cannot_be_is_refused(metadata, error, message):
@@ -511,7 +512,7 @@ def test_hard_questions_about_released_clips_go_through_the_loader(monkeypatch):
     ],
 )
 def test_tables_that_are_none_are_refused(metadata, message):
-    with pytest.raises(QuestionError, match=message):
+    with pytest.raises(OptionError, match=message):
         task_module.load_questions("released", Kind.EO, metadata)
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tempo_tasks.errors import BadIntervalsError, DataUnavailableError, DataVersionError
 from tempo_tasks.questions.events import Clip, Event
-from tempo_tasks.sources.intervals import plain_label, read_intervals
+from tempo_tasks.questions.spelling import plain_label
+from tempo_tasks.sources.intervals import read_intervals
 
 GROUPED = "filename,subclass,intervals\n"
 FLAT = "filename,label,onset,offset\n"

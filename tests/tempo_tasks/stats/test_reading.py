@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tempo_tasks.errors import SamplesError, SamplesNotFoundError, StatsOptionError, TempoError
+from tempo_attn.errors import OptionError
+from tempo_tasks.errors import SamplesError, SamplesNotFoundError, TempoError
 from tempo_tasks.stats.names import SCORINGS, TaskName, parse_task
 from tempo_tasks.stats.runs import read_runs
 from tempo_tasks.stats.samples import read_samples
@@ -275,7 +276,7 @@ def test_half_of_a_results_file_is_an_error(tmp_path):
 
 def test_a_run_given_twice_is_an_error(tmp_path):
     write_run(tmp_path, {"tempo_eo_aqa": answers("1")})
-    with pytest.raises(StatsOptionError, match="given twice"):
+    with pytest.raises(OptionError, match="given twice"):
         read_runs([str(tmp_path), f"again={tmp_path}"])
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from tempo_attn import figures as panels
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.figures import sheets as panels
 from tempo_attn.lab.lens.figures import information_by_layer
 from tests.support.paths import ROOT
 

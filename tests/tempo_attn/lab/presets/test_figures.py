@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.figures.sheets import style
+from tempo_attn.figures import style
 from tempo_attn.lab.presets import figures as preset_picture
 from tempo_attn.lab.presets.figures import Mark, forest
 

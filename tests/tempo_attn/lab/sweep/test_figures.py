@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from tempo_attn.errors import ConfigError
+from tempo_attn.figures import chunks, save, style
 from tempo_attn.lab.figures.lines import layer_ticks, looks
-from tempo_attn.lab.figures.sheets import chunks, save, style
 from tempo_attn.lab.sweep import figures as pictures
 from tempo_attn.lab.sweep.effects import Effect, Null
 from tempo_attn.lab.sweep.grid import STRENGTHS, Variant

@@ -9,9 +9,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from tempo_attn.errors import ConfigError
+from tempo_attn.figures import style
 from tempo_attn.lab.figures import lines
 from tempo_attn.lab.figures.number_table import draw_cells, signed
-from tempo_attn.lab.figures.sheets import style
 from tempo_attn.lab.trace import figures as trace_picture
 from tempo_attn.lab.trace.figures import rate_table, rates_by_layer
 from tests.support.paths import ROOT

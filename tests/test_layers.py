@@ -12,14 +12,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.source_imports import Import, Sources, circles, edges_between, read_sources
+from tests.support.source_imports import (
+    Import,
+    Sources,
+    circles,
+    edges_between,
+    project_sources,
+    read_sources,
+)
 
 EXPERIMENTS = tuple(
     f"tempo_attn.lab.{name}" for name in ("sweep", "mass", "lens", "trace", "presets")
 )
 SHARED = tuple(
-    f"tempo_attn.lab.{name}" for name in ("engine", "run_folder", "figures", "items")
-) + ("tempo_attn.lab.item_records",)
+    f"tempo_attn.lab.{name}"
+    for name in ("engine", "run_folder", "figures", "items", "item_records")
+)
 
 
 @dataclass(frozen=True)
@@ -168,11 +176,12 @@ def undescribed_folders(sources: Sources) -> list[str]:
     folders = sorted({Path(file).parent for file in sources.files.values()} - {Path(".")})
     problems = []
     for folder in folders:
-        file = folder / "__init__.py"
-        if sources.module_of(file.as_posix()) not in sources.files:
-            problems.append(f"{file.as_posix()} is missing: say in its docstring what lives there")
-        elif not ast.get_docstring(ast.parse((sources.root / file).read_text(encoding="utf-8"))):
-            problems.append(f"{file.as_posix()} has no docstring: say in it what lives there")
+        file = (folder / "__init__.py").as_posix()
+        module = sources.module_of(file)
+        if module not in sources.files:
+            problems.append(f"{file} is missing: say in its docstring what lives there")
+        elif not ast.get_docstring(sources.tree(module)):
+            problems.append(f"{file} has no docstring: say in it what lives there")
     return problems
 
 
@@ -181,7 +190,7 @@ def undescribed_folders(sources: Sources) -> list[str]:
 
 @pytest.fixture(scope="module")
 def sources() -> Sources:
-    return read_sources()
+    return project_sources()
 
 
 def check(problems: list[str]) -> None:

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from tests.support.paths import ROOT
@@ -39,10 +40,17 @@ class Sources:
     files: dict[str, str] = field(default_factory=dict)
     imports: list[Import] = field(default_factory=list)
     outside: list[Import] = field(default_factory=list)
+    _trees: dict[str, ast.Module] = field(default_factory=dict)
 
     def text(self, module: str) -> str:
         """The source of one module."""
         return (self.root / self.files[module]).read_text(encoding="utf-8")
+
+    def tree(self, module: str) -> ast.Module:
+        """The parsed source of one module."""
+        if module not in self._trees:
+            self._trees[module] = ast.parse(self.text(module))
+        return self._trees[module]
 
     def is_folder(self, module: str) -> bool:
         """Whether the module is a folder's `__init__`."""
@@ -72,10 +80,16 @@ def read_sources(root: Path = ROOT, packages: Iterable[str] = PACKAGES) -> Sourc
     return sources
 
 
+@cache
+def project_sources() -> Sources:
+    """The sources of this project, read once a session."""
+    return read_sources()
+
+
 def _imported(sources: Sources, module: str) -> list[tuple[int, str]]:
     """Line and full name of everything that one module imports, names of objects included."""
     imported = []
-    for node in ast.walk(ast.parse(sources.text(module))):
+    for node in ast.walk(sources.tree(module)):
         if isinstance(node, ast.Import):
             imported += [(node.lineno, name.name) for name in node.names]
         elif isinstance(node, ast.ImportFrom):

@@ -21,6 +21,7 @@ from tempo_attn.lab.engine.model_under_study import RowsLeftOut
 from tempo_attn.lab.engine.prefill import Decoder
 from tempo_attn.lab.sweep.edited_rows import EditedRows
 from tempo_attn.lab.sweep.grid import Variant
+from tempo_attn.modes import MODES
 
 
 def run_full(
@@ -40,7 +41,7 @@ def run_full(
     Raises:
         RowsLeftOut: An edited layer did not run for all rows.
     """
-    if variant.mode == "enrich":
+    if MODES[variant.mode].edits_states:
         return run_enriched(decoder, forward, edited, variant)
     statistics: list[Tensor] = []
 

@@ -205,7 +205,7 @@ def load_mirror(source: str, kind: Kind, metadata: Mapping[str, Any]) -> MirrorS
     Args:
         source: "synth" (twins are rendered) or "released" (twins are played backwards).
         kind: EO or LO.
-        metadata: As for `load_questions`.
+        metadata: The metadata of the task; see `load_questions`.
 
     Raises:
         NoMirrorError: LD, or no question has a twin.

@@ -112,11 +112,11 @@ def load_hard(
 
     Args:
         kind: EO, LO or LD.
-        data: As for `load_released`; its clips' intervals must be known.
-        revision: As for `load_released`.
-        split: As for `load_released`.
+        data: Folder or Hub repository, as for `load_released`; its clips' intervals must be known.
+        revision: Branch, tag or commit of the data; see `load_released`.
+        split: The split with the questions; see `load_released`.
         intervals: Interval CSVs; default: those in the data's folder.
-        captions: As for `load_released`.
+        captions: Caption CSV; see `load_released`.
 
     Raises:
         MissingIntervalsError: No clip's intervals are known.

@@ -484,8 +484,8 @@ def test_hard_questions_about_released_clips_go_through_the_loader(monkeypatch):
     question = Question("c/eo", "c", Kind.EO, NAMES, "B", 4)
     answer = QuestionSet("x, hard", (question,), {"c": {"sha256": "0", "silence": False}}, {})
 
-    def load_hard(kind, **named):
-        seen.update(named, kind=kind)
+    def load_hard(kind, load):
+        seen.update(load.keywords, kind=kind)
         return answer
 
     monkeypatch.setattr(hard, "load_hard", load_hard)

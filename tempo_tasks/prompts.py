@@ -43,7 +43,7 @@ class _Phrasing:
 
 # The order differs too: question, options, instruction; instruction, question, options; question,
 # instruction, options. The audio stays first, for no text before it hears it, and the options stay
-# behind the question, where edits of attention look for them.
+# after the question, where edits of attention look for them.
 _PHRASINGS = {
     1: _Phrasing(question="{}", option="{}. {}", after=INSTRUCTION),
     2: _Phrasing(

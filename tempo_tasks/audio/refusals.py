@@ -32,8 +32,8 @@ class AudioLimits:
     mean over channels or a resampled ultrasound is more likely a mistake than a wish.
 
     Attributes:
-        max_channels: 6 admits 5.1 surround; None for no bound.
-        max_rate: In Hz; None for no bound.
+        max_channels: Most channels that are averaged; 6 admits 5.1 surround; None for no bound.
+        max_rate: Highest sampling rate that is resampled, in Hz; None for no bound.
         min_seconds: Shorter audio gives the model no audio token.
         max_seconds: What the model can hear; None for no bound.
     """
@@ -82,9 +82,9 @@ def refuse_cancelled(
     """Raise AntiphaseAudioError where channels cancel each other in their mean.
 
     Args:
-        path: The file.
-        channels: (samples, channels).
-        mono: Their mean, (samples,).
+        path: The file, for the message.
+        channels: Samples of each channel, (samples, channels).
+        mono: The mean over the channels, (samples,).
     """
     if channels.shape[1] == 1 or not len(mono):
         return

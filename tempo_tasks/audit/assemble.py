@@ -48,7 +48,7 @@ class Settings:
     Attributes:
         sigmas: Timing errors to try, seconds.
         reach: Accuracies to find the timing error of.
-        seed: Of folds and simulations.
+        seed: Seed of the folds and simulations.
     """
 
     sigmas: Sequence[float] = SIGMAS

@@ -1,4 +1,4 @@
-"""Two pictures of an audit: the ceiling by timing error, and how many options are in the clip."""
+"""Two figures of an audit: the ceiling by timing error, and how many options are in the clip."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def ceiling_picture(parts: Sequence[Part], names: Sequence[str]) -> Figure | Non
 
     Args:
         parts: Those without a ceiling are left out.
-        names: Of the parts.
+        names: Names of the parts, for the legend.
 
     Returns:
         The figure; None where no part has a ceiling.

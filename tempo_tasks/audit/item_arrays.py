@@ -1,4 +1,4 @@
-"""The items of one part (one question kind of one data set) as arrays, which every row reads."""
+"""The items of one question kind of one data set as arrays, which every strategy reads."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Items:
         kind: EO, LO or LD.
         questions: The questions.
         tables: The table each one stands in.
-        clips: Its clip with events, None where its intervals are not known.
-        captions: Its clip's caption, None where there is none.
+        clips: The clip of each question with its events, None where its intervals are not known.
+        captions: The caption of each question's clip, None where there is none.
         label_clips: How many clips of the data set's intervals each label occurs in.
     """
 

@@ -27,7 +27,7 @@ _FREESOUND = re.compile(
 def stem(name: str) -> str:
     """Return a clip's name without extension, and without folder if it is a file's.
 
-    A name without an audio extension keeps its folder: the clips of rendered sets are told apart
+    A name without an audio extension keeps its folder: the clips of rendered sets differ
     by it.
     """
     name = name.strip().replace("\\", "/")

@@ -30,7 +30,8 @@ class Part:
         kind: `eo`, `lo` or `ld`, or `ALL`.
         items: The items, kind by kind.
         earned: What each strategy earns on them.
-        simulations: Of the perfect detector, kind by kind; empty where not all intervals are known.
+        simulations: Simulations of the perfect detector, kind by kind; empty where the intervals
+            are not known of every kind.
     """
 
     data: str

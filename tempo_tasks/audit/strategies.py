@@ -1,4 +1,4 @@
-"""What a row of the audit is made of: a strategy, and the credit it earns on each item."""
+"""Strategies that answer without doing what is asked, and the credit that each earns on items."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def earned(strategy: Strategy, items: Items, scores: Floats, tried: Bools | None
     Args:
         strategy: The strategy.
         items: The items.
-        scores: Of the options, (items, 4).
+        scores: Score of each option, (items, 4).
         tried: The items it can be tried on, (items,); default: all.
     """
     tried = np.ones(len(items), dtype=bool) if tried is None else tried

@@ -106,7 +106,7 @@ def mirror_documents(mirror: MirrorSet) -> datasets.Dataset:
 
 
 def rotate(question: Question, by: int) -> Question:
-    """Return the question with its first `by` options moved behind the others (0 to 3)."""
+    """Return the question with its first `by` options moved to after the others (0 to 3)."""
     a, b, c, d = question.options[by:] + question.options[:by]
     place = (LETTERS.index(question.answer) - by) % len(LETTERS)
     return replace(question, options=(a, b, c, d), answer=LETTERS[place])

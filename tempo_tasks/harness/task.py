@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +205,7 @@ def load_mirror(source: str, kind: Kind, metadata: Mapping[str, Any]) -> MirrorS
     Args:
         source: "synth" (twins are rendered) or "released" (twins are played backwards).
         kind: EO or LO.
-        metadata: As for `load_questions`.
+        metadata: The metadata of the task; see `load_questions`.
 
     Raises:
         NoMirrorError: LD, or no question has a twin.
@@ -252,12 +252,12 @@ def _load_released(
     from tempo_tasks.sources.hard import load_hard
     from tempo_tasks.sources.hub import load_released
 
-    load = load_hard if source == "hard" else load_released
-    return load(
-        kind,
+    load = partial(
+        load_released,
         data=data,
         revision=revision,
         split=split,
         intervals=intervals,
         captions=captions,
     )
+    return load_hard(kind, load) if source == "hard" else load(kind)

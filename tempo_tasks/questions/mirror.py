@@ -78,7 +78,8 @@ class MirrorSet:
 
     Attributes:
         originals: The questions that have a twin, with the clips' audio.
-        twins: Their twins, in the same order, with the twins' audio; clip ids are the originals'.
+        twins: Questions about the twins, in the same order, with the twins' audio; clip ids are
+            the originals'.
         form: How the twins' audio came about, in words.
         left_out: How many questions have no twin, by reason.
     """
@@ -158,7 +159,7 @@ def mirror_set(
 
     Args:
         questions: EO or LO questions.
-        twin_label: As for `pair_up`.
+        twin_label: Label that is right about the twin; see `pair_up`.
         twin_audio: Handle of each clip's twin, by the id of the clip.
         form: How the twins' audio came about, in words.
 

@@ -19,7 +19,7 @@ class QuestionSet:
 
     Attributes:
         name: What a reader of the results should see: data set, version or revision.
-        questions: In the order in which they are asked.
+        questions: The questions, in the order in which they are asked.
         audio: Lazy handle of each clip (a `tempo_tasks.audio.Handle`, which is not imported here:
             questions know no files).
         captions: Caption of each clip that has one.

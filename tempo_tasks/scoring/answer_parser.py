@@ -11,11 +11,11 @@ from tempo_tasks.questions.spelling import normal_text
 # Full-width forms, as Chinese and Japanese models write them, to ASCII.
 _NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _MARKS = r"\s\"'*_`“”‘’"  # blanks, quotes and emphasis say nothing
-_BEFORE, _BEHIND = rf"[{_MARKS}(\[「]*", rf"{_MARKS})\].:,。、」"
+_BEFORE, _AFTER = rf"[{_MARKS}(\[「]*", rf"{_MARKS})\].:,。、」"
 # "B", "B.", "B)", "(B)", "B:", "**B**" and so on, alone ...
-_LETTER = re.compile(rf"{_BEFORE}([A-Da-d])[{_BEHIND}]*")
+_LETTER = re.compile(rf"{_BEFORE}([A-Da-d])[{_AFTER}]*")
 # ... or before an option's text.
-_LETTER_AND_TEXT = re.compile(rf"{_BEFORE}([A-Da-d])[{_BEHIND}–—-]+(\S.*)", re.DOTALL)
+_LETTER_AND_TEXT = re.compile(rf"{_BEFORE}([A-Da-d])[{_AFTER}–—-]+(\S.*)", re.DOTALL)
 
 
 def parse_answer(text: str, options: Sequence[str]) -> str | None:
@@ -34,7 +34,7 @@ def parse_answer(text: str, options: Sequence[str]) -> str | None:
         return alone[1].upper()
     readings = set()
     plain = [normal_text(option) for option in options]
-    # Options that are the same but for their spelling are not told apart by it.
+    # Options that are the same but for their spelling are not chosen between by it.
     if (said := normal_text(text)) and plain.count(said) == 1 and len(set(plain)) == len(plain):
         readings.add(LETTERS[plain.index(said)])
     if both := _LETTER_AND_TEXT.fullmatch(text):

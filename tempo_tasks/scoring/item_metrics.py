@@ -101,7 +101,7 @@ def cluster_of(doc: Mapping[str, Any]) -> str:
 def clustered_stderr(items: Sequence[tuple[str, float]]) -> float | str:
     """Aggregate (cluster, value) pairs to the standard error of their mean, clustered.
 
-    "N/A", as lm-eval writes it, with fewer than two clusters: NaN is no JSON.
+    "N/A", as lm-eval writes it, with fewer than two clusters: NaN is not JSON.
     """
     if not items:
         return "N/A"

@@ -1,4 +1,4 @@
-"""What lies beside questions: when events sound, and captions; joined by the clips' filenames."""
+"""Captions and intervals that lie beside questions, joined to them by the clips' filenames."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def found_of_clips(
         folder: Where to look for files that are not named.
         intervals: Interval CSVs.
         captions: Caption CSV.
-        repair: As for `read_intervals`.
+        repair: Whether interval rows are repaired; see `read_intervals`.
 
     Raises:
         BadTableError: Names of clips that differ in blanks around them alone.

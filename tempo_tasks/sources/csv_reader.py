@@ -42,8 +42,8 @@ def csv_rows(
 
     Raises:
         DataUnavailableError: There is no such file, or it cannot be opened.
-        DataVersionError: It is no CSV file, or names a column twice.
-        BadTableError: Rows with more cells than there are columns; all are listed. Raised behind
+        DataVersionError: It is not a CSV file, or names a column twice.
+        BadTableError: Rows with more cells than there are columns; all are listed. Raised after
             the last row.
     """
     if not file.is_file():
@@ -80,11 +80,11 @@ def csv_rows(
                 raw.clear()
     except UnicodeDecodeError as error:
         raise DataVersionError(
-            f"{file}: no readable CSV file: {error}; save it in UTF-8"
+            f"{file}: not a readable CSV file: {error}; save it in UTF-8"
         ) from error
     except csv.Error as error:
         raise DataVersionError(
-            f"{file}: no readable CSV file: {error}, in the row that begins in line {begun}. A "
+            f"{file}: not a readable CSV file: {error}, in the row that begins in line {begun}. A "
             'cell that begins with a quote must end with one, and quotes inside it are doubled: ""'
         ) from error
     except OSError as error:

@@ -54,7 +54,7 @@ class IntervalTable:
 
     Attributes:
         name: Names of the files.
-        clips: By filename; without audio or caption.
+        clips: Clips with their events, by filename; without audio or caption.
         repairs: What was changed.
         rows: How many rows were read.
     """

@@ -48,7 +48,7 @@ class Asked:
     Attributes:
         kind: EO, LO or LD.
         clip_id: The filename.
-        options: In the order of the letters.
+        options: The four options, in the order of the letters.
         letter: The right one.
         text: What the row gives as the right option.
         other_wording: The row's sentence where it is not the released one.
@@ -133,7 +133,8 @@ def question_names(asked: Iterable[tuple[Any, ...]]) -> list[str]:
     """Return "<clip>/<kind>", with "/<n>" for further questions on a clip, whatever their order.
 
     Args:
-        asked: For each question (clip id, kind, and what tells it from others on the clip).
+        asked: For each question its clip id, its kind, and what it differs in from others on the
+            clip.
     """
     asked = list(asked)
     of_clip: dict[tuple[str, Kind], list[Any]] = defaultdict(list)

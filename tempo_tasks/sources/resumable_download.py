@@ -37,9 +37,9 @@ def download_file(
     """Fetch a file of known size and MD5 sum.
 
     Args:
-        url: Where it is.
-        target: Where it goes; its folder is made.
-        md5: The published sum, 32 hexadecimal digits.
+        url: Address of the file.
+        target: Path that the file gets; its folder is made.
+        md5: The published MD5 sum, 32 hexadecimal digits.
         size: The published size, in bytes.
         progress: Show a bar.
         attempts: Failures in a row, none of which brought a byte, before giving up.

@@ -151,7 +151,7 @@ def _parquet_rows(file: Path) -> Iterator[TableRow]:
     import pyarrow.parquet  # type: ignore[import-untyped]
 
     with (
-        _reading(file, "no readable Parquet file"),
+        _reading(file, "not a readable Parquet file"),
         pyarrow.parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False) as parquet,
     ):
         for batch in parquet.iter_batches(batch_size=_ROWS_AT_ONCE):
@@ -173,7 +173,7 @@ def _jsonl_rows(file: Path) -> Iterator[TableRow]:
             try:
                 row = parse_json(line)
             except ValueError as error:
-                raise DataVersionError(f"{file}, line {number}: no JSON: {error}") from error
+                raise DataVersionError(f"{file}, line {number}: not JSON: {error}") from error
             if not isinstance(row, dict):
                 raise DataVersionError(f"{file}, line {number}: expected an object, found {row!r}")
             yield row

@@ -49,10 +49,10 @@ class SourceFile:
     """A file that was read, as a manifest records it.
 
     Attributes:
-        name: Its name, without folders.
-        size: In bytes.
-        md5: Its MD5 sum, which Zenodo publishes.
-        sha256: Its SHA-256 sum.
+        name: Name of the file, without folders.
+        size: Size in bytes.
+        md5: MD5 sum, which Zenodo publishes.
+        sha256: SHA-256 sum.
         modified: It should be a file of TACOS, and is not the published one.
     """
 
@@ -71,7 +71,7 @@ class ClipInfo:
         author: The Freesound user.
         licence: As the source gives it: a name or an address.
         link: The recording's page.
-        duration: Of the excerpt, in seconds; None where the table does not tell.
+        duration: Length of the excerpt in seconds; None where the table does not tell.
     """
 
     author: str

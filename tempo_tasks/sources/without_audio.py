@@ -50,11 +50,11 @@ class PlainSet:
 
     Attributes:
         name: What a reader of the results should see.
-        questions: In the order of the rows.
+        questions: The questions, in the order of the rows.
         places: (table, row) of each question; the first row after a header is 1.
         faults: Rows that are no question.
         clips: Clips with events, by id, where intervals are known; may hold further clips.
-        captions: By clip id, where known.
+        captions: Captions that are known, by clip id.
         repairs: What was changed in the intervals.
     """
 
@@ -91,8 +91,8 @@ def load_plain(
             set on the Hub; `tempo_synth` or `tempo_synth_hard`.
         intervals: Interval CSVs; default: those in the folder (see `captions_and_intervals`).
         captions: CSV `filename, text`; default: that in the folder.
-        repair: As for `read_intervals`.
-        revision: Of a data set on the Hub.
+        repair: Whether interval rows are repaired; see `read_intervals`.
+        revision: Branch, tag or commit of a data set on the Hub.
 
     Raises:
         DataUnavailableError: There are no such data.

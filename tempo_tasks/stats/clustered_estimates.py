@@ -162,7 +162,7 @@ def share_interval(sums: ClusterSums, level: float = 0.95) -> Interval:
     [0, 1], and at 0 or 100 % it has a length. NaN with fewer than two clusters.
 
     Args:
-        sums: Of values between 0 and 1.
+        sums: Sums of values between 0 and 1, by cluster and group.
         level: Coverage.
     """
     p, n, t = sums.mean, effective_n(sums), _t(level, sums.n_clusters)
@@ -195,7 +195,7 @@ def difference_interval(sums: ClusterSums, level: float = 0.95) -> Interval:
     fewer than two clusters.
 
     Args:
-        sums: Of differences between -1 and 1.
+        sums: Sums of differences between -1 and 1, by cluster and group.
         level: Coverage.
     """
     t = _t(level, sums.n_clusters)

@@ -34,7 +34,7 @@ class Section:
     """One kind of table.
 
     Attributes:
-        name: Its key in the JSON and the end of its CSV's name.
+        name: The table's key in the JSON, and the end of its CSV's name.
         title: Over the table.
         columns: From left to right.
         reading: One sentence on how to read it.

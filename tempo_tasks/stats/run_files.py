@@ -137,7 +137,7 @@ def read_results(path: Path) -> Mapping[str, Any]:
         found = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise SamplesError(
-            f"{path}: no whole JSON ({error}); the file was cut short or edited. Run the tasks "
+            f"{path}: not whole JSON ({error}); the file was cut short or edited. Run the tasks "
             "again, or remove it: it only names the run"
         ) from None
     return found if isinstance(found, dict) else {}

@@ -29,7 +29,7 @@ class TaskRun:
         name: The parts of the task's name.
         task: The task's name.
         file: Name of the samples file.
-        samples: Its items.
+        samples: The answered items of the task.
         data: Fingerprint of the task's questions, where the results hold it.
     """
 
@@ -47,7 +47,7 @@ class Run:
     Attributes:
         label: What the tables call it; unique among the runs of a report.
         folder: The folder of its samples.
-        tasks: Its tasks, in the order of kinds and conditions.
+        tasks: The tasks that it answered, in the order of kinds and conditions.
         notes: What a reader must know of how it was read.
     """
 
@@ -63,7 +63,7 @@ def read_runs(given: Sequence[str]) -> list[Run]:
     Args:
         given: Folders that `lm_eval --output_path` wrote, or `results_*.json` files; `NAME=PATH`
             names a run. Each folder with samples below a path is a run, or several: calls with
-            another model, edit, settings or data are told apart.
+            another model, edit, settings or data are runs of their own.
 
     Raises:
         SamplesNotFoundError: A path does not exist, or has no samples.

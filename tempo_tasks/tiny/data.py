@@ -42,7 +42,7 @@ class TrainingSet:
 
     Attributes:
         clips: The scenes' clips.
-        captions: Of each clip, several weak captions.
+        captions: Several weak captions of each clip, by clip.
         mels: (scenes, mel bands, frames) log-mel features.
     """
 

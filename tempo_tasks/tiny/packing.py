@@ -1,4 +1,4 @@
-"""Batches for training: one row a scene, its questions packed behind one audio prefix.
+"""Batches for training: one row a scene, its questions packed after one audio prefix.
 
 A row is [chat prefix with audio | question 1 | question 2 | ...]. Every question sees the prefix
 and itself, at the positions it would have alone; a caption-only question is a whole prompt of its

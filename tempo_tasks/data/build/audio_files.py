@@ -104,7 +104,7 @@ class ZipAudio:
                 members = opened.infolist()
         except (OSError, zipfile.BadZipFile) as error:
             raise UnreadableAudioError(
-                f"{self.where}no readable ZIP archive ({error}); half a download? Delete it and "
+                f"{self.where}not a readable ZIP archive ({error}); half a download? Delete it and "
                 "fetch it again"
             ) from error
         self._members: dict[str, list[zipfile.ZipInfo]] = {}

@@ -73,7 +73,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     try:
         content = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise DataVersionError(f"{path}: no JSON ({error}); delete it, or build again") from error
+        raise DataVersionError(f"{path}: not JSON ({error}); delete it, or build again") from error
     if not isinstance(content, dict):
         raise DataVersionError(f"{path}: expected a JSON object, found {type(content).__name__}")
     return content

@@ -28,8 +28,8 @@ class Inputs:
 
     Attributes:
         clips: Clips to ask about, by id.
-        captions: By clip id.
-        infos: Licence, author and link, by clip id.
+        captions: Captions, by clip id.
+        infos: Licence, author and link of each clip, by clip id.
         audio: Gives the clips' files; None without audio.
         repairs: (file, repair) of everything that was mended.
         notes: What a reader of the manifest should know.

@@ -78,7 +78,7 @@ def build(
         **_contents(request, inputs, questions, used),
         "sources": as_json(sources),
     }
-    # Only now: input that cannot be used leaves no folder behind.
+    # Only now: input that cannot be used leaves no folder.
     with manifest.writing(out, spec) as done:
         if done is not None:
             return done, True

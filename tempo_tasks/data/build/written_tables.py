@@ -28,7 +28,7 @@ def write_questions(path: Path, questions: Iterable[Question], *, audio: bool) -
 
     Args:
         path: The file.
-        questions: In the order of the rows.
+        questions: The questions, in the order of the rows.
         audio: Name each clip's file in the column `audio`; else it is empty.
     """
     rows = (

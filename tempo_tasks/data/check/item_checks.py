@@ -36,7 +36,7 @@ class Rule:
     """What is asked of an item.
 
     Attributes:
-        margin: By how many seconds the right event must lead every other one, for each kind.
+        margin: Seconds by which the right event must lead every other one, for each kind.
         vocabulary: The labels that an option may be.
         repair: Take options that differ from a label in spelling only for that label, and note it.
     """
@@ -54,10 +54,10 @@ class CheckedItem:
         item: The question's id.
         kind: `eo`, `lo` or `ld`.
         clip: The clip's id.
-        table: Where it stands.
+        table: The table that the question stands in.
         row: The row in it, the first after a header being 1; None where there are no rows.
         answer: The letter marked right.
-        answer_text: Its label.
+        answer_text: The label of the marked option.
         right: The label that the intervals give; None where there are none, or two tie.
         margin: Lead of the marked label over every other event of the clip, in seconds, negative
             where it loses; None where it does not occur, or nothing else does.
@@ -98,8 +98,8 @@ def check_item(
 
     Args:
         question: The question.
-        place: Its table and row.
-        clip: Its clip; None, or without events, where there are no intervals.
+        place: The table and the row of the question.
+        clip: The clip of the question; None, or without events, where there are no intervals.
         rule: What is asked of it.
     """
     findings = _alike(question, place)

@@ -101,7 +101,7 @@ def _load(questions: list[str], intervals: list[Path], repair: bool) -> list[Pla
 
     sets = [load_plain(data, intervals=intervals, repair=repair) for data in questions]
     names = Counter(found.name for found in sets)
-    # Findings name the table: two files of one name are told apart by where they lie.
+    # Findings name the table: two files of one name are named by where they lie.
     return [
         replace(found, name=data) if names[found.name] > 1 else found
         for found, data in zip(sets, questions, strict=True)

@@ -109,7 +109,7 @@ def test_a_damaged_record_of_a_download_is_named(released_folder, tmp_path, text
     folder = tmp_path / "data"
     shutil.copytree(released_folder("csv"), folder)
     (folder / "tempo_download.json").write_text(text)
-    with pytest.raises(DataVersionError, match=r"tempo_download\.json: no JSON"):
+    with pytest.raises(DataVersionError, match=r"tempo_download\.json: not JSON"):
         look_into(str(folder))
     (folder / "tempo_download.json").write_text('{"repo": "a/b"}')
     with pytest.raises(DataVersionError, match=r"tempo_download\.json: \['commit'\] are missing"):
@@ -166,7 +166,7 @@ def test_an_unfinished_build(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "no JSON"),
+        ("{", "not JSON"),
         ("[]", "expected a JSON object, found list"),
         ('{"what": "tempo data build", "format": 99}', "of format 99; this release reads"),
         ('{"name": "of another tool"}', "None of format None"),

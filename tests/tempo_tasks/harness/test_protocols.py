@@ -148,7 +148,7 @@ def test_what_is_not_known_is_null():
     assert results["acc_temporal,none"] == 1.0
 
 
-def test_rotation_moves_the_first_options_behind_the_others():
+def test_rotation_moves_the_first_options_after_the_others():
     question = Question("c/eo", "c", Kind.EO, ("Rain", "Siren", "Wind", "Piano"), "B", 2, "g")
     assert rotate(question, 0) == question
     moved = rotate(question, 1)
@@ -274,7 +274,7 @@ NAMES = ("Rain", "Dog Barking", "Stream_River", "Piano")
     ("variant", "place", "caption"),
     [
         *itertools.product(VARIANTS, CAPTION_PLACES, [CAPTION]),
-        # A question about time behind the options could be the question: refused, not guessed.
+        # A question about time after the options could be the question: refused, not guessed.
         *itertools.product(VARIANTS, ["before"], [ASKING]),
     ],
 )
@@ -484,8 +484,8 @@ def test_hard_questions_about_released_clips_go_through_the_loader(monkeypatch):
     question = Question("c/eo", "c", Kind.EO, NAMES, "B", 4)
     answer = QuestionSet("x, hard", (question,), {"c": {"sha256": "0", "silence": False}}, {})
 
-    def load_hard(kind, **named):
-        seen.update(named, kind=kind)
+    def load_hard(kind, load):
+        seen.update(load.keywords, kind=kind)
         return answer
 
     monkeypatch.setattr(hard, "load_hard", load_hard)

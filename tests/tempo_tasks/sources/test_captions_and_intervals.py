@@ -141,7 +141,7 @@ def test_missing_columns(tmp_path, header):
 def test_captions_that_are_no_text(tmp_path):
     path = tmp_path / "told.csv"
     path.write_bytes(TOLD.encode() + b"1.mp3,\xff\xfe\n")
-    with pytest.raises(DataVersionError, match="no readable CSV"):
+    with pytest.raises(DataVersionError, match="not a readable CSV"):
         read_captions(path)
 
 

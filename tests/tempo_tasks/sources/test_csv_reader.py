@@ -136,9 +136,9 @@ def test_the_first_rows_are_listed_and_all_are_counted(written):
         ('filename,text\n1.wav,"A dog\n2.wav,A cat\n', r"unexpected end.*begins in line 2"),
         ('filename,text\n1.wav,"A dog\n2.wav,"A cat"\n', r"expected after.*begins in line 2"),
         ("filename,text\n1.wav,A\0dog\n", "zero byte"),
-        ("filename,text\n1.wav,A dog\n".encode("utf-16"), "no readable CSV.*save it in UTF-8"),
+        ("filename,text\n1.wav,A dog\n".encode("utf-16"), "not a readable CSV.*save it in UTF-8"),
         ("filename,text\n1.wav,A dog\n".encode("utf-16-le"), "zero byte"),
-        ("filename,text\n1.wav,Señal\n".encode("latin-1"), "no readable CSV.*save it in UTF-8"),
+        ("filename,text\n1.wav,Señal\n".encode("latin-1"), "not a readable CSV.*save it in UTF-8"),
         (f"filename,text\n1.wav,A\n2.wav,{'x' * 200_000}\n", r"field limit.*begins in line 3"),
     ],
 )

@@ -398,7 +398,7 @@ def test_no_file_or_no_csv(written, tmp_path):
         read_intervals(tmp_path / "nowhere.csv")
     with pytest.raises(DataUnavailableError):
         read_intervals(tmp_path)
-    with pytest.raises(DataVersionError, match="no readable CSV"):
+    with pytest.raises(DataVersionError, match="not a readable CSV"):
         read_intervals(written(GROUPED.encode() + b"1.mp3,\xff\xfe,[1-2]\n"))
 
 

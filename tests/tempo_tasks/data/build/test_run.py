@@ -394,7 +394,7 @@ def test_a_damaged_archive_names_the_member(intervals, tmp_path):
 
 def test_half_an_archive(intervals, tmp_path):
     (tmp_path / "a.zip").write_bytes(b"PK\3\4 and so on")
-    with pytest.raises(UnreadableAudioError, match=r"no readable ZIP archive.*half a download"):
+    with pytest.raises(UnreadableAudioError, match=r"not a readable ZIP archive.*half a download"):
         build(request(intervals, audio=tmp_path / "a.zip"), tmp_path / "out")
 
 

@@ -65,8 +65,9 @@ def test_the_tree_has_every_folder_of_the_source(page, sources):
     assert sorted(folders - set(shown)) == [], "add these folders to the tree, with a line each"
 
 
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
 def test_every_path_is_there(page):
-    check(path_problems(page, ROOT))
+    check(path_problems((ROOT / page).read_text(encoding="utf-8"), ROOT, page))
 
 
 def test_every_function_is_there(page, sources):
@@ -118,7 +119,7 @@ def test_a_page_that_is_right_passes(made):
     assert graph_problems(graph, sources) == []
     assert unshown([graph], sources, ()) == []
     text = "`tempo_attn/two/b.py` → `work` and `tempo_attn/two/b.py` → `Tool.use`"
-    assert path_problems(text, made) == function_problems(text, made, sources) == []
+    assert path_problems(text, made, "x") == function_problems(text, made, sources) == []
 
 
 def test_missing_and_surplus_arrows_are_named(made):
@@ -142,7 +143,8 @@ def test_a_node_without_files_and_an_import_without_nodes_are_named(made):
 
 
 def test_paths_and_functions_that_moved_are_named_with_where_they_are(made):
-    (problem,) = path_problems("`tempo_attn/one/b.py`", made)
+    (problem,) = path_problems("`tempo_attn/one/b.py`", made, "x.md")
+    assert problem.startswith("x.md names tempo_attn/one/b.py")
     assert problem.endswith("does not exist; did you mean tempo_attn/two/b.py?")
     (problem,) = function_problems("`tempo_attn/one/a.py` → `work`", made, read_sources(made))
     assert "names work in tempo_attn/one/a.py" in problem

@@ -126,7 +126,7 @@ def left_out_paths(page: str) -> list[str]:
     return [path.rstrip("/") for path in _PATH.findall(paragraph)]
 
 
-def path_problems(page: str, root: Path) -> list[str]:
+def path_problems(page: str, root: Path, name: str) -> list[str]:
     """Paths named in the page that are not in the tree, with the nearest that are.
 
     A bare file name need only be the name of some file.
@@ -141,7 +141,7 @@ def path_problems(page: str, root: Path) -> list[str]:
             continue  # a name that several folders use
         near = same_name or get_close_matches(path, known, 2)
         hint = f"; did you mean {' or '.join(near[:3])}?" if near else ""
-        problems.append(f"docs/architecture.md names {path}, which does not exist{hint}")
+        problems.append(f"{name} names {path}, which does not exist{hint}")
     return problems
 
 

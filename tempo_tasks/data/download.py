@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from tempo_attn.did_you_mean import did_you_mean
+from tempo_attn.files.csv_and_json import write_json
 from tempo_attn.files.json_types import misfit
 from tempo_tasks.cache import cache_dir
 from tempo_tasks.data.build.manifest import read_json
@@ -17,7 +18,6 @@ from tempo_tasks.errors import (
 )
 from tempo_tasks.sources.hub import RELEASED_ALIAS, RELEASED_REPO
 from tempo_tasks.sources.tacos import download_tacos
-from tempo_tasks.tables import write_json
 
 DOWNLOADED = "tempo_download.json"
 SOURCES = ("tacos", "released")

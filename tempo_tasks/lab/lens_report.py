@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from tempo_attn.errors import ConfigError
+from tempo_attn.files.csv_and_json import write_csv, write_json
 from tempo_attn.lab.item_records import is_right
 from tempo_attn.lab.lens.critical import MARGIN, correlation_rows, critical_rows
 from tempo_attn.lab.lens.figures import information_by_layer
 from tempo_attn.lab.lens.run import LensRecord
 from tempo_attn.lab.lens.table import GAP, lens_rows
-from tempo_tasks.tables import write_csv, write_json
 
 Row = Mapping[str, Any]
 _PLACE = ("kind", "condition", "candidates", "rows")

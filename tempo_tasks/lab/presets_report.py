@@ -15,6 +15,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from tempo_attn.files.csv_and_json import write_csv, write_json
 from tempo_attn.lab.figures.titles import in_order, title
 from tempo_attn.lab.presets.figures import Mark, forest
 from tempo_attn.lab.presets.table import Compared, Line, lines_of
@@ -23,7 +24,6 @@ from tempo_attn.lab.sweep.effects import Effect, effects
 from tempo_attn.lab.sweep.records import SweepResults
 from tempo_attn.lab.sweep.table import rounded, to_rows
 from tempo_tasks.lab import report
-from tempo_tasks.tables import write_csv, write_json
 
 _WIDTH = 156  # letters of a line in the terminal
 

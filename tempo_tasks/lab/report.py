@@ -15,6 +15,7 @@ from rich.table import Table
 
 from tempo_attn.config import Mode
 from tempo_attn.errors import ConfigError
+from tempo_attn.files.csv_and_json import write_csv, write_json
 from tempo_attn.lab.item_records import POOLED
 from tempo_attn.lab.sweep.checks import agreement, largest_control_difference
 from tempo_attn.lab.sweep.choose import Choice
@@ -23,7 +24,6 @@ from tempo_attn.lab.sweep.figures import heat_map, layer_curves, mass_against_ch
 from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.lab.sweep.records import SweepResults
 from tempo_attn.lab.sweep.table import to_rows
-from tempo_tasks.tables import write_csv, write_json
 
 _SHOWN = 5  # edits of each group in the terminal
 

@@ -9,11 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tempo_attn.files.csv_and_json import write_csv, write_json
 from tempo_attn.lab.trace.figures import rate_table, rates_by_layer
 from tempo_attn.lab.trace.records import DROPPED, TraceRecord
 from tempo_attn.lab.trace.sites import GROUPS, Site
 from tempo_attn.lab.trace.table import agreement_rows, dropped_rows, trace_rows
-from tempo_tasks.tables import write_csv, write_json
 
 Row = Mapping[str, Any]
 _NAMES = {"recover": "recovery rate", "shift": "belief shift"}

@@ -10,6 +10,7 @@ from typing import Any
 
 from tempo_attn.config_fields import one_of
 from tempo_attn.errors import ConfigError
+from tempo_attn.files.csv_and_json import write_json
 from tempo_attn.hub.find import shared_name
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.mass.run import Sharer
@@ -24,7 +25,7 @@ from tempo_tasks.lab.outcome import Outcome, reading, results_of, write_tables, 
 from tempo_tasks.lab.study import Record, Settings, Study
 from tempo_tasks.lab.tasks_to_items import generate
 from tempo_tasks.stats.names import KINDS
-from tempo_tasks.tables import check_output, write_json
+from tempo_tasks.tables import check_output
 
 
 def sweep(

@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from tempo_attn.files.atomic import replacing
+from tempo_attn.files.csv_and_json import write_csv, write_json
 from tempo_tasks.errors import StatsOptionError
 from tempo_tasks.stats.columns import SECTIONS, Section
-from tempo_tasks.tables import write_csv, write_json
 
 WIDTH = 170
 

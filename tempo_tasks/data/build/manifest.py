@@ -14,12 +14,12 @@ from typing import Any, TypedDict
 
 from filelock import FileLock
 
+from tempo_attn.files.csv_and_json import write_json
 from tempo_attn.files.json_types import misfit
 from tempo_attn.files.strict_json import parse_json
 from tempo_tasks.errors import BuildMismatchError, DamagedBuildError, DataVersionError, TempoError
 from tempo_tasks.sources.csv_rows import listed
 from tempo_tasks.sources.zenodo import hash_file
-from tempo_tasks.tables import write_json
 
 MANIFEST, STARTED = "manifest.json", "build.json"
 FORMAT = 1

@@ -62,10 +62,11 @@ def check(
     """
     import json
 
+    from tempo_attn.files.csv_and_json import write_json
     from tempo_tasks.data.check import report as check_report
     from tempo_tasks.data.check.run import check_sets, read_labels
     from tempo_tasks.errors import DataUnavailableError
-    from tempo_tasks.tables import check_output, write_json
+    from tempo_tasks.tables import check_output
 
     given = intervals or []
     check_output(out, folder=False)

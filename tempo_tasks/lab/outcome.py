@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from tempo_attn.errors import RunFolderError, TempoError
+from tempo_attn.lab.report import Report
 from tempo_attn.lab.run_folder.folder import Run
 from tempo_tasks.lab.study import Study
 
@@ -72,7 +73,6 @@ def write_tables(run: Run) -> list[Path]:
         raise RunFolderError(
             f"a run of {command!r} has no tables; expected one of {', '.join(COMMANDS)}"
         )
-    report = import_module(f"tempo_attn.lab.{command}.write").write(run)
+    report: Report = import_module(f"tempo_attn.lab.{command}.write").write(run)
     import_module(f"tempo_tasks.lab.show.{command}").show(report)
-    files: list[Path] = report.files
-    return files
+    return report.files

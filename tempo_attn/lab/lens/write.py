@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,26 +15,23 @@ from tempo_attn.lab.lens.critical import MARGIN, correlation_rows, critical_rows
 from tempo_attn.lab.lens.figures import information_by_layer
 from tempo_attn.lab.lens.run import LensRecord
 from tempo_attn.lab.lens.table import lens_rows
+from tempo_attn.lab.report import Report
 from tempo_attn.lab.run_folder.folder import Run
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LensReport:
+class LensReport(Report):
     """What was written of a lens.
 
     Attributes:
         layers: The information score of every layer.
         critical: The critical layers.
-        summary: What a reader must know before that, and the correlations, as in `summary.json`.
-        files: The files.
     """
 
     layers: Sequence[Row]
     critical: Sequence[Row]
-    summary: Row
-    files: list[Path]
 
 
 def write(run: Run) -> LensReport:

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tempo_attn.errors import RunFolderError
 from tempo_attn.files.csv_and_json import write_table
 from tempo_attn.lab.mass.run import ShareRecord
 from tempo_attn.lab.mass.table import share_rows
+from tempo_attn.lab.report import Report
 from tempo_attn.lab.run_folder.folder import Run
 from tempo_attn.lab.sweep.figures import share_by_layer
 
 
 @dataclass(frozen=True, kw_only=True)
-class MassReport:
+class MassReport(Report):
     """What was written of a measurement of attention mass.
 
     Attributes:
         rows: The table.
-        files: The files.
     """
 
     rows: Sequence[Mapping[str, Any]]
-    files: list[Path]
 
 
 def write(run: Run) -> MassReport:

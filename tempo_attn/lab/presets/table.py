@@ -25,9 +25,9 @@ class Compared:
     """A preset on the model under study, as the manifest holds it.
 
     Attributes:
-        preset: Its name.
-        label: Its name in tables.
-        own: Its edit, at its own layers.
+        preset: The preset's name.
+        label: The preset's name in tables.
+        own: The preset's edit, at its own layers.
         edits: What is run for it: its own edit, or that at every single layer.
         layers: Its layers in words, and where they come from.
         every_step: Whether its source edits every decoding step, too.
@@ -43,7 +43,7 @@ class Compared:
     config: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON data."""
+        """Return the preset as JSON data."""
         edits = [edit.to_dict() for edit in self.edits]
         return {**vars(self), "own": self.own.to_dict(), "edits": edits}
 

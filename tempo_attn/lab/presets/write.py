@@ -6,15 +6,15 @@ preset, or three; `effects.csv` has every edit that ran, single layers included.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tempo_attn.files.csv_and_json import write_table
 from tempo_attn.lab.figures.titles import in_order, title
 from tempo_attn.lab.presets.figures import Mark, forest
 from tempo_attn.lab.presets.table import Compared, Line, lines_of, to_rows
+from tempo_attn.lab.report import Report
 from tempo_attn.lab.run_folder.folder import Run
 from tempo_attn.lab.sweep import table as sweep_table
 from tempo_attn.lab.sweep.adaptive import composed, constituents, takes_low
@@ -24,18 +24,14 @@ from tempo_attn.lab.sweep.write import summary, write_effects
 
 
 @dataclass(frozen=True, kw_only=True)
-class PresetsReport:
+class PresetsReport(Report):
     """What was written of a comparison of presets.
 
     Attributes:
         lines: The table of presets.
-        summary: What a reader must know before that, as in `summary.json`.
-        files: The files.
     """
 
     lines: Sequence[Line]
-    summary: Mapping[str, Any]
-    files: list[Path]
 
 
 def write(run: Run) -> PresetsReport:

@@ -20,7 +20,7 @@ from tempo_attn.lab.run_folder.manifest import SCHEMA, Manifest, manifest_text
 
 MANIFEST = "manifest.json"
 _OURS = re.compile(r"\.lock.*|manifest\.[0-9a-f]{32}\.partial\.json")
-"""What a folder may hold that another process is just making."""
+"""Names of files that another process may be making in a new folder."""
 
 Record = dict[str, Any]
 """A record as JSON data, with at least the item's "key" and "index"."""
@@ -175,7 +175,7 @@ def _check_identity(record: Any) -> None:
 
 
 def by_index(record: Record) -> int:
-    """Return what records are sorted by."""
+    """Return the index of a record's item, by which records are sorted."""
     return int(record["index"])
 
 
@@ -189,8 +189,8 @@ def io_errors(path: Path, done: str) -> Iterator[None]:
     """Turn the system's errors inside the context into ours.
 
     Args:
-        path: Where the folder is.
-        done: What is being done to it: "read" or "written".
+        path: The run folder, or the file in it.
+        done: What is being done to it, for the message: "read" or "written".
 
     Raises:
         RunFolderError: The system refused it.

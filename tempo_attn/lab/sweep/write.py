@@ -7,11 +7,12 @@ byte.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tempo_attn.files.csv_and_json import write_json, write_table
+from tempo_attn.lab.report import Report
 from tempo_attn.lab.run_folder.folder import Run
 from tempo_attn.lab.sweep.checks import agreement, largest_control_difference
 from tempo_attn.lab.sweep.effects import Effect, effects
@@ -21,29 +22,34 @@ from tempo_attn.lab.sweep.table import to_rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepReport:
+class SweepReport(Report):
     """What was written of a sweep.
 
     Attributes:
         effects: What every edit does.
-        summary: What a reader must know before that, as in `summary.json`.
-        files: The files.
     """
 
     effects: Sequence[Effect]
-    summary: Mapping[str, Any]
-    files: list[Path]
 
 
 def write(run: Run) -> SweepReport:
     """Write `effects.csv`, `effects.json`, `summary.json` and the figures of single layers."""
+    report = write_tables(run)
+    if all(len(effect.variant.layers) > 1 for effect in report.effects):
+        return report
+    figures = [
+        *layer_curves(report.effects, run.folder / "layers"),
+        *heat_map(report.effects, run.folder / "heatmap"),
+    ]
+    return replace(report, files=[*report.files, *figures])
+
+
+def write_tables(run: Run) -> SweepReport:
+    """Write `effects.csv`, `effects.json` and `summary.json`."""
     results = SweepResults.of_run(run)
     found = effects(results, seed=run.manifest.settings.seed)
     about = summary(run, results)
     files = write_effects(run.folder, to_rows(found), about)
-    if any(len(effect.variant.layers) == 1 for effect in found):
-        files += layer_curves(found, run.folder / "layers")
-        files += heat_map(found, run.folder / "heatmap")
     return SweepReport(effects=found, summary=about, files=files)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tempo_attn.files.csv_and_json import write_json, write_table
+from tempo_attn.lab.report import Report
 from tempo_attn.lab.run_folder.folder import Run
 from tempo_attn.lab.trace.figures import rate_table, rates_by_layer
 from tempo_attn.lab.trace.records import TraceRecord
@@ -18,18 +19,14 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TraceReport:
+class TraceReport(Report):
     """What was written of a trace.
 
     Attributes:
         rows: The table; empty without any item that could be traced.
-        summary: What a reader must know before that, as in `summary.json`.
-        files: The files.
     """
 
     rows: Sequence[Row]
-    summary: Row
-    files: list[Path]
 
 
 def write(run: Run) -> TraceReport:

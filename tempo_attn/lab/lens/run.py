@@ -21,6 +21,7 @@ from tempo_attn.errors import ConfigError, PositionError, UnsupportedModelError
 from tempo_attn.lab.engine.batching import Plan
 from tempo_attn.lab.engine.engine_choice import disagreement, rounding
 from tempo_attn.lab.engine.model_under_study import RowsLeftOut, Subject, finite, rounded
+from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.engine.readout import Readout
 from tempo_attn.lab.item_records import ItemRecord
 from tempo_attn.lab.items import Batch, Item
@@ -197,8 +198,8 @@ class _View:
         n_letters: Candidates of each kind.
         tokens: (items, candidates of all kinds) token ids.
         letters: (items, candidates) token ids.
-        sets: Of each set of rows: their positions (items, rows), shorter lists filled up, and what
-            each counts in the mean.
+        sets: Of each set of rows: their positions (items, rows), and what each counts in the
+            mean; see `QueryRows`.
         found: As `Reading.probabilities`.
         seen: How often each layer has run.
     """
@@ -219,16 +220,16 @@ class _View:
         kinds = {"letters": letters, "labels": letters}
         if None not in labels:
             kinds["labels"] = torch.tensor(labels)
-        sets = [_index(_chosen(batch, names)) for names in lens.rows]
+        chosen = [QueryRows.of(_chosen(batch, names)) for names in lens.rows]
         n_items, n_letters = letters.shape
-        shape = n_items, len(lens.candidates), len(sets), n_layers, n_letters
+        shape = n_items, len(lens.candidates), len(chosen), n_layers, n_letters
         return cls(
             readout=lens._readout,
             n_tokens=batch.real.shape[1],
             n_letters=n_letters,
             tokens=torch.cat([kinds[kind] for kind in lens.candidates], 1),
             letters=letters,
-            sets=sets,
+            sets=[(rows.index, rows.weights) for rows in chosen],
             found=torch.full(shape, torch.nan, device=lens.subject.device),
             seen=[0] * n_layers,
             last=torch.empty(0),
@@ -254,14 +255,6 @@ def _chosen(batch: Batch, names: RowSet) -> Tensor:
     queries = tuple(name for name in names if name != "audio")
     rows = batch.rows(queries) if queries else torch.zeros_like(batch.real)
     return rows | batch.audio if "audio" in names else rows
-
-
-def _index(chosen: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the chosen positions, (items, rows), and what each counts in an item's mean."""
-    counts = chosen.sum(1, keepdim=True)
-    # Chosen ones first, in order; those behind them count nothing.
-    index = (~chosen).int().argsort(dim=1, stable=True)[:, : int(counts.max())]
-    return index, chosen.gather(1, index) / counts
 
 
 def _hidden(layer: nn.Module, output: Any) -> Tensor:

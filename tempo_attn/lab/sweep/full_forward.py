@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from tempo_attn.attention.edited_attention import Attention, AttentionCall
 from tempo_attn.attention.enrich_hooks import states_of
-from tempo_attn.attention.masks import Visibility, visible_keys
-from tempo_attn.attention.row_attention import context_of, logits_of
+from tempo_attn.attention.row_attention import context_of
 from tempo_attn.lab.engine.growing_batch import rows_at
 from tempo_attn.lab.engine.model_under_study import RowsLeftOut
 from tempo_attn.lab.engine.prefill import Decoder
+from tempo_attn.lab.engine.query_rows import row_logits
 from tempo_attn.lab.sweep.edited_rows import EditedRows
 from tempo_attn.lab.sweep.grid import Variant
 
@@ -93,25 +93,6 @@ def _rows_of(states: Tensor, edited: EditedRows) -> Tensor:
     if states.shape[1] < edited.audio.shape[1]:
         raise RowsLeftOut
     return rows_at(states, edited.index)
-
-
-def row_logits(call: AttentionCall, index: Tensor) -> tuple[Tensor, Visibility]:
-    """Return the logits of some rows of a call over all positions, and what they may see.
-
-    Args:
-        call: The call; queries and keys of all positions.
-        index: (items, rows) positions.
-
-    Returns:
-        (items, heads, rows, keys), scaled, soft-capped, unmasked, at least float32; and what the
-        rows see, (items, 1 or heads, rows, keys).
-    """
-    n_heads, n_queries, dim = call.query.shape[1:]
-    at = index[:, None, :, None].expand(-1, n_heads, -1, dim)
-    logits = logits_of(call.query.gather(2, at), call.key, call.scaling, call.softcap)
-    n_keys = call.key.shape[2]
-    how = (0, n_queries, n_keys, call.sliding_window, call.is_causal)
-    return logits, visible_keys(call.mask, index, *how)
 
 
 def attend_rows(call: AttentionCall, edited: EditedRows, variant: Variant) -> tuple[Tensor, Tensor]:

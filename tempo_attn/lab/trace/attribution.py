@@ -27,8 +27,9 @@ from tempo_attn.lab.engine.hidden_states import (
     with_entering,
 )
 from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.items import Batch
-from tempo_attn.lab.trace.sites import Places, Site
+from tempo_attn.lab.trace.sites import Site
 
 
 def attributed(
@@ -36,7 +37,7 @@ def attributed(
     base: Batch,
     states: States,
     start: int,
-    places: Mapping[str, Places],
+    places: Mapping[str, QueryRows],
     sites: Sequence[Site],
 ) -> Tensor:
     """Return the approximate change of the right answer's probability by each patch.
@@ -82,11 +83,10 @@ def attributed(
     return torch.stack([effect.to(subject.device) for effect in effects], 1)
 
 
-def _at(by_position: Tensor, places: Places, start: int) -> Tensor:
+def _at(by_position: Tensor, places: QueryRows, start: int) -> Tensor:
     """Return the sum over a group's positions, (items,); (items, tokens) without repetitions."""
     rows = rows_at(by_position[..., None], places.index - start)[..., 0]
-    real = torch.arange(rows.shape[1]) < places.counts[:, None]
-    return (rows * real.to(rows)).sum(1)
+    return (rows * places.valid.to(rows)).sum(1)
 
 
 @contextmanager

@@ -19,10 +19,11 @@ from tempo_attn.errors import (
 from tempo_attn.lab.engine.batching import Plan, out_of_memory
 from tempo_attn.lab.engine.engine_choice import TOLERANCE, WAYS
 from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.engine.readout import Readout
 from tempo_attn.lab.items import Batch
 from tempo_attn.lab.trace.patches import Patching, Source, run_patched
-from tempo_attn.lab.trace.sites import Places, Site
+from tempo_attn.lab.trace.sites import Site
 
 COARSE_TOLERANCE = 0.02
 """The same of probabilities in 16 bits, where the two ways round differently (by 0.003 in the
@@ -76,7 +77,7 @@ class Patcher:
             self._must_be_full(str(error))
 
     def run(
-        self, base: Batch, source: Source, start: int, where: Mapping[str, Places]
+        self, base: Batch, source: Source, start: int, where: Mapping[str, QueryRows]
     ) -> tuple[Tensor, Tensor]:
         """Patch a batch; the decoder is in hand.
 
@@ -109,7 +110,7 @@ class Patcher:
         return self._readout(left[0][:, -1:], batch.candidates)[:, 0]
 
     def _fast(
-        self, base: Batch, source: Source, start: int, where: Mapping[str, Places]
+        self, base: Batch, source: Source, start: int, where: Mapping[str, QueryRows]
     ) -> tuple[Tensor, Tensor]:
         assert self._readout is not None
         prefill, _ = self._decoder.remember(lambda: self.subject.call(base), start)
@@ -132,7 +133,7 @@ class Patcher:
         self,
         base: Batch,
         source: Source,
-        where: Mapping[str, Places],
+        where: Mapping[str, QueryRows],
         sites: Sequence[Site],
         readout: Readout | None = None,
     ) -> Tensor:
@@ -153,7 +154,7 @@ class Patcher:
         return torch.stack(columns, 1)
 
     def _run_patched(
-        self, base: Batch, source: Source, at: Places, site: Site, n_tokens: int
+        self, base: Batch, source: Source, at: QueryRows, site: Site, n_tokens: int
     ) -> Any:
         def forward() -> Any:
             return self.subject.call(base)
@@ -168,7 +169,7 @@ class Patcher:
             found.setdefault(site.group, []).append(number)
         return found
 
-    def _pieces(self, at: Places) -> list[tuple[Places, Tensor]]:
+    def _pieces(self, at: QueryRows) -> list[tuple[QueryRows, Tensor]]:
         """Return what is patched at once, each with its share of each item's mean, (items,)."""
         whole = torch.ones(len(at.index))
         if not self.single:
@@ -176,7 +177,7 @@ class Patcher:
         # An item with fewer positions repeats its last one, which counts once.
         return [
             (
-                Places(at.index[:, n : n + 1], torch.ones_like(at.counts)),
+                QueryRows(at.index[:, n : n + 1], torch.ones_like(at.counts)),
                 (n < at.counts) / at.counts,
             )
             for n in range(at.index.shape[1])
@@ -185,7 +186,7 @@ class Patcher:
     # ------------------------------------------------------------------ which way
 
     def _find_way(
-        self, base: Batch, source: Source, start: int, where: Mapping[str, Places]
+        self, base: Batch, source: Source, start: int, where: Mapping[str, QueryRows]
     ) -> None:
         """Compare the two ways on some patches; take the fast one where they agree."""
         try:

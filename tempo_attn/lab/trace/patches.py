@@ -27,7 +27,8 @@ from tempo_attn.lab.engine.hidden_states import (
 )
 from tempo_attn.lab.engine.model_under_study import RowsLeftOut
 from tempo_attn.lab.engine.prefill import Decoder, LayerState, Prefill
-from tempo_attn.lab.trace.sites import Places, Site
+from tempo_attn.lab.engine.query_rows import QueryRows
+from tempo_attn.lab.trace.sites import Site
 
 
 class Source:
@@ -90,7 +91,7 @@ class Patching(GrowingBatch):
         decoder: Decoder,
         prefill: Prefill,
         source: Source,
-        places: Places,
+        places: QueryRows,
         sites: Sequence[Site],
     ) -> None:
         super().__init__(decoder, prefill, places.first, [site.layer for site in sites])
@@ -146,7 +147,7 @@ def run_patched(
     decoder: Decoder,
     forward: Callable[[], Any],
     source: Source,
-    places: Places,
+    places: QueryRows,
     site: Site,
     n_tokens: int,
 ) -> Any:

@@ -79,7 +79,7 @@ def summary(manifest: Mapping[str, Any], results: SweepResults) -> dict[str, Any
         "n_clips": len(set(results.clips.tolist())),
         "n_variants": len(results.variants),
         "plain_accuracy": round(float(results.plain_right.mean()), 6),
-        "way": sorted({record.way for record in results.records}),
+        "way": sorted({record.engine for record in results.records}),
         "generation": vars(agreed),
         "recomputed_control": vars(control),
     }

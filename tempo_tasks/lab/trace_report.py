@@ -45,7 +45,7 @@ def write_trace(folder: Path, manifest: Row, records: Sequence[Row]) -> list[Pat
         "method": settings["method"],
         "single_positions": settings["single"],
         "n_patches": len(sites),
-        "way": sorted({record.way for record in read if record.dropped is None}),
+        "way": sorted({record.engine for record in read if record.dropped is None}),
         "items": dropped_rows(read),
         "attribution": agreement,
     }

@@ -19,7 +19,7 @@ from tempo_attn.config import QUERIES
 from tempo_attn.config_fields import some_of
 from tempo_attn.errors import ConfigError, PositionError, UnsupportedModelError
 from tempo_attn.lab.engine.batching import Plan
-from tempo_attn.lab.engine.engine_choice import disagreement, rounding
+from tempo_attn.lab.engine.engine_choice import Comparison, rounding
 from tempo_attn.lab.engine.model_under_study import RowsLeftOut, Subject, finite, rounded
 from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.engine.readout import Readout
@@ -315,10 +315,10 @@ def check(found: Tensor, own: Tensor, dtype: torch.dtype) -> None:
         UnsupportedModelError: They differ by more than rounding explains.
     """
     # A 16-bit unembedding rounds off what the readout does not.
-    largest, differs = disagreement(found.to(own), own, rounding(own, dtype), dtype)
-    if differs:
+    compared = Comparison.of_logits("", found.to(own), own, rounding(own, dtype), dtype)
+    if not compared.agrees:
         raise UnsupportedModelError(
             "the final norm and unembedding were not found: at the last layer they give logits "
-            f"that differ by {largest:.2g} from the model's own, more than rounding explains, so "
-            "nothing can be read from the layers before"
+            f"that differ by {compared.difference:.2g} from the model's own, more than rounding "
+            "explains, so nothing can be read from the layers before"
         )

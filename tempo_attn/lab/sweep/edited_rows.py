@@ -1,7 +1,6 @@
 """Edited query rows: their logits, the edit or its random perturbation, and what audio gets.
 
-Shared by the fast way (`replay`) and the slow one (`full`), so the two cannot differ in what an
-edit is.
+Shared by the fast engine and the full one, so the two cannot differ in what an edit is.
 """
 
 from __future__ import annotations

@@ -1,34 +1,22 @@
-"""Many patches of one batch: fast on a remembered prefill, or slowly, one forward each."""
+"""Many patches of one batch: on the fast engine, or by one full forward each."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tempo_attn.config_fields import one_of
-from tempo_attn.errors import (
-    ConfigError,
-    TempoError,
-    UnsupportedInputError,
-    UnsupportedModelError,
-)
-from tempo_attn.lab.engine.batching import Plan, out_of_memory
-from tempo_attn.lab.engine.engine_choice import TOLERANCE, WAYS
+from tempo_attn.errors import ConfigError
+from tempo_attn.lab.engine.batching import Plan
+from tempo_attn.lab.engine.engine_choice import Comparison, EngineChoice
 from tempo_attn.lab.engine.model_under_study import Subject
 from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.engine.readout import Readout
 from tempo_attn.lab.items import Batch
-from tempo_attn.lab.trace.patches import Patching, Source, run_patched
+from tempo_attn.lab.trace.patches import PatchedBatch, Source, run_patched
 from tempo_attn.lab.trace.sites import Site
-
-COARSE_TOLERANCE = 0.02
-"""The same of probabilities in 16 bits, where the two ways round differently (by 0.003 in the
-embedded model in bfloat16)."""
-_log = logging.getLogger(__name__)
 
 
 class Patcher:
@@ -40,15 +28,13 @@ class Patcher:
         single: Patch the positions of a group one at a time, and take the mean over them; else all
             at once.
         plan: How much runs at once.
-        way: "auto"; or "replay" or "full" to insist on one.
+        engine: One of `ENGINES`: "auto"; or "fast" or "full" to insist on one.
 
     Attributes:
-        way: "replay" or "full", once it is known.
-        reason: Why not "replay"; empty where it is.
-        checked: Largest difference of probabilities between the two ways; None before the check.
+        choice: Which engine runs the patches, once it is known, and why.
 
     Raises:
-        ConfigError: There is nothing to patch, or no such way.
+        ConfigError: There is nothing to patch, or no such engine.
     """
 
     def __init__(
@@ -58,23 +44,16 @@ class Patcher:
         *,
         single: bool = False,
         plan: Plan | None = None,
-        way: str = "auto",
+        engine: str = "auto",
     ) -> None:
-        one_of("way", way, WAYS)
         if not sites:
             raise ConfigError("there is nothing to patch: no site is given")
         self.subject = subject
         self.sites = list(sites)
         self.single = single
         self.plan = plan or Plan()
-        self.way, self.reason = way, ""
-        self.checked: float | None = None
         self._decoder = subject.decoder
-        try:
-            self._readout: Readout | None = Readout(subject.model, subject.family)
-        except UnsupportedModelError as error:
-            self._readout = None
-            self._must_be_full(str(error))
+        self.choice = EngineChoice(subject, engine, "patch")
 
     def run(
         self, base: Batch, source: Source, start: int, where: Mapping[str, QueryRows]
@@ -91,12 +70,13 @@ class Patcher:
             The candidates' probabilities, (items, sites, candidates); and their logits without a
             patch, worked out in the same way, (items, candidates).
         """
-        if self.way == "auto":
-            self._find_way(base, source, start, where)
-        if self.way == "full":
+        if self.choice.open:
+            self._choose_engine(base, source, start, where)
+        if self.choice.engine == "full":
             plain = self.subject.candidate_logits(self.subject.call(base), base)
             return self._in_full(base, source, where, self.sites), plain
-        return self._fast(base, source, start, where)
+        assert self.choice.readout is not None
+        return self._fast(base, source, start, where, self.choice.readout)
 
     def logits(self, batch: Batch) -> Tensor:
         """Return the candidates' logits of a run without a patch, (items, candidates).
@@ -105,16 +85,20 @@ class Patcher:
         """
         with self._decoder.leaving() as left:
             output = self.subject.call(batch)
-        if self.way != "replay" or self._readout is None:
+        if self.choice.engine != "fast" or self.choice.readout is None:
             return self.subject.candidate_logits(output, batch)
-        return self._readout(left[0][:, -1:], batch.candidates)[:, 0]
+        return self.choice.readout(left[0][:, -1:], batch.candidates)[:, 0]
 
     def _fast(
-        self, base: Batch, source: Source, start: int, where: Mapping[str, QueryRows]
+        self,
+        base: Batch,
+        source: Source,
+        start: int,
+        where: Mapping[str, QueryRows],
+        readout: Readout,
     ) -> tuple[Tensor, Tensor]:
-        assert self._readout is not None
         prefill, _ = self._decoder.remember(lambda: self.subject.call(base), start)
-        plain = self._readout(prefill.output[:, -1:], base.candidates)[:, 0]
+        plain = readout(prefill.output[:, -1:], base.candidates)[:, 0]
         n_items, n_candidates = base.candidates.shape
         shape = (n_items, len(self.sites), n_candidates)
         found = torch.zeros(shape, device=self.subject.device)
@@ -124,8 +108,8 @@ class Patcher:
             for at, share in self._pieces(where[group]):
                 for chunk in self.plan.chunks(numbers, prefill, at.first):
                     patches = [self.sites[number] for number in chunk]
-                    hidden = Patching(self._decoder, prefill, source, at, patches).run()
-                    shares = self._readout(hidden, base.candidates).softmax(-1)
+                    hidden = PatchedBatch(self._decoder, prefill, source, at, patches).run()
+                    shares = readout(hidden, base.candidates).softmax(-1)
                     found[:, chunk] += share.to(found)[:, None, None] * shares.to(found)
         return found, plain
 
@@ -183,34 +167,22 @@ class Patcher:
             for n in range(at.index.shape[1])
         ]
 
-    # ------------------------------------------------------------------ which way
+    # ------------------------------------------------------------------ which engine
 
-    def _find_way(
+    def _choose_engine(
         self, base: Batch, source: Source, start: int, where: Mapping[str, QueryRows]
     ) -> None:
-        """Compare the two ways on some patches; take the fast one where they agree."""
-        try:
-            fast, _ = self._fast(base, source, start, where)
-        except Exception as error:
-            wrong_items = isinstance(error, TempoError) and not isinstance(
-                error, (UnsupportedModelError, UnsupportedInputError)
-            )
-            if wrong_items or out_of_memory(error):
-                raise
-            self._must_be_full(f"{type(error).__name__}: {error}")
+        """Compare the two engines on some patches; take the fast one where they agree."""
+        fast = self.choice.try_fast(
+            lambda readout: self._fast(base, source, start, where, readout)[0]
+        )
+        if fast is None:
             return
         numbers = self._probes()
         probes = [self.sites[number] for number in numbers]
-        slow = self._in_full(base, source, where, probes, self._readout)
-        self.checked = float((fast[:, numbers] - slow).abs().max())
-        exact = self.subject.dtype in (torch.float32, torch.float64)
-        allowed = TOLERANCE if exact else COARSE_TOLERANCE
-        if self.checked <= allowed:
-            self.way = "replay"
-        else:
-            self._must_be_full(
-                f"patches give probabilities that differ by {self.checked:.2g} from a full forward"
-            )
+        slow = self._in_full(base, source, where, probes, self.choice.readout)
+        what, dtype = "patches give probabilities", self.subject.dtype
+        self.choice.decide([Comparison.of_probabilities(what, fast[:, numbers], slow, dtype)])
 
     def _probes(self) -> list[int]:
         """Choose patches to run in full: the first and a middle one of each kind and group."""
@@ -223,13 +195,3 @@ class Patcher:
             nearest = min(numbers, key=lambda number: abs(self.sites[number].layer - middle))
             found |= dict.fromkeys([numbers[0], nearest])
         return list(found)
-
-    def _must_be_full(self, reason: str) -> None:
-        if self.way == "replay":
-            raise UnsupportedModelError(f"the fast way does not fit this model: {reason}")
-        self.way, self.reason = "full", reason
-        _log.warning(
-            "every patch takes one full forward, which is slow: %s (%s)",
-            type(self.subject.model).__name__,
-            reason,
-        )

@@ -1,8 +1,8 @@
 """Patches: one run with the states of another one written at some places.
 
-`Patching` runs many patches at once on one remembered prefill (see `growing`); `run_patched` runs
-one in a full forward of the model, for models whose layers cannot be run one by one and for
-checking the fast way.
+`PatchedBatch` runs many patches at once on one remembered prefill: the fast engine, see
+`GrowingBatch`. `run_patched` runs one in a full forward of the model, for models whose layers
+cannot be run one by one and for checking the fast engine.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Source:
         return self._signs[width]
 
 
-class Patching(GrowingBatch):
+class PatchedBatch(GrowingBatch):
     """Patches of one group of positions.
 
     Args:

@@ -1,6 +1,6 @@
-"""The slow way: one full forward of the model for every variant.
+"""The full engine: one full forward of the model for every variant.
 
-For models whose layers cannot be run one by one, and for checking the fast way. The model's own
+For models whose layers cannot be run one by one, and for checking the fast engine. The model's own
 kernel runs for all rows, and the edited ones are worked out again and written over it.
 """
 

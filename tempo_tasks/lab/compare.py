@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tempo_attn.config import Mode
-from tempo_attn.lab.sweep.grid import Grid, Null, Variant
+from tempo_attn.lab.sweep.grid import Grid, Variant
+from tempo_attn.modes import Mode, Null
 from tempo_tasks.lab.options import LayerSets, parse_way
 from tempo_tasks.lab.outcome import Outcome, results_of, written
 from tempo_tasks.lab.study import Settings, Study, default_folder

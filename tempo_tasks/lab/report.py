@@ -13,7 +13,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tempo_attn.config import Mode
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.item_records import POOLED
 from tempo_attn.lab.sweep.checks import agreement, largest_control_difference
@@ -23,6 +22,7 @@ from tempo_attn.lab.sweep.figures import heat_map, layer_curves, mass_against_ch
 from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.lab.sweep.records import SweepResults
 from tempo_attn.lab.sweep.table import to_rows
+from tempo_attn.modes import Mode
 from tempo_tasks.tables import write_csv, write_json
 
 _SHOWN = 5  # edits of each group in the terminal

@@ -8,13 +8,14 @@ chosen rows, at once inside the forward: no hidden state is kept.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from tempo_attn.attention.hidden_states import StateHooks
 from tempo_attn.config import QUERIES
 from tempo_attn.config_fields import some_of
 from tempo_attn.errors import ConfigError, PositionError, UnsupportedModelError
@@ -142,13 +143,9 @@ class Lens:
         """Call the model with the view's hooks on; what others' hooks change is what is read."""
         layers = self.subject.decoder.layers
         view.seen = [0] * len(layers)
-        with ExitStack() as hooks:
+        with StateHooks() as hooks:
             for number, layer in enumerate(layers):
-
-                def see(module: nn.Module, args: Any, output: Any, number: int = number) -> None:
-                    view.see(number, _hidden(module, output))
-
-                hooks.callback(layer.register_forward_hook(see).remove)
+                hooks.on_output(layer, partial(view.see, number))
             output = self.subject.call(batch)
         if set(view.seen) != {1}:
             raise UnsupportedModelError(
@@ -255,18 +252,6 @@ def _chosen(batch: Batch, names: RowSet) -> Tensor:
     queries = tuple(name for name in names if name != "audio")
     rows = batch.rows(queries) if queries else torch.zeros_like(batch.real)
     return rows | batch.audio if "audio" in names else rows
-
-
-def _hidden(layer: nn.Module, output: Any) -> Tensor:
-    hidden = output[0] if isinstance(output, tuple) else output
-    if not isinstance(hidden, Tensor) or hidden.dim() != 3:
-        shape = tuple(hidden.shape) if isinstance(hidden, Tensor) else type(hidden).__name__
-        raise UnsupportedModelError(
-            f"{type(layer).__name__} hands on {shape}, and the lens reads hidden states of the "
-            "shape (batch, tokens, width): this decoder keeps several states, or none, between its "
-            "layers"
-        )
-    return hidden
 
 
 def first_tokens(batch: Batch, row: int) -> Labels:

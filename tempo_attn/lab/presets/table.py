@@ -13,8 +13,9 @@ from typing import Any
 
 from tempo_attn.lab.item_records import POOLED
 from tempo_attn.lab.sweep.effects import Effect
-from tempo_attn.lab.sweep.grid import NULLS, Variant
+from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.lab.sweep.records import SweepResults
+from tempo_attn.modes import NULLS
 from tempo_attn.statistics import Array, Interval, interval_of_mean
 
 

@@ -18,6 +18,7 @@ from tempo_attn.lab.engine.growing_batch import GrowingBatch, Now, rows_at
 from tempo_attn.lab.engine.prefill import Decoder, LayerState, Prefill
 from tempo_attn.lab.sweep.edited_rows import EditedRows, groups
 from tempo_attn.lab.sweep.grid import Variant
+from tempo_attn.modes import MODES
 
 
 class EditedBatch(GrowingBatch):
@@ -48,7 +49,9 @@ class EditedBatch(GrowingBatch):
         hidden = super().run()
         counts = torch.tensor([len(variant.layers) for variant in self._variants])
         self.statistics /= counts.to(self.statistics)[:, None]
-        of_states = [n for n, variant in enumerate(self._variants) if variant.mode == "enrich"]
+        of_states = [
+            n for n, variant in enumerate(self._variants) if MODES[variant.mode].edits_states
+        ]
         self.statistics[:, of_states] = torch.nan
         return hidden
 
@@ -61,7 +64,7 @@ class EditedBatch(GrowingBatch):
         index = self._edited.on(state.hidden.device).index
         plain = self._rows_of_prefill(layer, index)[:, None]
         rows = plain.repeat(1, len(joining), 1, 1)
-        of_attention = [n for n in joining if self._variants[n].mode != "enrich"]
+        of_attention = [n for n in joining if not MODES[self._variants[n].mode].edits_states]
         if of_attention:
             entering = self._rows_of_prefill(layer - 1, index)[:, None]
             self._now = Now(of_attention, index, joining=True)

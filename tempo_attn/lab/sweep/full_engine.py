@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tempo_attn.attention.edited_attention import Attention, AttentionCall
-from tempo_attn.attention.enrich_hooks import states_of
+from tempo_attn.attention.hidden_states import StateHooks
 from tempo_attn.attention.row_attention import context_of
 from tempo_attn.lab.engine.growing_batch import rows_at
 from tempo_attn.lab.engine.model_under_study import RowsLeftOut
@@ -21,6 +21,7 @@ from tempo_attn.lab.engine.prefill import Decoder
 from tempo_attn.lab.engine.query_rows import row_logits
 from tempo_attn.lab.sweep.edited_rows import EditedRows
 from tempo_attn.lab.sweep.grid import Variant
+from tempo_attn.modes import MODES
 
 
 def run_full(
@@ -40,7 +41,7 @@ def run_full(
     Raises:
         RowsLeftOut: An edited layer did not run for all rows.
     """
-    if variant.mode == "enrich":
+    if MODES[variant.mode].edits_states:
         return run_enriched(decoder, forward, edited, variant)
     statistics: list[Tensor] = []
 
@@ -67,25 +68,21 @@ def run_enriched(
     """Run the model with an enrichment; see `run_full`. Audio statistics are not defined: NaN."""
     early: list[Tensor] = []
 
-    def keep(module: nn.Module, args: Any, output: Any) -> None:
-        early[:] = [_rows_of(states_of(module, output), edited)]
+    def keep(states: Tensor) -> None:
+        early[:] = [_rows_of(states, edited)]
 
-    def mix(module: nn.Module, args: Any, output: Any) -> Any:
-        states = states_of(module, output)
+    def mix(states: Tensor) -> Tensor:
         rows = edited.on(states.device)
         deep = _rows_of(states, edited)[:, None]
         new = rows.enrich(deep, early[0].to(deep.device), [variant])[:, 0]
-        states = states.scatter(1, rows.index[..., None].expand_as(new), new)
-        return (states, *output[1:]) if isinstance(output, tuple) else states
+        return states.scatter(1, rows.index[..., None].expand_as(new), new)
 
     assert variant.source is not None
-    hooks = [decoder.layers[variant.source].register_forward_hook(keep)]
-    hooks += [decoder.layers[layer].register_forward_hook(mix) for layer in variant.layers]
-    try:
+    with StateHooks() as hooks:
+        hooks.on_output(decoder.layers[variant.source], keep)
+        for layer in variant.layers:
+            hooks.on_output(decoder.layers[layer], mix)
         returned = forward()
-    finally:
-        for hook in hooks:
-            hook.remove()
     return returned, torch.full((len(edited.index), 4), torch.nan, device=edited.index.device)
 
 

@@ -171,12 +171,9 @@ class Sweeper:
         confidence: list[Tensor] = []
 
         def forward() -> Tensor:
-            with self._decoder.leaving() as left:
-                output = self.subject.call(batch)
+            output, logits = self.subject.answer(batch, readout)
             confidence.append(confidence_of(output))
-            if readout is None:
-                return self.subject.candidate_logits(output, batch)
-            return readout(left[0][:, -1:], batch.candidates)[:, 0]
+            return logits
 
         plain = forward()
         logits, audio = [], []
@@ -216,7 +213,7 @@ class Sweeper:
             _largest(slow.logits[:, len(numbers) :] - slow.plain[:, None]),
             _largest(fast.logits[:, controls] - fast.plain[:, None]),
         )
-        own = self.subject.candidate_logits(self.subject.call(batch), batch)
+        _, own = self.subject.answer(batch)
         dtype = self.subject.dtype
         self.choice.decide(
             [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,7 +57,7 @@ class Patcher:
     def run(
         self, base: Batch, source: Source, start: int, where: Mapping[str, QueryRows]
     ) -> tuple[Tensor, Tensor]:
-        """Patch a batch; the decoder is in hand.
+        """Patch a batch, inside `studied`.
 
         Args:
             base: The run that is patched.
@@ -73,7 +72,7 @@ class Patcher:
         if self.choice.open:
             self._choose_engine(base, source, start, where)
         if self.choice.engine == "full":
-            plain = self.subject.candidate_logits(self.subject.call(base), base)
+            _, plain = self.subject.answer(base)
             return self._in_full(base, source, where, self.sites), plain
         assert self.choice.readout is not None
         return self._fast(base, source, start, where, self.choice.readout)
@@ -83,11 +82,8 @@ class Patcher:
 
         Worked out as those of patches are: in 16 bits the model's own unembedding rounds.
         """
-        with self._decoder.leaving() as left:
-            output = self.subject.call(batch)
-        if self.choice.engine != "fast" or self.choice.readout is None:
-            return self.subject.candidate_logits(output, batch)
-        return self.choice.readout(left[0][:, -1:], batch.candidates)[:, 0]
+        readout = self.choice.readout if self.choice.engine == "fast" else None
+        return self.subject.answer(batch, readout)[1]
 
     def _fast(
         self,
@@ -122,26 +118,23 @@ class Patcher:
         readout: Readout | None = None,
     ) -> Tensor:
         """Patch one by one; `readout` reads the logits instead of the model's own head."""
-        n_tokens = base.real.shape[1]
         columns = []
         for site in sites:
             column = torch.zeros(base.candidates.shape, device=self.subject.device)
             for at, share in self._pieces(where[site.group]):
-                with self._decoder.leaving() as left:
-                    output = self._run_patched(base, source, at, site, n_tokens)
-                logits = self.subject.candidate_logits(output, base)
-                if readout is not None:
-                    logits = readout(left[-1][:, -1:], base.candidates)[:, 0]
+                logits = self._run_patched(base, source, at, site, readout)
                 shares = logits.softmax(-1)
                 column += share.to(column)[:, None] * shares.to(column)
             columns.append(column)
         return torch.stack(columns, 1)
 
     def _run_patched(
-        self, base: Batch, source: Source, at: QueryRows, site: Site, n_tokens: int
-    ) -> Any:
-        def forward() -> Any:
-            return self.subject.call(base)
+        self, base: Batch, source: Source, at: QueryRows, site: Site, readout: Readout | None
+    ) -> Tensor:
+        n_tokens = base.real.shape[1]
+
+        def forward() -> Tensor:
+            return self.subject.answer(base, readout)[1]
 
         return self.subject.on_all_rows(
             lambda: run_patched(self._decoder, forward, source, at, site, n_tokens)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from tempo_attn.config import QUERIES
 from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.engine.engine_choice import WAYS
+from tempo_attn.lab.engine.engine_choice import ENGINES
 from tempo_attn.lab.sweep.grid import Grid, Variant
 from tempo_attn.lab.trace.records import DIRECTIONS, Direction
 from tempo_attn.modes import MODES, NULLS, Mode, Null
@@ -57,12 +57,12 @@ def parse_strengths(value: str) -> tuple[float, ...]:
 
 
 def parse_way(value: str) -> str:
-    """Return how variants are run: `auto`, `replay` or `full`.
+    """Return how variants are run: `auto`, `fast` or `full`.
 
     Raises:
         ConfigError: Something else.
     """
-    return _one_of("--way", value, WAYS)
+    return _one_of("--way", value, ENGINES)
 
 
 def parse_layers(value: str, option: str = "--layers") -> LayerSets:

@@ -1,7 +1,6 @@
 """Edited query rows: their logits, the edit or its random perturbation, and what audio gets.
 
-Shared by the fast way (`replay`) and the slow one (`full`), so the two cannot differ in what an
-edit is.
+Shared by the fast engine and the full one, so the two cannot differ in what an edit is.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from tempo_attn.attention.masks import Visibility
 from tempo_attn.attention.mode_formulas import edit_logits, edit_states
+from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.items import Batch
 from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.modes import MODES
@@ -48,9 +48,8 @@ class EditedRows:
         cls, batch: Batch, names: tuple[str, ...], seed: int, device: torch.device
     ) -> EditedRows:
         """Find the rows of a set, and draw what its random perturbations need."""
-        chosen = batch.rows(names)
-        index, counts = index_of(chosen)
-        valid = torch.arange(index.shape[1]) < counts[:, None]
+        rows = QueryRows.of(batch.rows(names))
+        index, valid = rows.index, rows.valid
         seeds = [[seed, int(item.key[:15], 16)] for item in batch.items]
         random = torch.zeros_like(batch.audio)
         signs = torch.ones(batch.audio.shape)
@@ -164,24 +163,6 @@ class EditedRows:
         weights = (heads[:, None] & self.valid[:, None, None, :]).to(logits)
         both = torch.stack([mass, entropy], -1)
         return (both * weights[..., None]).sum((2, 3)) / weights.sum((2, 3))[..., None]
-
-
-def index_of(chosen: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the chosen positions of each item, and how many there are.
-
-    Args:
-        chosen: (items, tokens) bool, at least one in each item.
-
-    Returns:
-        (items, positions), ascending, shorter lists repeating their last one; and (items,).
-    """
-    counts = chosen.sum(1)
-    index = torch.zeros(len(chosen), int(counts.max()), dtype=torch.long)
-    for row, mask in enumerate(chosen):
-        at = mask.nonzero().flatten()
-        index[row] = at[-1]
-        index[row, : len(at)] = at
-    return index, counts
 
 
 def groups(variants: Sequence[Variant], layer: int) -> list[list[int]]:

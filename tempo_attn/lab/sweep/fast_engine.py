@@ -1,7 +1,7 @@
-"""The fast way: only the rows behind the first edited one run again, from the edited layer up.
+"""The fast engine: only the rows from the first edited one on run again, from the edited layer up.
 
-A growing batch (see `growing`). At its first edited layer only a variant's edited rows differ from
-the prefill's, so only they are computed there.
+A growing batch (see `GrowingBatch`). At its first edited layer only a variant's edited rows differ
+from the prefill's, so only they are computed there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.modes import MODES
 
 
-class Replay(GrowingBatch):
+class EditedBatch(GrowingBatch):
     """Variants with the same rows, run again on one remembered prefill.
 
     Args:

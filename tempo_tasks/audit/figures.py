@@ -17,7 +17,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#
 _GREYS = ("#c6dbef", "#6baed6", "#3182bd", "#08519c", "#08306b")
 
 
-def ceiling_picture(parts: Sequence[Part], names: Sequence[str]) -> Figure | None:
+def ceiling_figure(parts: Sequence[Part], names: Sequence[str]) -> Figure | None:
     """Draw accuracy by timing error, with the presence-only score of each part as a thin line.
 
     Args:
@@ -63,7 +63,7 @@ def ceiling_picture(parts: Sequence[Part], names: Sequence[str]) -> Figure | Non
     return figure
 
 
-def in_clip_picture(parts: Sequence[Part], names: Sequence[str]) -> Figure | None:
+def in_clip_figure(parts: Sequence[Part], names: Sequence[str]) -> Figure | None:
     """Draw the shares of items by how many of their options occur in the clip.
 
     Returns:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tempo_attn.errors import OptionError
 from tempo_attn.files.atomic import replacing
-from tempo_tasks.audit.figures import ceiling_picture, in_clip_picture, svg
+from tempo_tasks.audit.figures import ceiling_figure, in_clip_figure, svg
 from tempo_tasks.audit.result_table import (
     TITLES,
     bins_in_order,
@@ -122,9 +122,9 @@ def page(result: Result) -> str:
         largest_error=max(
             (point["error"] for ceiling in ceilings for point in ceiling["points"]), default=0.0
         ),
-        pictures={
-            "ceiling": _embedded(ceiling_picture(parts, names)),
-            "in_clip": _embedded(in_clip_picture(parts, names)),
+        figures={
+            "ceiling": _embedded(ceiling_figure(parts, names)),
+            "in_clip": _embedded(in_clip_figure(parts, names)),
         },
         doubles=doubles_lines(result),
     )

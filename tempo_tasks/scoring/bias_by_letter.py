@@ -8,36 +8,36 @@ from collections.abc import Sequence
 from tempo_tasks.questions.questions import LETTERS
 from tempo_tasks.scoring.item_metrics import NOT_AVAILABLE
 
-Items = Sequence[tuple[str, float]]
+LetterCredits = Sequence[tuple[str, float]]
 """(right letter, credit) of each item."""
 
 
-def _mean_of(items: Items, letter: str) -> float | str:
+def _mean_of(items: LetterCredits, letter: str) -> float | str:
     values = [correct for answer, correct in items if answer == letter]
     return sum(values) / len(values) if values else "N/A"
 
 
-def mean_a(items: Items) -> float | str:
+def mean_a(items: LetterCredits) -> float | str:
     """Accuracy on the items whose right letter is A; "N/A" without any."""
     return _mean_of(items, "A")
 
 
-def mean_b(items: Items) -> float | str:
+def mean_b(items: LetterCredits) -> float | str:
     """Accuracy on the items whose right letter is B; "N/A" without any."""
     return _mean_of(items, "B")
 
 
-def mean_c(items: Items) -> float | str:
+def mean_c(items: LetterCredits) -> float | str:
     """Accuracy on the items whose right letter is C; "N/A" without any."""
     return _mean_of(items, "C")
 
 
-def mean_d(items: Items) -> float | str:
+def mean_d(items: LetterCredits) -> float | str:
     """Accuracy on the items whose right letter is D; "N/A" without any."""
     return _mean_of(items, "D")
 
 
-def letter_bias(items: Items) -> float | str:
+def letter_bias(items: LetterCredits) -> float | str:
     """Standard deviation of the four letters' recalls, over the four.
 
     RStd of Zheng et al. 2024 (arXiv 2309.03882). A letter's recall is the accuracy on the items

@@ -39,7 +39,7 @@ class Answer(NamedTuple):
 
 
 def _values(answer: Answer, *names: str) -> dict[str, Any]:
-    # Each error after its metric, whose own error by lm-eval it replaces: see `items`.
+    # Each error after its metric, whose own error by lm-eval it replaces: see `item_metrics`.
     return {name + tail: answer for name in names for tail in ("", "_stderr")}
 
 

@@ -34,8 +34,8 @@ def load_released(
 
     Args:
         kind: EO, LO or LD.
-        data: A local folder or file in the released layout (see `local` and `released`), or the
-            id of a data set on the Hub. A folder of that name comes before the Hub.
+        data: A local folder or file in the released layout (see `table_files` and `released`), or
+            the id of a data set on the Hub. A folder of that name comes before the Hub.
         revision: Branch, tag or commit on the Hub.
         split: The split to read; default: `test`, else the only one.
         intervals: Interval CSVs, joined by filename; default: `intervals.csv` in the folder.

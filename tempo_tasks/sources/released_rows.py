@@ -42,8 +42,8 @@ def kind_named(name: object) -> Kind | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One row's question, before anything is known of the other rows.
+class RowQuestion:
+    """The question of one row, before anything is known of the other rows.
 
     Attributes:
         kind: EO, LO or LD.
@@ -77,7 +77,7 @@ class Asked:
         return question
 
 
-def read_row(row: TableRow) -> Asked:
+def read_row(row: TableRow) -> RowQuestion:
     """Read the columns of one question.
 
     Raises:
@@ -85,7 +85,7 @@ def read_row(row: TableRow) -> Asked:
     """
     kind, other_wording = _kind(row)
     a, b, c, d = (_text(row, column) for column in OPTION_COLUMNS)
-    return Asked(
+    return RowQuestion(
         kind=kind,
         clip_id=_text(row, "filename"),
         options=(a, b, c, d),

@@ -23,7 +23,7 @@ TableRow = dict[str, Any]
 """A row of any table, by column; cells are as the file types them."""
 
 TEXT_NAMES = ("metadata.csv", "metadata.jsonl", "questions.csv", "questions.jsonl")
-# What may lie beside questions and holds none: see `joined` and `tempo data build`.
+# What may lie beside questions and holds none: see `captions_and_intervals` and `tempo data build`.
 _BESIDE = ("intervals.csv", "captions.csv", "annotations_weak.csv", "attribution.csv")
 _SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
 _SPLIT_WORD = re.compile(r"(train|validation|valid|val|dev|test|eval)(?=$|[-_.])")

@@ -25,7 +25,7 @@ class Share:
     """A share of items and how well it is known.
 
     Attributes:
-        n: Items.
+        n: How many items there are.
         n_clusters: Clusters that they lie in.
         share: The share; over several kinds, the average of theirs.
         error: Standard error, by cluster; None with one cluster.

@@ -163,7 +163,7 @@ def share_interval(sums: ClusterSums, level: float = 0.95) -> Interval:
 
     Args:
         sums: Sums of values between 0 and 1, by cluster and group.
-        level: Coverage.
+        level: Coverage of the interval, such as 0.95.
     """
     p, n, t = sums.mean, effective_n(sums), _t(level, sums.n_clusters)
     middle = (p + t**2 / (2 * n)) / (1 + t**2 / n)
@@ -196,7 +196,7 @@ def difference_interval(sums: ClusterSums, level: float = 0.95) -> Interval:
 
     Args:
         sums: Sums of differences between -1 and 1, by cluster and group.
-        level: Coverage.
+        level: Coverage of the interval, such as 0.95.
     """
     t = _t(level, sums.n_clusters)
     plain = sums.mean, sums.error

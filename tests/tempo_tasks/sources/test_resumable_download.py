@@ -10,7 +10,6 @@ import pytest
 
 from tempo_tasks import file_hashes
 from tempo_tasks.errors import ChecksumError, DataUnavailableError, DownloadError
-from tempo_tasks.file_hashes import hash_file
 from tempo_tasks.sources import resumable_download, tacos
 from tempo_tasks.sources.resumable_download import download_file
 from tests.support.fake_tacos import Site, make_tacos, serve
@@ -216,14 +215,6 @@ def test_waiting_times_double_and_a_server_can_ask_for_more(target, monkeypatch)
     with serve(Site({"clips.bin": CONTENT}, busy=3)) as site:
         assert fetch(site, target, pause=1.0, attempts=5)
     assert waited == [1.0, 2.0, 4.0]
-
-
-def test_digests_of_a_file(tmp_path):
-    (tmp_path / "file").write_bytes(CONTENT)
-    assert hash_file(tmp_path / "file", "md5", "sha256") == [
-        MD5,
-        hashlib.sha256(CONTENT).hexdigest(),
-    ]
 
 
 def test_the_record_is_fetched_file_by_file(tmp_path, monkeypatch):

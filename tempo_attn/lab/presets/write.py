@@ -6,7 +6,7 @@ preset, or three; `effects.csv` has every edit that ran, single layers included.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,13 @@ from tempo_attn.lab.sweep.records import SweepResults
 from tempo_attn.lab.sweep.write import summary, write_effects
 
 
+@dataclass(frozen=True)
+class _Settings:
+    """Settings of a comparison that its tables depend on: the presets, as JSON data."""
+
+    presets: Sequence[Mapping[str, Any]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class PresetsReport(Report):
     """What was written of a comparison of presets.
@@ -37,7 +44,7 @@ class PresetsReport(Report):
 def write(run: Run) -> PresetsReport:
     """Write `presets.csv` and `presets.json`, a sweep's tables, and the figure."""
     settings = run.manifest.settings
-    entries = [Compared.from_dict(entry) for entry in settings.of_command["presets"]]
+    entries = [Compared.from_dict(entry) for entry in settings.own(_Settings).presets]
     adaptive = [entry.own for entry in entries if entry.own.adaptive is not None]
     results = composed(SweepResults.of_run(run), adaptive)
     found = effects(results, seed=settings.seed)

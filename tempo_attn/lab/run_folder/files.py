@@ -152,7 +152,7 @@ def to_line(record: Mapping[str, Any], path: Path) -> bytes:
     """Return a record as it is in the file; the order of its fields is kept.
 
     Raises:
-        RunFolderError: It is no record, or not JSON.
+        RunFolderError: It is not a record, or not JSON data.
     """
     try:
         _check_identity(record)

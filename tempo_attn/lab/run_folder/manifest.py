@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from tempo_attn.errors import RunFolderError
 from tempo_attn.files.json_types import misfit
@@ -19,6 +19,7 @@ from tempo_attn.lab.run_folder.differences import shown
 SCHEMA = 2
 """Version of the manifest and of everything in a run folder."""
 _MOST_ITEMS = 2**31
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,24 @@ class RunSettings:
     memory: int
     seed: int
     of_command: Mapping[str, Any]
+
+    def own(self, kind: type[T]) -> T:
+        """Return the command's own settings, or those of them that somebody needs.
+
+        Args:
+            kind: A dataclass whose fields are the settings to read, of JSON's types.
+
+        Raises:
+            RunFolderError: One of them is missing or of another type.
+        """
+        names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+        found = {name: value for name, value in self.of_command.items() if name in names}
+        if wrong := misfit(found, kind):
+            raise RunFolderError(
+                f"its manifest's settings: {wrong}; it was damaged or is of another command: bring "
+                "it back from a copy, or run the same command with another --out"
+            )
+        return kind(**found)
 
 
 _COMMON = tuple(field.name for field in fields(RunSettings) if field.name != "of_command")

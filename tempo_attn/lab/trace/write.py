@@ -18,6 +18,16 @@ from tempo_attn.lab.trace.table import agreement_rows, dropped_rows, trace_rows
 Row = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class _Settings:
+    """Settings of a trace that its tables depend on; see `Patches` of the command."""
+
+    corrupt: str
+    method: str
+    single: bool
+    sites: Sequence[Mapping[str, Any]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class TraceReport(Report):
     """What was written of a trace.
@@ -35,14 +45,14 @@ def write(run: Run) -> TraceReport:
     Without any item that could be traced, `summary.json` alone says why.
     """
     records = [TraceRecord.from_dict(record) for record in run.records]
-    own = run.manifest.settings.of_command
-    sites = [Site(**site) for site in own["sites"]]
+    own = run.manifest.settings.own(_Settings)
+    sites = [Site(**site) for site in own.sites]
     rows = trace_rows(records, sites, seed=run.manifest.settings.seed)
     about = {
         **run.about,
-        "corrupt": own["corrupt"],
-        "method": own["method"],
-        "single_positions": own["single"],
+        "corrupt": own.corrupt,
+        "method": own.method,
+        "single_positions": own.single,
         "n_patches": len(sites),
         "engine": sorted({record.engine for record in records if record.dropped is None}),
         "items": dropped_rows(records),
@@ -51,7 +61,7 @@ def write(run: Run) -> TraceReport:
     files = [write_json(run.folder / "summary.json", about)]
     if rows:
         files = [*write_table(run.folder / "trace", rows), *files]
-        files += _figures(run.folder, rows, own["method"])
+        files += _figures(run.folder, rows, own.method)
     return TraceReport(rows=rows, summary=about, files=files)
 
 

@@ -67,7 +67,7 @@ def _grid(rows: Sequence[Row], value: str) -> Table:
         title += ", of the twin's right answer"
     table = Table(title=title)
     groups = [group for group in GROUPS if any(row["group"] == group for row in rows)]
-    table.add_column("behind layer")
+    table.add_column("after layer")
     for group in groups:
         table.add_column(group, justify="right")
     by_place = {(row["layer"], row["group"]): row for row in rows}
@@ -88,7 +88,7 @@ def _grid(rows: Sequence[Row], value: str) -> Table:
 def _ranking(rows: Sequence[Row]) -> Table:
     """Return a table of the sites with the largest attribution."""
     table = Table(title=f"{_title(rows[0])}, to first order, the {_SHOWN} largest")
-    for column in ("positions", "behind layer"):
+    for column in ("positions", "after layer"):
         table.add_column(column)
     table.add_column("attributed", justify="right")
     for row in sorted(rows, key=lambda row: -abs(row["attributed"]))[:_SHOWN]:

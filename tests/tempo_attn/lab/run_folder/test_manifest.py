@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pytest
 
@@ -114,3 +116,17 @@ def test_differences_between_lists_objects_and_nothing():
         'd: A has {"e": 1}, B has 5',
     ]
     assert without_info({"a": {"info": 1, "b": 2}, "info": 3}) == {"a": {"b": 2}}
+
+
+@dataclass
+class Own:
+    strengths: Sequence[float]
+    seeds: int = 1
+
+
+def test_settings_of_a_command_are_read_as_what_they_are():
+    settings = manifest(of_command={"strengths": [1, 2.5], "rows": ["last"]}).settings
+    assert settings.own(Own) == Own([1, 2.5])
+    for wrong in ({}, {"strengths": ["x"]}, {"strengths": 3}):
+        with pytest.raises(RunFolderError, match=r"its manifest's settings: .*strengths"):
+            manifest(of_command=wrong).settings.own(Own)

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import OptionError
+from tempo_attn.files.csv_and_json import write_json
 from tempo_attn.files.json_types import misfit
 from tempo_tasks.cache_folder import cache_dir
 from tempo_tasks.data.build.build_manifest import read_json
@@ -15,7 +16,6 @@ from tempo_tasks.errors import (
     DataVersionError,
     DownloadError,
 )
-from tempo_tasks.output_files import write_json
 from tempo_tasks.sources.hub import RELEASED_ALIAS, RELEASED_REPO
 from tempo_tasks.sources.tacos import download_tacos
 

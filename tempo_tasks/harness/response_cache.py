@@ -16,13 +16,13 @@ from typing import Any, Protocol
 import tempo_attn
 import tempo_tasks
 from tempo_attn.errors import FingerprintError
+from tempo_attn.lab.run_folder.differences import differences, without_info
 from tempo_attn.lab.run_folder.fingerprints import (
     code_fingerprint,
     content_key,
     environment,
     model_fingerprint,
 )
-from tempo_attn.lab.run_folder.manifest import differences, without_info
 from tempo_tasks.errors import CacheMismatchError
 from tempo_tasks.harness import editing
 

@@ -23,7 +23,7 @@ from tempo_tasks.lab.outcome import Outcome, written
 from tempo_tasks.lab.study import Settings, Study
 from tempo_tasks.lab.verbs import run_sweep
 
-VERB = "compare-presets"
+COMMAND = "presets"
 
 
 def knockout() -> AttnScaleConfig:
@@ -117,11 +117,11 @@ def compare_presets(
     run = run_sweep(
         study,
         variants_of(entries, nulls),
-        verb=VERB,
+        command=COMMAND,
         way=way,
         presets=[entry.to_dict() for entry in entries],
     )
-    return written(study, *run)
+    return written(study, run)
 
 
 def parse_presets(value: str) -> list[str]:

@@ -93,4 +93,4 @@ def trace(settings: Settings, patches: Patches) -> Outcome | None:
         "single": patches.single,
         "way": patches.way,
     }
-    return written(study, *study.run("trace", more, tracer.run_batch))
+    return written(study, study.run("trace", more, tracer.run_batch))

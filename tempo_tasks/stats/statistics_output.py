@@ -12,7 +12,7 @@ from rich.table import Table
 
 from tempo_attn.errors import OptionError
 from tempo_attn.files.atomic import replacing
-from tempo_tasks.output_files import write_csv, write_json
+from tempo_attn.files.csv_and_json import write_csv, write_json
 from tempo_tasks.stats.columns import SECTIONS, Section
 
 WIDTH = 170

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tempo_attn.errors import FingerprintError, UnknownFamilyError
-from tempo_attn.lab.run_folder.manifest import INFO
+from tempo_attn.lab.run_folder.differences import INFO
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

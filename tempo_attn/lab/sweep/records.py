@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tempo_attn.errors import ConfigError
+from tempo_attn.errors import ConfigError, RunFolderError
 from tempo_attn.lab.item_records import ItemRecord, is_right, margins
 from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.statistics import Array
+
+if TYPE_CHECKING:
+    from tempo_attn.lab.run_folder.folder import Run
 
 AUDIO_STATISTICS = ("mass_before", "mass_after", "entropy_before", "entropy_after")
 
@@ -64,6 +68,25 @@ class SweepResults:
                 )
         self.number = {variant: at for at, variant in enumerate(self.variants)}
         self._check_candidates()
+
+    @classmethod
+    def of_run(cls, run: Run) -> SweepResults:
+        """Return what a run folder holds of a sweep, or of a command whose runs are sweeps.
+
+        Raises:
+            RunFolderError: It is the run of a command without variants.
+            ConfigError: A variant or a record is damaged, or they do not go together.
+        """
+        variants = run.manifest.settings.of_command.get("variants")
+        if variants is None:
+            raise RunFolderError(
+                f"a run of `tempo {run.manifest.command}` has no variants; expected one of "
+                "`tempo sweep`"
+            )
+        return cls(
+            [Variant.from_dict(variant) for variant in variants],
+            [SweepRecord.from_dict(record) for record in run.records],
+        )
 
     def _check_candidates(self) -> None:
         expected, first = len(self.records[0].plain), self.records[0].id

@@ -14,11 +14,11 @@ from typing import Any, TypedDict
 
 from filelock import FileLock
 
+from tempo_attn.files.csv_and_json import write_json
 from tempo_attn.files.json_types import misfit
 from tempo_attn.files.strict_json import parse_json
 from tempo_tasks.errors import BuildMismatchError, DamagedBuildError, DataVersionError, TempoError
 from tempo_tasks.file_hashes import hash_file
-from tempo_tasks.output_files import write_json
 from tempo_tasks.sources.csv_reader import listed
 
 MANIFEST, STARTED = "manifest.json", "build.json"

@@ -63,9 +63,10 @@ def check(
     import json
 
     from tempo_attn.errors import OptionError
+    from tempo_attn.files.csv_and_json import write_json
     from tempo_tasks.data.check import findings_output as output
     from tempo_tasks.data.check.run import check_sets, read_labels
-    from tempo_tasks.output_files import check_output, write_json
+    from tempo_tasks.output_files import check_output
 
     given = intervals or []
     check_output(out, folder=False)

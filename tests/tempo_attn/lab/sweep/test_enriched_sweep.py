@@ -436,7 +436,7 @@ def test_a_sweep_of_the_embedded_model(swept):
     summary = json.loads((swept / "summary.json").read_text())
     assert summary["way"] == ["replay"]
     run = read_run(swept)
-    variants = [Variant.from_dict(v) for v in run.manifest["settings"]["variants"]]
+    variants = [Variant.from_dict(v) for v in run.manifest.settings.of_command["variants"]]
     edits = [v for v in variants if v.role == "edit"]
     n_enriched = 2 * (1 + 2 + 2) * 2  # weights, pairs of source and layers, sets of rows
     assert sum(v.mode == "enrich" for v in edits) == n_enriched
@@ -508,7 +508,7 @@ def test_fit_writes_the_enrichment_that_helps_and_the_harness_loads_it(swept, tm
     samples = sorted(found["samples"][f"{TASK}_ll"], key=lambda sample: sample["doc_id"])
     scores = [[score for ((score, _),) in sample["resps"]] for sample in samples]
     real = read_run(swept)
-    variants = [Variant.from_dict(v) for v in real.manifest["settings"]["variants"]]
+    variants = [Variant.from_dict(v) for v in real.manifest.settings.of_command["variants"]]
     number = variants.index(helps)
     edited = centred([record["logits"][number] for record in real.records[:3]])
     assert centred(scores) == pytest.approx(edited, abs=1e-3)
@@ -521,7 +521,7 @@ def test_fit_runs_a_sweep_where_it_is_given_tasks(tmp_path):
     out = tmp_path / "edit"
     settings = replace(SETTINGS, limit=6)
     choice, folder = verbs.fit(settings, grid, out=out, folds=2, objective="margin")
-    variants = read_run(out / "sweep").manifest["settings"]["variants"]
+    variants = read_run(out / "sweep").manifest.settings.of_command["variants"]
     assert [v["role"] for v in variants] == ["control", "edit"]
     assert variants[1]["source"] == 0
     assert choice.n == 6

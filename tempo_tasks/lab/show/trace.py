@@ -1,73 +1,26 @@
-"""Tables and pictures of `tempo trace`, and what the terminal shows of them."""
+"""Which patches carry the answer, as the terminal shows them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from tempo_attn.lab.trace.figures import rate_table, rates_by_layer
-from tempo_attn.lab.trace.records import DROPPED, TraceRecord
-from tempo_attn.lab.trace.sites import GROUPS, Site
-from tempo_attn.lab.trace.table import agreement_rows, dropped_rows, trace_rows
-from tempo_tasks.output_files import write_csv, write_json
+from tempo_attn.lab.trace.records import DROPPED
+from tempo_attn.lab.trace.sites import GROUPS
+from tempo_attn.lab.trace.write import TraceReport
 
 Row = Mapping[str, Any]
 _NAMES = {"recover": "recovery rate", "shift": "belief shift"}
-_SHOWN = 10  # sites of an attribution alone
+_SHOWN = 10
+"""Sites with the largest attribution, where nothing was patched."""
 
 
-def write_trace(folder: Path, manifest: Row, records: Sequence[Row]) -> list[Path]:
-    """Write the tables and the pictures of a finished run, and show them.
-
-    Args:
-        folder: The run folder.
-        manifest: Its manifest.
-        records: Its records, as `read_run` has them.
-
-    Returns:
-        `trace.csv` and `trace.json`, `summary.json`, and the pictures. Without any item that could
-        be traced, `summary.json` alone says why.
-    """
-    read = [TraceRecord.from_dict(record) for record in records]
-    settings = manifest["settings"]
-    sites = [Site(**site) for site in settings["sites"]]
-    rows = trace_rows(read, sites, seed=settings["seed"])
-    agreement = agreement_rows(rows)
-    about = {
-        "verb": manifest["verb"],
-        "model": manifest["fingerprints"]["model"]["name"],
-        "tasks": settings["tasks"],
-        "corrupt": settings["corrupt"],
-        "method": settings["method"],
-        "single_positions": settings["single"],
-        "n_patches": len(sites),
-        "way": sorted({record.way for record in read if record.dropped is None}),
-        "items": dropped_rows(read),
-        "attribution": agreement,
-    }
-    files = [write_json(folder / "summary.json", about)]
-    if rows:
-        files = [
-            write_csv(folder / "trace.csv", rows),
-            write_json(folder / "trace.json", rows),
-            *files,
-        ]
-        if settings["method"] != "attribution":
-            files += rate_table(rows, folder / "trace")
-            files += rates_by_layer(rows, folder / "trace-layers")
-        if any(row["twin"] is not None for row in rows):
-            files += rate_table(rows, folder / "trace-twin", value="twin")
-        if settings["method"] != "patching":
-            files += rate_table(rows, folder / "attribution", value="attributed")
-    _show(rows, about)
-    return files
-
-
-def _show(rows: Sequence[Row], about: Row) -> None:
+def show(report: TraceReport) -> None:
+    """Show the rates by layer and group, which items were traced, and how methods agree."""
+    rows, about = report.rows, report.summary
     console = Console(width=150)
     places = dict.fromkeys(_place(row) for row in rows)
     for place in places:

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from tempo_attn.attention.edited_attention import Attention, AttentionCall, LayerTakeover
 from tempo_attn.errors import AdapterError, UnsupportedModelError
 from tempo_attn.families import Family
-from tempo_attn.runtime.forward_call import CACHE_NAMES, arguments, refuse_compiled
+from tempo_attn.runtime.forward_call import arguments, refuse_compiled
+from tempo_attn.runtime.key_value_cache import CACHE_NAMES
 
 Run = Callable[[int, AttentionCall], Attention]
 

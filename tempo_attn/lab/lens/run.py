@@ -24,7 +24,7 @@ from tempo_attn.lab.engine.model_under_study import RowsLeftOut, Subject, finite
 from tempo_attn.lab.engine.readout import Readout
 from tempo_attn.lab.item_records import ItemRecord
 from tempo_attn.lab.items import Batch, Item
-from tempo_attn.prompts.spans import option_spans
+from tempo_attn.prompts.keyword_and_option_rows import option_spans
 
 ROWS = (*QUERIES, "audio")
 CANDIDATES = ("letters", "labels")

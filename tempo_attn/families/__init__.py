@@ -1,6 +1,8 @@
 """Families of audio language models: one file each, and the registry.
 
-To add one: write a `Family` subclass in a file of its own and add it to `_FAMILIES`.
+To add one: write a `Family` subclass in a file of its own and add it to `_FAMILIES`. `base` says
+what a family is; `processors`, `one_audio_each` and `audio_lengths` hold what several of them
+share, and `refused` the models that cannot be edited, with reasons.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ from tempo_attn.runtime.resolve_edit import ResolvedEdit
 
 
 class Tracker:
-    """The state of one wrapped model; see the module's docstring.
+    """Follows one wrapped model: the positions of each call, and what became of its edit.
 
     Args:
         model: The model.
@@ -46,8 +46,15 @@ class Tracker:
         recompute_identity: Recompute rows also where the edit changes nothing.
 
     Attributes:
+        complaints: Told of prompts that the edit does not fit.
+        planner: Turns positions into rows to edit.
+        chosen: The edit of the active adapter; not in force while it is disabled.
+        given: Positions that the caller states.
+        strength: Each batch row's strength, (batch,), of an adaptive edit in the calls under way.
+        prefills: How often each layer was edited in a prefill.
+        steps: How often each layer was edited in a decoding step.
         modules: The decoder and every module around it, outermost first.
-        to_remove: What `remove` calls; others may add to it.
+        to_remove: Functions that `remove` calls; others may add to it.
     """
 
     def __init__(

@@ -113,7 +113,7 @@ def test_intervals_follow_the_values_and_not_their_order(order, shift):
 
 @pytest.mark.parametrize("level", [0, 1, 95])
 def test_level_is_a_share(level):
-    with pytest.raises(ConfigError, match=rf"level is {level}; expected a share"):
+    with pytest.raises(ConfigError, match=rf"level is {level}; expected a number"):
         interval_of_mean([[1.0]], ["a"], level=level)
 
 

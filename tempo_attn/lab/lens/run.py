@@ -26,7 +26,7 @@ from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.engine.readout import Readout
 from tempo_attn.lab.item_records import ItemRecord
 from tempo_attn.lab.items import Batch, Item
-from tempo_attn.prompts.spans import option_spans
+from tempo_attn.prompts.keyword_and_option_rows import option_spans
 
 ROWS = (*QUERIES, "audio")
 CANDIDATES = ("letters", "labels")

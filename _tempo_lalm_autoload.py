@@ -4,7 +4,7 @@ lm-evaluation-harness 0.4.13 looks for no plugins: neither `--model lalm` nor `-
 would be found after a plain `pip install`. So `tempo_lalm.pth` (and `tempo_lalm.start`, for
 Python 3.15 and later) calls `install()`, which puts one finder on `sys.meta_path`. It finds nothing
 itself: after two modules of the harness have been executed, it calls the function that
-`tempo_tasks.harness.autoload` has for them. Nothing of ours is imported before that.
+`tempo_tasks.harness.lm_eval_registration` has for them. Nothing of ours is imported before that.
 
 Rules of this file: small, stdlib only, and no import but `os` and `sys` (not even `typing` or
 `__future__`: each costs more than all of this); it never raises, a fault is a warning;
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 OPT_OUT = "TEMPO_NO_AUTOLOAD"
-# After which module of the harness which function of tempo_tasks.harness.autoload is called.
+# After which module of the harness which function of ours is called (see above).
 HOOKS = {"lm_eval.models": "add_model", "lm_eval.tasks.manager": "add_tasks"}
 _said: "set[str]" = set()
 
@@ -73,9 +73,9 @@ def _run_after(spec: "ModuleSpec", hook: str) -> None:
             execute(module)
             try:
                 if not _opted_out():
-                    from tempo_tasks.harness import autoload
+                    from tempo_tasks.harness import lm_eval_registration
 
-                    getattr(autoload, hook)(module)
+                    getattr(lm_eval_registration, hook)(module)
             except Exception as error:
                 warn(error)
 

@@ -94,7 +94,7 @@ def _child(source, out):
 
 
 def _one(source, out):
-    from tempo_tasks.data.build.inputs import Request
+    from tempo_tasks.data.build.request import Request
     from tempo_tasks.data.build.run import build
 
     begun = time.perf_counter()

@@ -32,7 +32,7 @@ from transformers import Qwen2AudioConfig, Qwen2AudioForConditionalGeneration
 
 from tempo_attn import AttnScaleConfig, apply_attn_scale
 from tempo_attn.files.atomic import replacing
-from tempo_tasks.tiny.build import build_tokenizer
+from tempo_tasks.tiny.tokenizer_and_model import build_tokenizer
 
 SIZES = {
     "small": {

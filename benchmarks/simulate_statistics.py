@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from tempo_attn.files.atomic import replacing
 from tempo_attn.statistics import mcnemar
-from tempo_tasks.stats.estimates import (
+from tempo_tasks.stats.clustered_estimates import (
     ClusterSums,
     chance_p,
     difference_interval,

@@ -46,7 +46,7 @@ from tempo_tasks.questions.conditions import Condition
 from tempo_tasks.questions.questions import LETTERS, Kind
 from tempo_tasks.sources.synth.testset import load_synth
 from tempo_tasks.tiny import WEIGHTS_DIR
-from tempo_tasks.tiny.build import build_tokenizer
+from tempo_tasks.tiny.tokenizer_and_model import build_tokenizer
 
 STRENGTHS = tuple(round(float(s), 3) for s in np.geomspace(0.2, 4.0, 16))
 ROWS = {"last": ("last",), "keyword+last": ("keyword", "last")}
@@ -195,7 +195,7 @@ def _measure(name, options):
             edits = [v for v in grid.variants(n_layers, n_heads) if v.role == "edit"]
             memory = CPU_MEMORY if options.device == "cpu" else GPU_MEMORY
             subject = Subject(model, lambda items: inputs, tokenizer=tokenizer)
-            sweeper = Sweeper(subject, edits, plan=Plan(memory=memory), way="replay")
+            sweeper = Sweeper(subject, edits, plan=Plan(memory=memory), engine="fast")
             items = _items(inputs, tokenizer)
             _engine(sweeper, items)  # warm
             times = {"naive": [], "engine": []}

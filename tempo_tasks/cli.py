@@ -12,11 +12,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tempo_tasks.audit.cli import add_commands as add_audit
-from tempo_tasks.data.cli import app as data_app
+from tempo_tasks.audit.audit_command import add_commands as add_audit
+from tempo_tasks.data.commands import app as data_app
 from tempo_tasks.lab.cli import add_commands as add_laboratory
-from tempo_tasks.push_cli import add_commands as add_push
-from tempo_tasks.stats.cli import add_commands as add_stats
+from tempo_tasks.push_command import add_commands as add_push
+from tempo_tasks.stats.stats_command import add_commands as add_stats
 
 app = typer.Typer(
     name="tempo",
@@ -36,7 +36,7 @@ def run(context: typer.Context) -> None:
     Works where the start-up registration does not (`python -S`, `pip install --target`,
     `TEMPO_NO_AUTOLOAD=1`). Example: tempo run --model lalm --tasks tempo_synth_eo_aqa --limit 20
     """
-    from tempo_tasks.harness.run import run as run_harness
+    from tempo_tasks.harness.run_command import run as run_harness
 
     run_harness(context.args)
 
@@ -50,7 +50,7 @@ def demo(
     output: Annotated[Path | None, typer.Option(help="Also write the results as JSON.")] = None,
 ) -> None:
     """Score the embedded model on the 12 tempo_synth tasks and print the table."""
-    from tempo_tasks.tables import check_output
+    from tempo_tasks.output_files import check_output
 
     check_output(output, folder=False, option="--output")
     from tempo_tasks.harness.demo import run_demo

@@ -28,7 +28,6 @@ __all__ = [
     "QuestionError",
     "SamplesError",
     "SamplesNotFoundError",
-    "StatsOptionError",
     "TaskFilesMissingError",
     "TempoError",
     "UnreadableAudioError",
@@ -142,7 +141,3 @@ class SamplesNotFoundError(TempoError, FileNotFoundError):
 
 class SamplesError(TempoError, ValueError):
     """Samples that cannot be read: half-written, of other tasks, or with an item twice."""
-
-
-class StatsOptionError(TempoError, ValueError):
-    """An option of `tempo stats` that cannot be: a level, a run given twice."""

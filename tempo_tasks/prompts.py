@@ -6,15 +6,14 @@ and other places and wordings of the caption, tell how much a score owes to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from tempo_attn import AUDIO_PLACEHOLDER
+from tempo_tasks.audio import Handle, silenced_handle
 from tempo_tasks.errors import MissingCaptionError, PromptError, QuestionError
 from tempo_tasks.questions.conditions import Condition
 from tempo_tasks.questions.questions import LETTERS, Question
-from tempo_tasks.questions.text_forms import breaks_line, normal_text
+from tempo_tasks.questions.spelling import breaks_line, normal_text
 
 PROMPT_VERSION = "tempo-prompt-1"
 INSTRUCTION = "Answer with the option's letter from the given choices directly."
@@ -44,7 +43,7 @@ class _Phrasing:
 
 # The order differs too: question, options, instruction; instruction, question, options; question,
 # instruction, options. The audio stays first, for no text before it hears it, and the options stay
-# behind the question, where edits of attention look for them.
+# after the question, where edits of attention look for them.
 _PHRASINGS = {
     1: _Phrasing(question="{}", option="{}. {}", after=INSTRUCTION),
     2: _Phrasing(
@@ -115,14 +114,14 @@ class Prompt:
     """
 
     text: str
-    audio: tuple[Mapping[str, Any], ...]
+    audio: tuple[Handle, ...]
 
 
 def make_prompt(
     question: Question,
     condition: Condition,
     *,
-    audio: Mapping[str, Any] | None = None,
+    audio: Handle | None = None,
     caption: str | None = None,
     style: PromptStyle = DEFAULT_STYLE,
 ) -> Prompt:
@@ -168,7 +167,7 @@ def make_prompt(
         return Prompt(text, ())
     if audio is None:
         raise QuestionError(f"{question.id}: condition {condition.value} needs the clip's audio")
-    handle = {**audio, "silence": condition is Condition.SILENCE}
+    handle = silenced_handle(audio, condition is Condition.SILENCE)
     return Prompt(AUDIO_PLACEHOLDER + text, (handle,))
 
 

@@ -103,6 +103,25 @@ LAYERS = (
         "as tempo_attn/statistics.py",
     ),
     Layer(
+        "data-know-no-harness",
+        modules=tuple(f"tempo_tasks.{name}" for name in ("sources", "stats", "audit")),
+        never=("tempo_tasks.harness",),
+        todo="sources give questions and stats read files, with or without the harness. Move what "
+        "both need below the two",
+    ),
+    Layer(
+        "the-laboratory-is-on-top",
+        modules=tuple(f"tempo_tasks.{name}" for name in ("harness", "sources", "tiny")),
+        never=("tempo_tasks.lab",),
+        todo="tempo_tasks/lab builds on the harness. Move what both need below the two",
+    ),
+    Layer(
+        "sounds-and-scores-know-no-model",
+        modules=("tempo_tasks.audio", "tempo_tasks.scoring"),
+        never=("tempo_attn",),
+        todo="audio decodes files and scoring reads answers, whoever gave them. Hand the value over",
+    ),
+    Layer(
         "questions-know-nothing",
         modules=("tempo_tasks.questions",),
         never=("tempo_tasks", "tempo_attn"),

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-
-from tempo_tasks.errors import UnreadableAudioError
 
 
 @dataclass(frozen=True)
@@ -21,8 +18,3 @@ class Container:
     content: bytes
     seconds: float | None = None
     spare: float = 0.0
-
-
-def damaged(path: Path, what: str) -> UnreadableAudioError:
-    """Return the error for a file that is not whole or contradicts itself."""
-    return UnreadableAudioError(f"{path}: {what}")

@@ -11,14 +11,15 @@ import numpy.typing as npt
 import soundfile
 
 from tempo_tasks.audio import flac, mp3, ogg, wav
-from tempo_tasks.audio.container import Container, damaged
-from tempo_tasks.audio.limits import (
+from tempo_tasks.audio.container import Container
+from tempo_tasks.audio.quiet import quiet
+from tempo_tasks.audio.refusals import (
     AudioLimits,
+    damaged,
     refuse_cancelled,
     refuse_long,
     refuse_unusual,
 )
-from tempo_tasks.audio.quiet import quiet
 from tempo_tasks.audio.tags import after_tags
 from tempo_tasks.errors import (
     EmptyAudioError,
@@ -27,7 +28,7 @@ from tempo_tasks.errors import (
     UnreadableAudioError,
 )
 
-# Those whose truncation can be told; libsndfile reads what is there of any other, without a word.
+# Formats whose truncation can be seen; libsndfile reads what is there of any other, without a word.
 _FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "MP3", "MPEG", "OGG")
 _EXPECTED = "expected WAV, FLAC, MP3, Ogg Vorbis or Opus"
 # Frames read at once: what a damaged header announces is no reason to ask for that much memory.
@@ -39,15 +40,15 @@ def decode(path: Path, content: bytes, limits: AudioLimits) -> tuple[npt.NDArray
 
     Args:
         path: The file, for messages; libsndfile does not see it.
-        content: Its bytes.
+        content: The bytes of the file.
         limits: What is accepted.
 
     Returns:
         Waveform, (samples,), and its rate in Hz.
 
     Raises:
-        UnreadableAudioError: Truncated or corrupt, of a format whose length cannot be told, or less
-            was decoded than the file says it holds.
+        UnreadableAudioError: Truncated or corrupt, of a format that does not tell its length, or
+            less was decoded than the file says it holds.
         EmptyAudioError: The file has no bytes.
         NonFiniteAudioError: NaN or infinity among the samples.
         AntiphaseAudioError: The channels cancel each other.
@@ -120,7 +121,7 @@ def _blocks(file: soundfile.SoundFile) -> Iterator[npt.NDArray[np.float32]]:
 
 
 class _Memory(io.BytesIO):
-    """A file in memory; a seek before its begin does nothing, as damaged files ask for.
+    """A file in memory; a seek to before its beginning does nothing, as damaged files ask for.
 
     An exception would not reach the caller: it would be printed where C called Python.
     """

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tempo_tasks.audio.container import Container, damaged
+from tempo_tasks.audio.container import Container
+from tempo_tasks.audio.refusals import damaged
 from tempo_tasks.audio.tags import before_tags
 
 _INFO = 8  # byte of the streaminfo block's content
@@ -151,13 +152,13 @@ def _divided(value: int) -> int:
 _DIVIDED = tuple(_divided(value) for value in range(256))
 
 
-def _crc16_backwards(data: bytes, behind: int) -> int:
-    """Return the checksum of bytes and of those behind them, whose own is given.
+def _crc16_backwards(data: bytes, after: int) -> int:
+    """Return the checksum of bytes and of those after them, whose own is given.
 
     Taken from the end on, it is had for every place of a file in one pass. It is the remainder of
     the usual one (polynomial 0x8005, initial 0) times a power of x, so that it is 0 for the same
     bytes: those of a whole frame, its two of checksum included.
     """
     for byte in reversed(data):
-        behind = behind >> 8 ^ _DIVIDED[(behind ^ byte) & 0xFF]
-    return behind
+        after = after >> 8 ^ _DIVIDED[(after ^ byte) & 0xFF]
+    return after

@@ -1,8 +1,8 @@
-"""Lazy handles of clips.
+"""Lazy handles of clips: what the harness passes around in place of waveforms.
 
-A handle is `{"path": str, "sha256": str, "silence": bool}`, with `"reversed": True` where the clip
-is to be heard backwards. It is what the harness passes around, hashes for its cache and writes into
-the samples; memory does not grow with the number of clips.
+A handle is a plain dictionary, for the harness hashes it for its cache and writes it into the
+samples. It is made and read by the functions of this module only. Memory does not grow with the
+number of clips.
 """
 
 from __future__ import annotations
@@ -10,28 +10,92 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from tempo_tasks.errors import AudioNotFoundError, UnreadableAudioError
 
-Handle = Mapping[str, Any]
+
+class _Clip(TypedDict):
+    path: str
+    sha256: str
+    silence: bool
 
 
-def make_handle(path: str | Path, sha256: str) -> dict[str, Any]:
+class Handle(_Clip, total=False):
+    """What is to be heard of a clip, and where its file lies.
+
+    Attributes:
+        path: The audio file.
+        sha256: SHA-256 of the file's bytes, 64 hexadecimal digits.
+        silence: Whether zeros of the clip's length are heard in its place.
+        reversed: Whether the clip is heard backwards. Absent where it is not: the harness's caches
+            name a request by its handles' JSON, and answers that were cached before there was such
+            a key are to be found again.
+    """
+
+    reversed: bool
+
+
+class DocumentAudio(TypedDict):
+    """What a harness document says of a clip: all of its handle but where the file lies."""
+
+    sha256: str
+    silence: bool
+    reversed: bool
+
+
+def make_handle(path: str | Path, sha256: str) -> Handle:
     """Return the handle of a file whose hash is known."""
     return {"path": str(path), "sha256": sha256, "silence": False}
 
 
-def reversed_handle(handle: Handle) -> dict[str, Any]:
-    """Return the handle of the same clip heard backwards.
-
-    No other handle has the key `reversed`: the harness's caches name a request by its handles'
-    JSON, and answers that were cached before there was such a key are to be found again.
-    """
+def reversed_handle(handle: Handle) -> Handle:
+    """Return the handle of the same clip heard backwards."""
     return {**handle, "reversed": True}
 
 
-def file_handle(path: str | Path) -> dict[str, Any]:
+def silenced_handle(handle: Handle, silence: bool = True) -> Handle:
+    """Return the handle of the same clip with zeros in its place, or (False) of the clip itself."""
+    return {**handle, "silence": silence}
+
+
+def is_silenced(handle: Handle) -> bool:
+    """Return whether zeros are heard in a clip's place."""
+    return bool(handle.get("silence"))
+
+
+def is_reversed(handle: Handle) -> bool:
+    """Return whether a clip is heard backwards."""
+    return bool(handle.get("reversed"))
+
+
+def document_audio(handle: Handle) -> DocumentAudio:
+    """Return what a document says of a clip; `document_handle` is the inverse."""
+    return {
+        "sha256": handle["sha256"],
+        "silence": handle["silence"],
+        "reversed": is_reversed(handle),
+    }
+
+
+def document_handle(audio: DocumentAudio, paths: Mapping[str, str]) -> Handle:
+    """Return the handle of a clip that a document names.
+
+    Args:
+        audio: What the document says.
+        paths: Where the files lie, by the hash of their bytes.
+    """
+    handle = make_handle(paths[audio["sha256"]], audio["sha256"])
+    handle["silence"] = audio["silence"]
+    return reversed_handle(handle) if audio.get("reversed") else handle
+
+
+def content_of(handle: Handle) -> tuple[str, str | None]:
+    """Return what tells one file from another, whatever is to be heard of it: path and hash."""
+    return handle["path"], handle.get("sha256")
+
+
+def file_handle(path: str | Path) -> Handle:
     """Return the handle of an audio file, with the hash of its bytes.
 
     Raises:

@@ -18,7 +18,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from tempo_tasks.audio.container import Container, damaged
+from tempo_tasks.audio.container import Container
+from tempo_tasks.audio.refusals import damaged
 from tempo_tasks.audio.tags import after_tag, after_tags, before_tags
 
 # Samples by which a decoder may fall short: the encoder's delay and padding, the decoder's own.
@@ -76,7 +77,7 @@ class Mp3Stream:
         frames: Whole frames with audio.
         announced: Frames that its Xing/Info or VBRI header announces, or None without one.
         cut: Whether the last frame is incomplete.
-        before, between, behind: Bytes before, between and behind the frames that are neither frames
+        before, between, after: Bytes before, between and after the frames that are neither frames
             nor tags.
         first: Header of the first frame.
         start: Byte at which it stands.
@@ -90,7 +91,7 @@ class Mp3Stream:
     cut: bool
     before: int
     between: int
-    behind: int
+    after: int
     first: _Header
     start: int
     audio: int
@@ -101,7 +102,7 @@ class Mp3Stream:
     def has_gap(self) -> bool:
         """Whether more is no frame than the one frame that can be lost at either end."""
         frame = (self.end - self.audio - self.between) / max(1, self.frames)
-        return self.between > 0 or max(self.before, self.behind) >= 1.5 * frame
+        return self.between > 0 or max(self.before, self.after) >= 1.5 * frame
 
 
 def inspect(path: Path, content: bytes) -> Container:
@@ -126,7 +127,7 @@ def inspect(path: Path, content: bytes) -> Container:
         raise damaged(
             path,
             f"damaged: {stream.frames} whole frames, and {stream.before} bytes before, "
-            f"{stream.between} between and {stream.behind} behind them that are neither frames nor "
+            f"{stream.between} between and {stream.after} after them that are neither frames nor "
             "tags, so that some audio is missing; copy it again, or write what is there to a new "
             "file (ffmpeg -i old.mp3 new.wav)",
         )
@@ -156,7 +157,7 @@ def scan(content: bytes, *, named: bool = True) -> Mp3Stream | None:
     place = last = audio
     # Padding that a tag forgot to count is no loss.
     before = len(content[begin:start].lstrip(b"\0") if begin else content[begin:start])
-    between = behind = frames = 0
+    between = after = frames = 0
     cut = False
     while place < end:
         header = _header(content, place)
@@ -171,16 +172,14 @@ def scan(content: bytes, *, named: bool = True) -> Mp3Stream | None:
             between += found - place
             place = found
         else:
-            behind = 0 if _is_padding(content, place, end) else end - place
+            after = 0 if _is_padding(content, place, end) else end - place
             break
     seconds = frames * first.samples / first.rate
-    return Mp3Stream(
-        frames, count, cut, before, between, behind, first, start, audio, last, seconds
-    )
+    return Mp3Stream(frames, count, cut, before, between, after, first, start, audio, last, seconds)
 
 
 def _is_padding(content: bytes, place: int, end: int) -> bool:
-    """Return whether zeros behind a frame are padding, rather than frames that were lost.
+    """Return whether zeros after a frame are padding, rather than frames that were lost.
 
     A hole in a file begins anywhere, so that the frame before its zeros ends in zeros, too.
     """

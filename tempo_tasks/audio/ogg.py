@@ -14,7 +14,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from tempo_tasks.audio.container import Container, damaged
+from tempo_tasks.audio.container import Container
+from tempo_tasks.audio.refusals import damaged
 
 _HEADER = struct.Struct("<4sBBqIIIB")
 _FIRST, _LAST = 0x02, 0x04

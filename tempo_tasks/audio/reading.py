@@ -12,8 +12,15 @@ import soxr  # type: ignore[import-untyped]
 from tqdm import tqdm
 
 from tempo_tasks.audio.decode import decode
-from tempo_tasks.audio.handles import Handle, read_content
-from tempo_tasks.audio.limits import DEFAULT_LIMITS, AudioLimits
+from tempo_tasks.audio.handles import (
+    Handle,
+    content_of,
+    is_reversed,
+    is_silenced,
+    read_content,
+    silenced_handle,
+)
+from tempo_tasks.audio.refusals import DEFAULT_LIMITS, AudioLimits
 from tempo_tasks.errors import BadClipsError, EmptyAudioError, TempoError
 
 Wave = npt.NDArray[np.float32]
@@ -53,9 +60,9 @@ def read_audio(handle: Handle, rate: int, limits: AudioLimits = DEFAULT_LIMITS) 
         )
     if own_rate != rate:
         wave = soxr.resample(wave, own_rate, rate, quality="HQ")
-    if handle.get("silence"):
+    if is_silenced(handle):
         return np.zeros(len(wave), dtype=np.float32)
-    if handle.get("reversed"):
+    if is_reversed(handle):
         # After resampling, so that it is the forward wave to the last bit, only flipped.
         wave = wave[::-1]
     return np.ascontiguousarray(wave, dtype=np.float32)
@@ -73,18 +80,18 @@ def check_audio(
         TempoError: The one bad clip's own error.
         BadClipsError: Several are bad; the message lists all of them.
     """
-    distinct = {(handle["path"], handle.get("sha256")): handle for handle in handles}
+    distinct = {content_of(handle): handle for handle in handles}
     bad: list[TempoError] = []
     silent: set[str] = set()
     for handle in tqdm(distinct.values(), desc="Checking audio", disable=not progress):
         try:
             # What the file holds, also where a condition puts silence in its place.
-            wave = read_audio({**handle, "silence": False}, rate, limits)
+            wave = read_audio(silenced_handle(handle, False), rate, limits)
         except TempoError as error:
             bad.append(error)
             continue
         if not wave.any():
-            silent.add(str(handle["path"]))
+            silent.add(handle["path"])
     if len(bad) == 1:
         raise bad[0]
     if bad:

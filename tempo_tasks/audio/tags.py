@@ -24,7 +24,7 @@ def after_tag(content: bytes, place: int) -> int:
 
 
 def after_tags(content: bytes, place: int = 0) -> int:
-    """Return where the audio begins behind any number of tags."""
+    """Return where the audio begins after any number of tags."""
     while (end := after_tag(content, place)) > place:
         place = end
     return place

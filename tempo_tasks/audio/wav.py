@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tempo_tasks.audio.container import Container, damaged
+from tempo_tasks.audio.container import Container
+from tempo_tasks.audio.refusals import damaged
 from tempo_tasks.audio.tags import after_tags, before_tags
 
 # Writers to a pipe leave 0, or one of the greatest numbers, but for a header or rounded to blocks:
@@ -163,7 +164,7 @@ def _length_of_file(content: bytes, layout: _Layout, long: _Chunk | None) -> int
 def _only_chunks(content: bytes, layout: _Layout, end: int, whole: int | None = None) -> bool:
     """Return whether nothing but chunks and tags follows the audio's end, up to the file's.
 
-    Zeros behind the length that the file's first header announces (`whole`, in bytes) are padding.
+    Zeros after the length that the file's first header announces (`whole`, in bytes) are padding.
     """
     # Some writers forget the padding of an odd length.
     return any(
@@ -249,7 +250,7 @@ def _samples_in_block(
     block: int,
 ) -> int:
     """Return how many samples a block of compressed audio holds for each channel; 0 if unknown."""
-    # Four bits a sample behind the state of each channel, which holds two samples or one.
+    # Four bits a sample after the state of each channel, which holds two samples or one.
     room = {
         _MS_ADPCM: 2 * (block - 7 * channels) // channels + 2,
         _IMA_ADPCM: 2 * (block - 4 * channels) // channels + 1,

@@ -1,39 +1,37 @@
-"""One audit: every row for every part (a question kind of a data set) and for all parts together.
+"""One audit put together: what the results say of each part (see `parts`), as plain JSON types.
 
-The result is plain JSON types: shares between 0 and 1, seconds, counts. The table, the page and the
-CSV are made of it alone.
+Shares are between 0 and 1, times in seconds. The table, the page and the CSV are made of it alone.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tempo_attn.errors import ConfigError
+from tempo_attn.errors import OptionError
 from tempo_attn.statistics import holm
 from tempo_tasks import __version__
 from tempo_tasks.audit.ceiling import Simulation, pooled, sigma_for
-from tempo_tasks.audit.items import Items, items_of
-from tempo_tasks.audit.letters import letter_order, letter_rows
+from tempo_tasks.audit.item_arrays import Items
+from tempo_tasks.audit.letter_order import letter_order
 from tempo_tasks.audit.overlap import between, contamination, within
-from tempo_tasks.audit.priors import label_balance, prior_rows
-from tempo_tasks.audit.rows import FAMILIES, Earned
-from tempo_tasks.audit.shortcuts import caption_rows, presence_rows, text_rows, time_rows
+from tempo_tasks.audit.parts import ALL, Part, parts_of
+from tempo_tasks.audit.priors import label_balance
+from tempo_tasks.audit.strategies import Earned
 from tempo_tasks.audit.training import TrainingList
 from tempo_tasks.audit.verdict import verdict
 from tempo_tasks.errors import DataVersionError
 from tempo_tasks.questions.questions import fingerprint
 from tempo_tasks.questions.strata import bins_of, strata_of, tests_time
-from tempo_tasks.sources.plain import Fault, PlainSet
-from tempo_tasks.stats.estimates import ClusterSums, chance_p, share_interval
+from tempo_tasks.sources.without_audio import Fault, PlainSet
+from tempo_tasks.stats.clustered_estimates import ClusterSums, chance_p, share_interval
 
 FORMAT = 1
 CHANCE = 0.25
-ALL = "all"
 SIGMAS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0)
 REACH = (0.9, 0.8, 0.7, 0.6)
 # Digits of shares and seconds in the results: more than the simulation knows, and the same on
@@ -50,7 +48,7 @@ class Settings:
     Attributes:
         sigmas: Timing errors to try, seconds.
         reach: Accuracies to find the timing error of.
-        seed: Of folds and simulations.
+        seed: Seed of the folds and simulations.
     """
 
     sigmas: Sequence[float] = SIGMAS
@@ -60,23 +58,12 @@ class Settings:
     def __post_init__(self) -> None:
         for sigma in self.sigmas:
             if not (math.isfinite(sigma) and sigma >= 0):
-                raise ConfigError(f"sigma is {sigma}; expected seconds, 0 or more, such as 0.5")
+                raise OptionError(f"sigma is {sigma}; expected seconds, 0 or more, such as 0.5")
         for share in self.reach:
             if not 0 < share < 1:
-                raise ConfigError(f"accuracy is {100 * share:g} %; expected between 0 and 100")
+                raise OptionError(f"accuracy is {100 * share:g} %; expected between 0 and 100")
         if self.seed < 0:
-            raise ConfigError(f"seed is {self.seed}; expected 0 or more")
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What is shown in one column: the items of a kind, or of several."""
-
-    data: str
-    kind: str
-    items: Sequence[Items]
-    earned: Sequence[Earned]
-    simulations: Sequence[Simulation] = field(default=())
+            raise OptionError(f"seed is {self.seed}; expected 0 or more")
 
 
 def audit(
@@ -116,7 +103,7 @@ def audit(
         },
         "data": [_about(plain) for plain in sets],
         "against": [_about(plain) for plain in against],
-        "parts": [_column(part, settings) for part in _parts(sets, settings.seed)],
+        "parts": [_column(part, settings) for part in parts_of(sets, settings.seed)],
         "doubles": {
             "within": [{"data": plain.name, "levels": within(plain)} for plain in sets],
             "between": [
@@ -163,62 +150,7 @@ def _fault(fault: Fault) -> Result:
     return {"where": fault.where, "row": fault.row, "what": fault.what}
 
 
-def _parts(sets: Sequence[PlainSet], seed: int) -> list[_Part]:
-    """Return the columns: each kind of each set, all of a set, all."""
-    columns: list[_Part] = []
-    singles: list[_Part] = []
-    for plain in sets:
-        mine = [_part_of(items, seed) for items in items_of(plain)]
-        singles += mine
-        columns += mine
-        if len(mine) > 1 and len(sets) > 1:
-            columns.append(_together(plain.name, mine))
-    if len(singles) > 1:
-        columns.append(_together(sets[0].name if len(sets) == 1 else ALL, singles))
-    return columns
-
-
-def _part_of(items: Items, seed: int) -> _Part:
-    rows = [
-        *presence_rows(items),
-        *prior_rows(items, seed),
-        *text_rows(items),
-        *letter_rows(items, seed),
-        *caption_rows(items),
-        *time_rows(items),
-    ]
-    rows.sort(key=lambda row: FAMILIES.index(row.strategy.family))
-    simulations = [Simulation.of(items, seed)] if items.known.any() else []
-    return _Part(items.data, items.kind.value, [items], rows, simulations)
-
-
-def _together(data: str, parts: Sequence[_Part]) -> _Part:
-    """Put parts together: each strategy is fitted within a part, and its credit pooled."""
-    rows = []
-    for row in parts[0].earned:
-        same = [
-            found
-            for part in parts
-            for found in part.earned
-            if found.strategy.name == row.strategy.name
-        ]
-        if len(same) == len(parts):
-            rows.append(
-                Earned(
-                    row.strategy,
-                    np.concatenate([found.credit for found in same]),
-                    np.concatenate([found.clusters for found in same]),
-                    np.concatenate([found.decided for found in same]),
-                )
-            )
-    simulations = [simulation for part in parts for simulation in part.simulations]
-    # A ceiling of some of the parts would pass for one of all.
-    whole = len(simulations) == len(parts)
-    items = [found for part in parts for found in part.items]
-    return _Part(data, ALL, items, rows, simulations if whole else [])
-
-
-def _column(part: _Part, settings: Settings) -> Result:
+def _column(part: Part, settings: Settings) -> Result:
     shortcuts = _shortcuts(part.earned)
     docs = [_strata_of(items, place) for items in part.items for place in range(len(items))]
     timed = [answer for doc in docs if (answer := tests_time(doc)) is not None]

@@ -17,7 +17,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tempo_tasks.audit.items import Floats, Ints, Items
+from tempo_tasks.audit.item_arrays import Floats, Ints, Items
 from tempo_tasks.questions.questions import Kind
 
 PRECISION = 0.0018
@@ -56,7 +56,7 @@ class Simulation:
         first: Where each event's boundaries begin in `times`.
         items: The simulated item of each event, ascending.
         right: Which event of each simulated item is the right one (number in `first`).
-        seed: Of the errors.
+        seed: Seed of the timing errors.
     """
 
     kind: Kind
@@ -171,7 +171,7 @@ def pooled(points: Sequence[Sequence[Ceiling]], sizes: Sequence[int]) -> list[Ce
     """Return the accuracy over all items of several parts.
 
     Args:
-        points: Of each part, at the same timing errors.
+        points: Points of each part, at the same timing errors.
         sizes: Number of items of each part.
     """
     total = sum(sizes)

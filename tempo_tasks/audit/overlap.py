@@ -15,7 +15,7 @@ from typing import Any
 
 from tempo_tasks.audit.training import TrainingList
 from tempo_tasks.questions.questions import Question
-from tempo_tasks.sources.plain import PlainSet
+from tempo_tasks.sources.without_audio import PlainSet
 
 _AUDIO = re.compile(r"\.(mp3|wav|flac|ogg|oga|opus|m4a|aac|aiff?|webm|mp4)$", re.IGNORECASE)
 # No leading zero, at least three digits: a clip's number within a set is no Freesound id.
@@ -27,7 +27,7 @@ _FREESOUND = re.compile(
 def stem(name: str) -> str:
     """Return a clip's name without extension, and without folder if it is a file's.
 
-    A name without an audio extension keeps its folder: the clips of rendered sets are told apart
+    A name without an audio extension keeps its folder: the clips of rendered sets differ
     by it.
     """
     name = name.strip().replace("\\", "/")

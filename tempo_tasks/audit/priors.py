@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tempo_tasks.audit.items import Floats, Ints, Items
-from tempo_tasks.audit.rows import (
+from tempo_tasks.audit.item_arrays import Floats, Ints, Items
+from tempo_tasks.audit.strategies import (
     LABELS,
     PRESENCE,
     Earned,
@@ -107,7 +107,7 @@ def _leave_out(items: Items, held: Ints, *, raw: bool = False, inside: bool = Fa
     Args:
         items: The items.
         held: Number of the set that each item is held out with, (items,).
-        raw: By times right alone.
+        raw: Whether labels are scored by the number of times they are right alone.
         inside: Count a label only where it occurs in the clip.
 
     Returns:
@@ -167,8 +167,8 @@ def label_balance(items: Items, seed: int, draws: int = 999) -> dict[str, Any]:
 
     Args:
         items: The items.
-        seed: Of the simulation.
-        draws: Of the simulation.
+        seed: Seed of the simulation.
+        draws: How many sets of answers are simulated.
 
     Returns:
         `balanced` (exactly), `statistic`, `p`, and the `label` that is farthest off with how often

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tempo_tasks.audit.items import Floats, Items
-from tempo_tasks.audit.rows import (
+from tempo_tasks.audit.item_arrays import Floats, Items
+from tempo_tasks.audit.strategies import (
     CAPTION,
     LABELS,
     PRESENCE,
@@ -46,7 +46,7 @@ RARE = Strategy(
     "Chooses the label that occurs in fewest other clips of the intervals.",
 )
 
-# Of an option's text: what it is called, what it means, and the score.
+# Strategies that read an option's text alone: name, meaning, and the score of a text.
 _TEXT: tuple[tuple[str, str, Callable[[str], float]], ...] = (
     ("longest, characters", "Chooses the option with most characters.", len),
     ("longest, words", "Chooses the option with most words.", lambda text: len(words(text))),

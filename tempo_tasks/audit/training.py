@@ -9,7 +9,7 @@ from typing import Any
 
 from tempo_attn.files.strict_json import parse_json
 from tempo_tasks.errors import DataUnavailableError, DataVersionError
-from tempo_tasks.sources.local import find_tables
+from tempo_tasks.sources.table_files import find_tables
 
 COLUMNS = (
     "filename",
@@ -98,7 +98,7 @@ def _json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         read = parse_json(_text(path))
     except ValueError as error:
-        raise DataVersionError(f"{path}: no JSON: {error}") from error
+        raise DataVersionError(f"{path}: not JSON: {error}") from error
     if not isinstance(read, list):
         raise DataVersionError(f"{path}: expected a list, found {type(read).__name__}")
     for row in read:
@@ -121,4 +121,4 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (UnicodeDecodeError, OSError) as error:
-        raise DataVersionError(f"{path}: no readable text: {error}") from error
+        raise DataVersionError(f"{path}: not readable as text: {error}") from error

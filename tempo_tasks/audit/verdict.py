@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tempo_tasks.audit.rows import CAPTION, ROWS
+from tempo_tasks.audit.strategies import CAPTION, ROWS
 
-Row = Mapping[str, Any]
+ShortcutRow = Mapping[str, Any]
+"""What an audit says of one strategy (see `assemble`)."""
 _LEVEL = 0.05
 
 
-def verdict(shortcuts: Sequence[Row], timed: Sequence[bool]) -> dict[str, Any]:
+def verdict(shortcuts: Sequence[ShortcutRow], timed: Sequence[bool]) -> dict[str, Any]:
     """Return what a score on a part has to beat, and how much of the part tests time.
 
     Args:
@@ -44,20 +45,20 @@ def verdict(shortcuts: Sequence[Row], timed: Sequence[bool]) -> dict[str, Any]:
     }
 
 
-def _best(rows: Sequence[Row]) -> dict[str, Any] | None:
+def _best(rows: Sequence[ShortcutRow]) -> dict[str, Any] | None:
     if not rows:
         return None
     row = max(rows, key=lambda row: row["accuracy"])
     return {key: row[key] for key in ("strategy", "accuracy", "low", "high", "p_holm")}
 
 
-def beats_chance(row: Row) -> bool:
+def beats_chance(row: ShortcutRow) -> bool:
     """Whether a row is above 25 % after Holm's correction over the part's rows."""
     p = row["p_holm"]
     return bool(row["accuracy"] > 0.25 and p is not None and p < _LEVEL)
 
 
-def _of_best(best: Row | None) -> str:
+def _of_best(best: ShortcutRow | None) -> str:
     if best is None:
         return "No strategy could be tried."
     score = f"{100 * best['accuracy']:.1f} %"
@@ -71,13 +72,13 @@ def _of_best(best: Row | None) -> str:
     )
 
 
-def _of_caption(caption: Row | None) -> str:
+def _of_caption(caption: ShortcutRow | None) -> str:
     if caption is None or not beats_chance(caption):
         return ""
     return f"With captions: {caption['strategy']}, {100 * caption['accuracy']:.1f} %."
 
 
-def _of_order(order: Row | None) -> str:
+def _of_order(order: ShortcutRow | None) -> str:
     if order is None or not beats_chance(order):
         return ""
     return f"The order of the rows gives letters away: {100 * order['accuracy']:.1f} %."

@@ -21,7 +21,7 @@ from transformers import AutoConfig
 from tempo_attn import AttnScaleConfig
 from tempo_attn.config_fields import shown
 from tempo_attn.did_you_mean import did_you_mean
-from tempo_attn.errors import ConfigError
+from tempo_attn.errors import OptionError
 from tempo_attn.families import get_family
 from tempo_attn.hub.find import is_repo_id
 from tempo_attn.runtime.resolve import check_size
@@ -45,15 +45,18 @@ _ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_a
 Check = Callable[[str, Any], None]
 
 
-def check_arguments(pretrained: Any, arguments: Mapping[str, Any]) -> None:
+def check_arguments(pretrained: Any, arguments: Mapping[str, Any]) -> AttnScaleConfig | None:
     """Check model arguments as far as can be told without loading a model.
 
     Args:
         pretrained: Hub id, folder, a loaded model, or None for the embedded one.
         arguments: All others, by name.
 
+    Returns:
+        The configuration that `attn_scale` names, read or fetched; None without `attn_scale`.
+
     Raises:
-        ConfigError: An unknown name or a wrong value; the message names the nearest right one.
+        OptionError: An unknown name or a wrong value; the message names the nearest right one.
         UnknownFamilyError: No family is registered for the model's type.
         UnsupportedModelError: Attention on audio cannot be edited in it.
     """
@@ -68,7 +71,7 @@ def check_arguments(pretrained: Any, arguments: Mapping[str, Any]) -> None:
         config = model_config(pretrained, arguments)
     for name in unknown:
         if not hasattr(config, name):  # transformers sets attributes of the configuration
-            raise ConfigError(
+            raise OptionError(
                 f"unknown model argument {name!r}.{did_you_mean(name, known_names())} lalm takes "
                 f"those of hf and {', '.join(_names_of(AudioHFLM, but=_names_of(HFLM)))}"
             )
@@ -78,10 +81,11 @@ def check_arguments(pretrained: Any, arguments: Mapping[str, Any]) -> None:
     if isinstance(edit, AttnScaleConfig):
         check_size(edit, config, get_family(config))
     elif edit is not None:
-        raise ConfigError(
+        raise OptionError(
             f"attn_scale is a {type(edit).__name__}; expected a folder, a Hub repository or an "
             "AttnScaleConfig"
         )
+    return edit
 
 
 def known_names() -> list[str]:
@@ -98,7 +102,7 @@ def model_config(pretrained: Any, arguments: Mapping[str, Any]) -> Any:
     """Return a model's configuration, without its weights.
 
     Raises:
-        ConfigError: There is none, or it cannot be read; the message says which model.
+        OptionError: There is none, or it cannot be read; the message says which model.
     """
     if pretrained is not None and not isinstance(pretrained, (str, Path)):
         return pretrained.config
@@ -114,14 +118,14 @@ def model_config(pretrained: Any, arguments: Mapping[str, Any]) -> Any:
         )
     except (OSError, ValueError, KeyError) as error:
         why = " ".join(str(error).split())
-        raise ConfigError(f"the model {name!r} cannot be read: {why[:300]}") from error
+        raise OptionError(f"the model {name!r} cannot be read: {why[:300]}") from error
 
 
 # ---------------------------------------------------------------------- single values
 
 
-def _wrong(name: str, value: object, expected: str, near: Collection[str] = ()) -> ConfigError:
-    return ConfigError(
+def _wrong(name: str, value: object, expected: str, near: Collection[str] = ()) -> OptionError:
+    return OptionError(
         f"model argument {name}={shown(value)}: expected {expected}.{did_you_mean(value, near)}"
     )
 
@@ -156,7 +160,7 @@ def _batch_size(name: str, value: object) -> None:
         return
     try:
         _whole(name, value, least=1)
-    except ConfigError:
+    except OptionError:
         raise _wrong(name, value, "1 or more items, or 'auto'", ("auto",)) from None
 
 
@@ -169,7 +173,7 @@ def check_device(name: str, value: object) -> None:
     """Check that a device is one, and there.
 
     Raises:
-        ConfigError: It is not.
+        OptionError: It is not.
     """
     found = re.fullmatch(r"([a-z]+)(?::(\d+))?", str(value))
     if found is None or found[1] not in _DEVICES:
@@ -207,7 +211,7 @@ def _folder(name: str, value: object, file: str) -> None:
         here = path.parent
         beside = [inner.name for inner in here.iterdir()] if here.is_dir() else []
         near = did_you_mean(path.name, beside)
-        raise ConfigError(f"model argument {name}={shown(str(value))}: no such folder.{near}")
+        raise OptionError(f"model argument {name}={shown(str(value))}: no such folder.{near}")
 
 
 def _is_path(name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from lm_eval.models.huggingface import HFLM
@@ -20,20 +20,15 @@ from tempo_tasks.audio import (
     AudioLimits,
     Handle,
     Wave,
-    check_audio,
     read_audio,
 )
-from tempo_tasks.harness import editing, identity
+from tempo_tasks.harness import editing, response_cache
 from tempo_tasks.harness.control_tokens import control_tokens, refuse_control_tokens
-from tempo_tasks.harness.delivery import check_placeholders, check_silence_differs, is_silent, noise
+from tempo_tasks.harness.delivery import check_placeholders
+from tempo_tasks.harness.hearing import HearingChecks
 from tempo_tasks.tiny import EMBEDDED, WEIGHTS_DIR, is_embedded
 
-if TYPE_CHECKING:
-    from lm_eval.api.instance import Instance
-
 _log = logging.getLogger(__name__)
-_HEARD = "tempo_heard_audio"
-"""Where a response cache says that some of its answers are about audio."""
 
 
 class AudioHFLM(HFLM):  # type: ignore[misc]
@@ -115,11 +110,10 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             min_seconds=self.family.min_seconds(self.processor),
             max_seconds=None if long_audio == "truncate" else window,
         )
+        self.window_seconds = window
         self._window = int(window * self.sampling_rate)
-        self._heard: float | None = None
-        self._heard_noise: float | None = None
-        self._checked: set[str] = set()
-        self._silent: set[str] = set()
+        self.hearing = HearingChecks()
+        self._claimed_weights: str | None = None
         if attn_scale is not None:
             self._model = editing.wrap(
                 self.model,
@@ -223,54 +217,20 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
                 inputs[name] = value.to(self.model.dtype)
         return inputs
 
-    def _prepare(self, requests: Sequence[Instance]) -> None:
-        """Before any inference: check every clip, and that the model hears the first one."""
-        every = [handle for request in requests for handle in request.args[2]["audio"]]
-        heard = any(not handle.get("silence") for handle in every)
-        if heard and self.cache_hook.dbdict is not None:
-            self.cache_hook.dbdict[_HEARD] = True
-        self._silent |= check_audio(every, self.sampling_rate, self.limits, progress=self.rank == 0)
-        self._checked |= {handle["path"] for handle in every}
-        if self._heard is not None:
-            return
-        for request in requests:
-            handles = request.args[2]["audio"]
-            if all(handle.get("silence") for handle in handles):
-                continue
-            waves = self.waves(handles)
-            if all(is_silent(wave) for wave in waves):
-                continue
-            prompt = self.render(request.args[0], handles)
-            self._heard = self._prove_hearing(prompt, waves)
-            return
-
-    def _prove_hearing(self, prompt: str, waves: Sequence[Wave]) -> float:
-        """Return how much the next token's logits change when a prompt's audio is zeroed.
-
-        Raises:
-            AudioNotDeliveredError: They do not change.
-        """
-        silence = [wave * 0 for wave in waves]
-        with editing.plain(self.model):  # a knockout is deaf by intent
-            return check_silence_differs(
-                self.model, self.inputs([prompt], [waves]), self.inputs([prompt], [silence])
-            )
-
     def set_cache_hook(self, cache_hook: Any) -> None:
         """Take the response cache (`--use_cache`), unless it holds another model's answers.
 
         Raises:
-            CacheMismatchError: See `tempo_tasks.harness.identity`.
+            CacheMismatchError: See `tempo_tasks.harness.response_cache`.
             AudioNotDeliveredError: It holds answers about audio, and the model does not hear.
         """
         super().set_cache_hook(cache_hook)
         if cache_hook.dbdict is None:
             return
-        identity.claim(cache_hook.dbdict, identity.identity_of(self))
-        if cache_hook.dbdict.get(_HEARD):  # all answers may be there, and no clip be asked for
-            wave = noise(min(1.0, self._window / self.sampling_rate), self.sampling_rate)
-            prompt = self.render(f"{AUDIO_PLACEHOLDER}What do you hear?", [{}])
-            self._heard_noise = self._prove_hearing(prompt, [wave])
+        identity = response_cache.identity_of(self)
+        self._claimed_weights = identity["weights"]
+        response_cache.claim(cache_hook.dbdict, identity)
+        self.hearing.before_cached_answers(self, cache_hook.dbdict)
 
     def public_name(self) -> str:
         """Return the model's name as results show it; "embedded" for tempo's own."""
@@ -283,21 +243,19 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         The numbers of clips are those of this process: of several, each checks its own share.
         """
         info: dict[str, Any] = super().get_model_info()
+        # Of large models it takes a while: once a run. Forgotten after it, for weights may change.
+        weights = self._claimed_weights or response_cache.weights_of(self.model)
+        self._claimed_weights = None
         info["tempo"] = {
             "version": tempo_tasks.__version__,
             "family": self.family.name,
             "pretrained": self.public_name(),
-            "weights": identity.weights_of(self.model),
+            "weights": weights,
             "long_audio": self.long_audio,
             "think_end_token": self.think_end_token,
             "max_thinking_toks": None if self.think_end_token is None else self.max_thinking_toks,
             "attn_scale": editing.describe(self.model),
-            "checks": {  # what was found on the way, not what answers depend on
-                "first_clip_logit_change_by_silence": self._heard,
-                "noise_logit_change_by_silence": self._heard_noise,
-                "clips_checked": len(self._checked),
-                "clips_silent": len(self._silent),
-            },
+            "checks": self.hearing.to_dict(),
         }
         return info
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tempo_attn import AUDIO_PLACEHOLDER
 from tempo_tasks.errors import QuestionError
-from tempo_tasks.sources.csv_rows import listed
+from tempo_tasks.sources.csv_reader import listed
 
 _BLANKS = " \t\r\n\u2581"  # U+2581 stands for a blank in sentencepiece
 

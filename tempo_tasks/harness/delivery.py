@@ -29,7 +29,7 @@ def check_placeholders(
 
     Args:
         family: The model's family.
-        processor: Its processor.
+        processor: The model's processor.
         config: The model's configuration.
         inputs: What the processor returned for a batch.
         waves_of_rows: The waveforms of each row.
@@ -84,7 +84,7 @@ def check_silence_differs(
 
 
 def noise(seconds: float, rate: int) -> Wave:
-    """Return white noise to prove hearing with where no clip is at hand, (samples,) float32."""
+    """Return white noise to prove hearing with where there is no clip, (samples,) float32."""
     samples = np.random.default_rng(0).standard_normal(int(seconds * rate))
     return (0.1 * samples).astype(np.float32)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import datasets
 
+from tempo_tasks.audio import document_audio
 from tempo_tasks.errors import MissingCaptionError, QuestionError
 from tempo_tasks.prompts import DEFAULT_STYLE, PromptStyle, make_prompt
 from tempo_tasks.questions.conditions import Condition
@@ -15,7 +16,7 @@ from tempo_tasks.questions.mirror import MirrorSet
 from tempo_tasks.questions.question_set import QuestionSet
 from tempo_tasks.questions.questions import LETTERS, Question
 from tempo_tasks.questions.strata import strata_of
-from tempo_tasks.sources.csv_rows import listed
+from tempo_tasks.sources.csv_reader import listed
 
 ROTATIONS = tuple(range(len(LETTERS)))
 
@@ -105,7 +106,7 @@ def mirror_documents(mirror: MirrorSet) -> datasets.Dataset:
 
 
 def rotate(question: Question, by: int) -> Question:
-    """Return the question with its first `by` options moved behind the others (0 to 3)."""
+    """Return the question with its first `by` options moved to after the others (0 to 3)."""
     a, b, c, d = question.options[by:] + question.options[:by]
     place = (LETTERS.index(question.answer) - by) % len(LETTERS)
     return replace(question, options=(a, b, c, d), answer=LETTERS[place])
@@ -143,14 +144,5 @@ def _row(
         "margin": strata.margin,
         "overlap": strata.overlap,
         "n_intervals": strata.n_intervals,
-        "audio": [_held(handle) for handle in prompt.audio],
-    }
-
-
-def _held(handle: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a document says of its audio: not where the file lies."""
-    return {
-        "sha256": handle["sha256"],
-        "silence": handle["silence"],
-        "reversed": bool(handle.get("reversed")),
+        "audio": [document_audio(handle) for handle in prompt.audio],
     }

@@ -46,8 +46,10 @@ class LALM(AudioHFLM):
     """
 
     def __init__(self, pretrained: Any = None, **arguments: Any) -> None:
-        check_arguments(pretrained, arguments)
-        super().__init__(pretrained, **arguments)
+        edit = check_arguments(pretrained, arguments)
+        # The edit that was checked is the one that is applied: a repository is fetched once.
+        super().__init__(pretrained, **(arguments | ({} if edit is None else {"attn_scale": edit})))
+        self.arguments["attn_scale"] = arguments.get("attn_scale")
 
     @classmethod
     def create_from_arg_obj(
@@ -95,7 +97,9 @@ class LALM(AudioHFLM):
         editing.check_requests(self.model, len(others) + len(without_clip))
         self.check_texts(requests[index].doc for index in with_audio)
         if with_audio:  # first: a bad clip stops the run before anything is computed
-            self._prepare([requests[index] for index in with_audio])
+            self.hearing.before_requests(
+                self, [requests[index] for index in with_audio], self.cache_hook.dbdict
+            )
         answers = plain([requests[index] for index in others], disable_tqdm) if others else []
         return with_audio, dict(zip(others, answers, strict=True))
 

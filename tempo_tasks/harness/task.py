@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ import datasets
 from lm_eval.api.task import ConfigurableTask
 
 import tempo_tasks
+from tempo_attn.errors import OptionError
 from tempo_attn.lab.run_folder.fingerprints import code_fingerprint
-from tempo_tasks.audio import make_handle, reversed_handle
-from tempo_tasks.errors import PromptError, QuestionError
+from tempo_tasks.audio import Handle, document_handle
+from tempo_tasks.errors import PromptError
 from tempo_tasks.harness.documents import ROTATIONS, mirror_documents, to_documents
 from tempo_tasks.harness.generation_arguments import updated
 from tempo_tasks.prompts import CAPTION_WORDING, PromptStyle
@@ -72,15 +73,9 @@ class TempoTask(ConfigurableTask):  # type: ignore[misc]
                 "caption_wording": style.caption_wording,
             }
 
-    def doc_to_audio(self, doc: Any, doc_to_audio: Any = None) -> list[dict[str, Any]]:
+    def doc_to_audio(self, doc: Any, doc_to_audio: Any = None) -> list[Handle]:
         """Return the lazy handles of a document; where the files lie is not part of it."""
-        handles = []
-        for held in doc["audio"]:
-            handle = make_handle(self._paths[held["sha256"]], held["sha256"])
-            handle["silence"] = held["silence"]
-            # Absent where it is false: see `reversed_handle`.
-            handles.append(reversed_handle(handle) if held.get("reversed") else handle)
-        return handles
+        return [document_handle(audio, self._paths) for audio in doc["audio"]]
 
     def set_config(self, key: str, value: Any, update: bool = False) -> None:
         """Change the configuration, as lm_eval does by its command line; see lm-eval's `Task`.
@@ -175,7 +170,7 @@ def load_questions(source: str, kind: Kind, metadata: Mapping[str, Any]) -> Ques
             tell).
 
     Raises:
-        QuestionError: A number or a path in `metadata` is none.
+        OptionError: A number or a path in `metadata` is none.
     """
     if source == "synth":
         from tempo_tasks.sources.synth.testset import TEST_SCENES, load_synth
@@ -191,7 +186,7 @@ def load_questions(source: str, kind: Kind, metadata: Mapping[str, Any]) -> Ques
         )
     captions = _tables(metadata, "data_captions")
     if len(captions) > 1:
-        raise QuestionError(f"data_captions names {len(captions)} files; expected one")
+        raise OptionError(f"data_captions names {len(captions)} files; expected one")
     return _load_released(
         source,
         kind,
@@ -210,13 +205,13 @@ def load_mirror(source: str, kind: Kind, metadata: Mapping[str, Any]) -> MirrorS
     Args:
         source: "synth" (twins are rendered) or "released" (twins are played backwards).
         kind: EO or LO.
-        metadata: As for `load_questions`.
+        metadata: The metadata of the task; see `load_questions`.
 
     Raises:
         NoMirrorError: LD, or no question has a twin.
     """
     if source == "synth":
-        from tempo_tasks.sources.synth.mirror import load_synth_mirror
+        from tempo_tasks.sources.synth.mirrored_scenes import load_synth_mirror
         from tempo_tasks.sources.synth.testset import TEST_SCENES
 
         return load_synth_mirror(kind, scenes=_count(metadata, "synth_scenes", TEST_SCENES))
@@ -231,7 +226,7 @@ def load_mirror(source: str, kind: Kind, metadata: Mapping[str, Any]) -> MirrorS
 def _count(metadata: Mapping[str, Any], key: str, default: int) -> int:
     count = metadata.get(key, default)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise QuestionError(f"{key} is {count!r}; expected a number of scenes, from 1")
+        raise OptionError(f"{key} is {count!r}; expected a number of scenes, from 1")
     return count
 
 
@@ -239,7 +234,7 @@ def _tables(metadata: Mapping[str, Any], key: str) -> tuple[Path, ...]:
     named = metadata.get(key) or []
     named = [named] if isinstance(named, str) else named
     if not isinstance(named, list) or not all(isinstance(path, str) for path in named):
-        raise QuestionError(f"{key} is {named!r}; expected the path of a table, or a list of them")
+        raise OptionError(f"{key} is {named!r}; expected the path of a table, or a list of them")
     return tuple(Path(path).expanduser() for path in named)
 
 
@@ -257,12 +252,12 @@ def _load_released(
     from tempo_tasks.sources.hard import load_hard
     from tempo_tasks.sources.hub import load_released
 
-    load = load_hard if source == "hard" else load_released
-    return load(
-        kind,
+    load = partial(
+        load_released,
         data=data,
         revision=revision,
         split=split,
         intervals=intervals,
         captions=captions,
     )
+    return load_hard(kind, load) if source == "hard" else load(kind)

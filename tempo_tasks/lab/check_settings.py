@@ -15,9 +15,9 @@ from tempo_attn.families import get_family
 from tempo_attn.lab.run_folder.files import refuse_foreign
 from tempo_attn.runtime.resolve import decoder_size
 from tempo_tasks.harness.arguments import check_arguments, check_device, model_config
-from tempo_tasks.harness.asked import Asked, asked_tasks
+from tempo_tasks.harness.task_index import Asked, asked_tasks
 from tempo_tasks.lab.tasks_to_items import no_audio
-from tempo_tasks.tables import check_output
+from tempo_tasks.output_files import check_output
 
 if TYPE_CHECKING:
     from tempo_tasks.lab.study import Settings

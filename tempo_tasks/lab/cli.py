@@ -135,7 +135,8 @@ def fit(
     Example: tempo fit --tasks tempo_synth_eo_aqa --limit 200 --out my-edit
     """
     from tempo_attn.errors import ConfigError
-    from tempo_tasks.lab import options, report, verbs
+    from tempo_tasks.lab import options, verbs
+    from tempo_tasks.lab.show import choice as chosen
 
     if (run is None) == (not tasks):
         raise ConfigError("give either --tasks, to run a sweep first, or --from, a finished one")
@@ -151,7 +152,7 @@ def fit(
     if found is None:  # one process of several tells
         return
     choice, folder = found
-    report.show_choice(choice, folder)
+    chosen.show(choice, folder)
     if folder is None:
         raise typer.Exit(1)
 

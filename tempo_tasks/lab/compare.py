@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tempo_attn.config import Mode
-from tempo_attn.lab.sweep.grid import Grid, Null, Variant
+from tempo_attn.lab.run_folder.folder import default_folder
+from tempo_attn.lab.sweep.grid import Grid, Variant
+from tempo_attn.lab.sweep.records import SweepResults
+from tempo_attn.modes import Mode, Null
 from tempo_tasks.lab.options import LayerSets, parse_way
-from tempo_tasks.lab.outcome import Outcome, results_of, written
-from tempo_tasks.lab.study import Settings, Study, default_folder
+from tempo_tasks.lab.outcome import Outcome, written
+from tempo_tasks.lab.study import Settings, Study
 from tempo_tasks.lab.verbs import run_sweep
 
 MATCHED: tuple[Mode, ...] = ("scale", "scale_preserving", "upweight_matched")
@@ -64,8 +66,8 @@ def compare(
         [variants.index(edit), variants.index(bias)]
         for edit, bias in zip(scaled, biases, strict=True)
     ]
-    run = run_sweep(study, variants, verb="compare", way=way, out=folder, matches=matches)
-    return written(study, *run)
+    run = run_sweep(study, variants, command="compare", way=way, out=folder, matches=matches)
+    return written(study, run)
 
 
 def matching_biases(study: Study, scaled: Sequence[Variant], way: str, out: Path) -> list[Variant]:
@@ -79,8 +81,8 @@ def matching_biases(study: Study, scaled: Sequence[Variant], way: str, out: Path
         for edit in scaled
     }
     variants = [*probes, *scaled, *(probe for group in probes.values() for probe in group)]
-    _, manifest, records = run_sweep(study, variants, verb="calibration", way=way, out=out)
-    results = results_of(manifest, records)
+    run = run_sweep(study, variants, command="calibration", way=way, out=out)
+    results = SweepResults.of_run(run)
     masses = np.nan_to_num(np.nanmean(results.audio[..., 1], axis=0))
     found = []
     for edit in scaled:

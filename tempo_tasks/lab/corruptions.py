@@ -8,7 +8,7 @@ from dataclasses import replace
 from tempo_attn.config_fields import one_of
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.items import Item
-from tempo_tasks.harness.asked import asked_tasks
+from tempo_tasks.harness.task_index import asked_tasks
 from tempo_tasks.questions.conditions import Condition
 
 CORRUPTIONS = ("silence", "mirror")

@@ -29,4 +29,4 @@ def lens(
         "rows": [list(names) for names in reader.rows],
         "candidates": list(reader.candidates),
     }
-    return written(study, *study.run("lens", settings_of_run, reader.run_batch))
+    return written(study, study.run("lens", settings_of_run, reader.run_batch))

@@ -1,29 +1,34 @@
-"""From a run's records to its tables and pictures, by the verb that ran."""
+"""From a finished run to its tables and figures, by the command that ran."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-from tempo_attn.errors import ConfigError, RunFolderError, TempoError
-from tempo_attn.lab.mass.run import ShareRecord
-from tempo_attn.lab.mass.table import share_rows
-from tempo_attn.lab.sweep.grid import Variant
-from tempo_attn.lab.sweep.records import SweepRecord, SweepResults
-from tempo_tasks.lab import lens_report, presets_report, report, trace_report
-from tempo_tasks.lab.study import Record, Study
+from tempo_attn.errors import RunFolderError, TempoError
+from tempo_attn.lab.report import Report
+from tempo_attn.lab.run_folder.folder import Run
+from tempo_tasks.lab.study import Study
+
+COMMANDS = ("sweep", "mass", "lens", "trace", "compare", "presets")
+"""Commands whose runs have tables.
+
+Each has a `tempo_attn/lab/<command>/write.py`, whose `write(run)` writes the files and returns a
+report on them, and a `tempo_tasks/lab/show/<command>.py`, whose `show(report)` shows it in the
+terminal. Both are imported when they are needed: figures are slow to import.
+"""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where a verb wrote, and what.
+    """Where a command wrote, and what.
 
     Attributes:
         folder: The run folder.
-        files: Tables and pictures in it.
+        files: Tables and figures in it.
     """
 
     folder: Path
@@ -32,7 +37,7 @@ class Outcome:
 
 @contextmanager
 def reading(folder: Path) -> Iterator[None]:
-    """Name a run folder in what its content brings about: JSON, but not what a run wrote.
+    """Name the run folder in every error that its content causes: JSON, but not what a run wrote.
 
     Raises:
         RunFolderError: A value is missing, of another type, or does not go with the others.
@@ -49,47 +54,25 @@ def reading(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def written(
-    study: Study, folder: Path, manifest: Mapping[str, Any], records: Sequence[Record]
-) -> Outcome | None:
+def written(study: Study, run: Run) -> Outcome | None:
     """Write a run's tables, in the process that does; a shard has none of its own."""
     if not study.is_main:
         return None
-    if study.settings.shard is not None:
-        return Outcome(folder, [])
-    return Outcome(folder, write_tables(folder, manifest, records))
+    files = write_tables(run) if study.settings.shard is None else []
+    return Outcome(run.folder, files)
 
 
-def write_tables(
-    folder: Path, manifest: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
-) -> list[Path]:
-    """Write the tables and pictures of a finished run, by its verb."""
-    if manifest["verb"] == "share":
-        shares = [ShareRecord.from_dict(record) for record in records]
-        return report.write_shares(folder, share_rows(shares))
-    if manifest["verb"] == "lens":
-        return lens_report.write_lens(folder, manifest, records)
-    if manifest["verb"] == "trace":
-        return trace_report.write_trace(folder, manifest, records)
-    results = results_of(manifest, records)
-    if manifest["verb"] == "compare-presets":
-        return presets_report.write_presets(folder, manifest, results)
-    write = report.write_compare if manifest["verb"] == "compare" else report.write_sweep
-    return write(folder, manifest, results)
-
-
-def results_of(manifest: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> SweepResults:
-    """Return what `read_run` read of a sweep.
+def write_tables(run: Run) -> list[Path]:
+    """Write the tables and figures of a finished run, and show them.
 
     Raises:
-        ConfigError: It is another verb's run, or not finished.
+        RunFolderError: It is the run of a command without tables.
     """
-    variants = manifest["settings"].get("variants")
-    if variants is None:
-        raise ConfigError(
-            f"a run of `tempo {manifest['verb']}` has no variants; expected one of `tempo sweep`"
+    command = run.manifest.command
+    if command not in COMMANDS:
+        raise RunFolderError(
+            f"a run of {command!r} has no tables; expected one of {', '.join(COMMANDS)}"
         )
-    return SweepResults(
-        [Variant.from_dict(variant) for variant in variants],
-        [SweepRecord.from_dict(record) for record in records],
-    )
+    report: Report = import_module(f"tempo_attn.lab.{command}.write").write(run)
+    import_module(f"tempo_tasks.lab.show.{command}").show(report)
+    return report.files

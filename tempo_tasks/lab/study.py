@@ -1,4 +1,4 @@
-"""One experiment on one model: what it is tried on, where its records go, how it goes on.
+"""One experiment on one model: its items, its run folder, and how a killed run goes on.
 
 A study has a run folder (`tempo_attn.lab.run_folder`). The same command goes on with it where it
 was killed; parts of a run (`--shard`, or the processes of `accelerate launch`) get whole batches,
@@ -21,6 +21,7 @@ from tempo_attn.errors import ConfigError, TempoError
 from tempo_attn.hub.find import loaded_name
 from tempo_attn.lab.engine.batching import CPU_MEMORY, GPU_MEMORY, Plan
 from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.item_records import ItemRecord
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.run_folder.fingerprints import (
     code_fingerprint,
@@ -28,15 +29,19 @@ from tempo_attn.lab.run_folder.fingerprints import (
     environment,
     model_fingerprint,
 )
-from tempo_attn.lab.run_folder.folder import RunFolder, read_run
-from tempo_attn.lab.run_folder.manifest import run_manifest, without_info
-from tempo_tasks.harness.identity import processor_fingerprint
+from tempo_attn.lab.run_folder.folder import Run, RunFolder, default_folder, read_run
+from tempo_attn.lab.run_folder.manifest import (
+    Fingerprints,
+    Manifest,
+    ModelFingerprint,
+    RunSettings,
+)
 from tempo_tasks.harness.lalm import LALM
+from tempo_tasks.harness.response_cache import processor_fingerprint
 from tempo_tasks.harness.task import TempoTask
 from tempo_tasks.lab import check_settings as early
 from tempo_tasks.lab import tasks_to_items as lab_items
 
-Record = dict[str, Any]
 _PLACES = {
     *("peft", "delta", "processor", "gguf_file", "autogptq", "cache_dir", "offload_folder"),
     *("data", "data_intervals", "data_captions"),
@@ -48,7 +53,7 @@ What lies there is in the fingerprints."""
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What every verb of the laboratory is told.
+    """What every command of the laboratory is told.
 
     Attributes:
         tasks: Names of tasks or groups.
@@ -59,7 +64,7 @@ class Settings:
         metadata: As `lm_eval --metadata`.
         batch_size: Items in one prefill; None for as many as fit, up to 8.
         memory: Bytes that the variants running at once may take, roughly; None for a default.
-        seed: Of everything random.
+        seed: Seed of everything random.
         shard: (i, n) for part i of n.
         out: The run folder; None for one under `runs/`, named after the run's content.
     """
@@ -141,89 +146,84 @@ class Study:
 
     # ------------------------------------------------------------------ running
 
-    def manifest(self, verb: str, more: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the run's manifest.
+    def manifest(self, command: str, more: Mapping[str, Any]) -> Manifest:
+        """Return what a run of these items would be.
 
         Args:
-            verb: The command.
-            more: Its own settings: all that decides what a record says.
+            command: The command of `tempo`.
+            more: Its own settings as JSON data: all that decides what a record says.
         """
-        settings = self.settings
-        dealt = self._dealt()
-        return run_manifest(
-            verb=verb,
-            settings={
-                "tasks": list(self.tasks),
-                "limit": settings.limit,
-                "metadata": {
-                    name: _names(value) if name in _PLACES else value
-                    for name, value in (settings.metadata or {}).items()
-                },
-                "batch_size": self.plan.batch_size,
-                "memory": self._memory,
-                "seed": settings.seed,
-                **more,
-            },
-            fingerprints={
-                "data": lab_items.fingerprints(self.tasks),
-                "items": content_key([item.key for item in self.items]),
-                "model": {
-                    "name": loaded_name(self.lm.public_name()),
-                    "arguments": {
-                        name: loaded_name(str(value)) if name in _PLACES else str(value)
-                        for name, value in (settings.model_args or {}).items()
-                    },
-                    "weights": model_fingerprint(self.lm.model),
-                    "processor": processor_fingerprint(self.lm.processor),
-                },
-                "code": code_fingerprint(tempo_attn, tempo_tasks),
-                "environment": environment(self.lm.model),
-            },
+        settings, shard = self.settings, self.settings.shard
+        mine = sorted(item.index for batch in self._dealt() for item in batch)
+        return Manifest(
+            command=command,
+            settings=RunSettings(
+                tasks=list(self.tasks),
+                limit=settings.limit,
+                metadata=_without_paths(settings.metadata or {}),
+                batch_size=self.plan.batch_size,
+                memory=self._memory,
+                seed=settings.seed,
+                of_command=more,
+            ),
+            fingerprints=Fingerprints(
+                data=lab_items.fingerprints(self.tasks),
+                items=content_key([item.key for item in self.items]),
+                model=self._model_fingerprint(),
+                code=code_fingerprint(tempo_attn, tempo_tasks),
+                environment=environment(self.lm.model),
+            ),
             n_items=len(self.items),
-            shard=settings.shard,
-            shard_items=None
-            if settings.shard is None
-            else [item.index for batch in dealt for item in batch],
+            shard=shard,
+            shard_items=None if shard is None else mine,
+        )
+
+    def _model_fingerprint(self) -> ModelFingerprint:
+        given = self.settings.model_args or {}
+        return ModelFingerprint(
+            name=loaded_name(self.lm.public_name()),
+            arguments=_without_paths({name: str(value) for name, value in given.items()}),
+            weights=model_fingerprint(self.lm.model),
+            processor=processor_fingerprint(self.lm.processor),
         )
 
     def run(
         self,
-        verb: str,
+        command: str,
         more: Mapping[str, Any],
-        run_batch: Callable[[Sequence[Item]], Sequence[Any]],
+        run_batch: Callable[[Sequence[Item]], Sequence[ItemRecord]],
         *,
         out: Path | None = None,
-    ) -> tuple[Path, dict[str, Any], list[Record]]:
-        """Run what is left of a run, and return its folder, its manifest and all its records.
+    ) -> Run:
+        """Run what is left of a run, and return all of it.
 
         Args:
-            verb: The command.
-            more: Its own settings.
-            run_batch: Returns one record (with `to_dict`) for each item of a batch.
-            out: The run folder; default: the settings' one.
+            command: The command of `tempo`.
+            more: Its own settings, as in `manifest`.
+            run_batch: Returns one record for each item of a batch.
+            out: The run folder; by default that of the settings.
         """
-        manifest = self.manifest(verb, more)
-        folder = out or self.settings.out or default_folder(manifest)
+        manifest = self.manifest(command, more)
+        path = out or self.settings.out or default_folder(manifest)
         rank, world_size = self.lm.rank, self.lm.world_size
         mine = self._dealt()[rank::world_size]
-        with RunFolder.open(folder, manifest, process=rank, n_processes=world_size) as run:
-            left = [batch for batch in mine if any(item.key not in run.done for item in batch)]
-            n_done = sum(len(batch) for batch in mine) - sum(len(batch) for batch in left)
+        with RunFolder.open(path, manifest, process=rank, n_processes=world_size) as folder:
+            left = [batch for batch in mine if any(item.key not in folder.done for item in batch)]
+            n_items, n_left = (sum(map(len, batches)) for batches in (mine, left))
             with tqdm(
-                total=sum(len(batch) for batch in mine),
-                initial=n_done,
-                desc=f"tempo {verb}",
+                total=n_items,
+                initial=n_items - n_left,
+                desc=f"tempo {command}",
                 unit="item",
                 disable=rank != 0,
             ) as bar:
                 for batch in left:
                     records = [record.to_dict() for record in run_batch(batch)]
-                    run.append(r for r in records if r["key"] not in run.done)
+                    folder.append(r for r in records if r["key"] not in folder.done)
                     bar.update(len(batch))
         if world_size > 1:
             self.lm.accelerator.wait_for_everyone()
-        found = read_run(folder)
-        return folder, found.manifest, list(found.records)
+        return read_run(path)
 
     def _dealt(self) -> list[list[Item]]:
         """Return this shard's batches."""
@@ -235,6 +235,11 @@ class Study:
     def is_main(self) -> bool:
         """Whether this process writes tables."""
         return int(self.lm.rank) == 0
+
+
+def _without_paths(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments or metadata with the names alone of the files and folders among them."""
+    return {name: _names(value) if name in _PLACES else value for name, value in given.items()}
 
 
 def _names(value: Any) -> Any:
@@ -255,9 +260,3 @@ def _load(model: str | None, device: str | None, arguments: Mapping[str, Any]) -
             f"the model {model or 'embedded'!r} does not load with the arguments "
             f"{dict(arguments)}: {type(error).__name__}: {error}"
         ) from error
-
-
-def default_folder(manifest: Mapping[str, Any]) -> Path:
-    """Return a run folder named after the manifest: the same command, the same folder."""
-    digest = content_key(without_info(manifest))[:10]
-    return Path("runs") / f"{manifest['verb']}-{digest}"

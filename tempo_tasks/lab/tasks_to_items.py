@@ -11,9 +11,9 @@ from tempo_attn.errors import ConfigError
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.run_folder.fingerprints import content_key
 from tempo_tasks.audio import check_audio
-from tempo_tasks.harness.asked import check_names
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.harness.task import TempoTask
+from tempo_tasks.harness.task_index import check_names
 from tempo_tasks.paths import task_yamls_dir
 from tempo_tasks.questions.conditions import Condition
 from tempo_tasks.questions.questions import LETTERS, Kind

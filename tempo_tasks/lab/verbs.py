@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -10,21 +10,24 @@ from typing import Any
 
 from tempo_attn.config_fields import one_of
 from tempo_attn.errors import ConfigError
+from tempo_attn.files.csv_and_json import write_json
 from tempo_attn.hub.find import shared_name
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.mass.run import Sharer
-from tempo_attn.lab.run_folder.folder import merge_runs, read_run
+from tempo_attn.lab.run_folder.differences import without_info
+from tempo_attn.lab.run_folder.folder import Run, merge_runs, read_run
+from tempo_attn.lab.run_folder.manifest import Manifest
 from tempo_attn.lab.sweep.choose import Choice, check_options, choose, clip_folds
 from tempo_attn.lab.sweep.grid import Variant
-from tempo_attn.lab.sweep.records import SweepRecord
+from tempo_attn.lab.sweep.records import SweepRecord, SweepResults
 from tempo_attn.lab.sweep.run import Sweeper
-from tempo_tasks.harness.asked import asked_tasks
+from tempo_tasks.harness.task_index import asked_tasks
 from tempo_tasks.lab.options import Requested, parse_way
-from tempo_tasks.lab.outcome import Outcome, reading, results_of, write_tables, written
-from tempo_tasks.lab.study import Record, Settings, Study
+from tempo_tasks.lab.outcome import Outcome, reading, write_tables, written
+from tempo_tasks.lab.study import Settings, Study
 from tempo_tasks.lab.tasks_to_items import generate
+from tempo_tasks.output_files import check_output
 from tempo_tasks.stats.names import KINDS
-from tempo_tasks.tables import check_output, write_json
 
 
 def sweep(
@@ -35,7 +38,7 @@ def sweep(
     Args:
         settings: On what.
         requested: What.
-        way: "auto", "replay" or "full"; see `Sweeper`.
+        way: "auto", "fast" or "full"; see `Sweeper`.
         n_generated: How many items are also answered by generation, to tell how well the letters'
             logits stand for it.
 
@@ -47,21 +50,22 @@ def sweep(
         raise ConfigError(f"--generate {n_generated}: expected 0 items or more")
     study = Study(settings, requested.variants)
     variants = requested.variants(study)
-    return written(study, *run_sweep(study, variants, way=way, n_generated=n_generated))
+    return written(study, run_sweep(study, variants, way=way, n_generated=n_generated))
 
 
 def run_sweep(
     study: Study,
     variants: Sequence[Variant],
     *,
-    verb: str = "sweep",
+    command: str = "sweep",
     way: str = "auto",
     n_generated: int = 0,
     out: Path | None = None,
     **more: Any,
-) -> tuple[Path, dict[str, Any], list[Record]]:
+) -> Run:
     """Run variants in a run folder; see `Study.run`."""
-    sweeper = Sweeper(study.subject, variants, plan=study.plan, seed=study.settings.seed, way=way)
+    seed = study.settings.seed
+    sweeper = Sweeper(study.subject, variants, plan=study.plan, seed=seed, engine=way)
 
     # Spread over the items, so that every task has its part.
     n_items = len(study.items)
@@ -84,7 +88,7 @@ def run_sweep(
         "n_generated": n_generated,
         **more,
     }
-    return study.run(verb, settings, run_batch, out=out)
+    return study.run(command, settings, run_batch, out=out)
 
 
 def share(settings: Settings, rows: Sequence[Sequence[str]]) -> Outcome | None:
@@ -92,7 +96,7 @@ def share(settings: Settings, rows: Sequence[Sequence[str]]) -> Outcome | None:
     study = Study(settings)
     sharer = Sharer(study.subject, rows, plan=study.plan)
     settings_of_run = {"rows": [list(names) for names in rows]}
-    return written(study, *study.run("share", settings_of_run, sharer.run_batch))
+    return written(study, study.run("mass", settings_of_run, sharer.run_batch))
 
 
 # ---------------------------------------------------------------------- fit
@@ -141,7 +145,7 @@ def fit(
         study = Study(settings, requested.variants)
         clip_folds([item.clip for item in study.items if kind in (None, item.kind)], folds, seed)
         variants = requested.variants(study)
-        _, manifest, records = run_sweep(study, variants, out=out / "sweep")
+        found = run_sweep(study, variants, out=out / "sweep")
         if not study.is_main:
             return None
     else:
@@ -151,22 +155,21 @@ def fit(
                 f"{run}: {found.missing} items are missing; run the same `tempo sweep` again to "
                 "finish it"
             )
-        if found.manifest["shard"] is not None:
+        if found.manifest.shard is not None:
             raise ConfigError(
                 f"{run}: is one shard of a run; put all of them together with `tempo merge` first"
             )
-        manifest, records = found.manifest, list(found.records)
     # What was just computed is as it should be; a file may hold anything.
     with nullcontext() if run is None else reading(run):
-        results = results_of(manifest, records)
+        results = SweepResults.of_run(found)
         choice = choose(results, folds=folds, seed=seed, objective=known, kind=kind)
-        about = _about(manifest)
+        about = _about(found.manifest)
     for path in mine:  # an earlier choice must not stand beside this one's report
         path.unlink(missing_ok=True)
     write_json(out / "fit.json", choice.to_dict())
     if choice.variant is None:
         return choice, None
-    name = manifest["fingerprints"]["model"]["name"]
+    name = found.manifest.fingerprints.model.name
     config = choice.variant.config(
         base_model_name_or_path=shared_name(name),
         provenance={
@@ -198,16 +201,16 @@ def _check_choosable(settings: Settings, kind: str | None) -> None:
         )
 
 
-def _about(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _about(manifest: Manifest) -> dict[str, Any]:
     """Return what a configuration says of the sweep that it was chosen from."""
-    prints = manifest["fingerprints"]
+    prints = manifest.fingerprints
     return {
-        "tasks": manifest["settings"]["tasks"],
-        "data": prints["data"],
-        "items": prints["items"],
-        "model_weights": prints["model"]["weights"],
-        "code": prints["code"],
-        "environment": {k: v for k, v in prints["environment"].items() if k != "info"},
+        "tasks": manifest.settings.tasks,
+        "data": prints.data,
+        "items": prints.items,
+        "model_weights": prints.model.weights,
+        "code": prints.code,
+        "environment": without_info(prints.environment),
     }
 
 
@@ -222,4 +225,4 @@ def merge(paths: Sequence[Path], out: Path) -> Outcome:
     """
     run = merge_runs(paths, out)
     with reading(out):
-        return Outcome(out, write_tables(out, run.manifest, run.records))
+        return Outcome(out, write_tables(run))

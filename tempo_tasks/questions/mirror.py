@@ -78,7 +78,8 @@ class MirrorSet:
 
     Attributes:
         originals: The questions that have a twin, with the clips' audio.
-        twins: Their twins, in the same order, with the twins' audio; clip ids are the originals'.
+        twins: Questions about the twins, in the same order, with the twins' audio; clip ids are
+            the originals'.
         form: How the twins' audio came about, in words.
         left_out: How many questions have no twin, by reason.
     """
@@ -100,7 +101,7 @@ class MirrorSet:
         return self.originals.name
 
     @property
-    def audio(self) -> list[Mapping[str, Any]]:
+    def audio(self) -> list[Any]:
         """All handles."""
         return [*self.originals.audio.values(), *self.twins.audio.values()]
 
@@ -151,14 +152,14 @@ def pair_up(
 def mirror_set(
     questions: QuestionSet,
     twin_label: Callable[[Question], str | None],
-    twin_audio: Mapping[str, Mapping[str, Any]],
+    twin_audio: Mapping[str, Any],
     form: str,
 ) -> MirrorSet:
     """Put the questions that have a twin beside their twins.
 
     Args:
         questions: EO or LO questions.
-        twin_label: As for `pair_up`.
+        twin_label: Label that is right about the twin; see `pair_up`.
         twin_audio: Handle of each clip's twin, by the id of the clip.
         form: How the twins' audio came about, in words.
 
@@ -176,7 +177,7 @@ def mirror_set(
     # Captions tell the order of the original and are never given here.
     def half(
         asked: Iterable[Question],
-        audio: Mapping[str, Mapping[str, Any]],
+        audio: Mapping[str, Any],
         clips: Mapping[str, Clip],
     ) -> QuestionSet:
         asked = tuple(asked)

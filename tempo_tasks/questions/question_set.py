@@ -19,8 +19,9 @@ class QuestionSet:
 
     Attributes:
         name: What a reader of the results should see: data set, version or revision.
-        questions: In the order in which they are asked.
-        audio: Lazy handle of each clip (see `tempo_tasks.audio`).
+        questions: The questions, in the order in which they are asked.
+        audio: Lazy handle of each clip (a `tempo_tasks.audio.Handle`, which is not imported here:
+            questions know no files).
         captions: Caption of each clip that has one.
         clips: Events of each clip whose intervals are known. They pose nothing: they only tell
             what an item asks of a listener (see `tempo_tasks.questions.strata`).
@@ -28,7 +29,7 @@ class QuestionSet:
 
     name: str
     questions: tuple[Question, ...]
-    audio: Mapping[str, Mapping[str, Any]]
+    audio: Mapping[str, Any]
     captions: Mapping[str, str]
     clips: Mapping[str, Clip] = field(default_factory=dict)
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from tempo_tasks.errors import QuestionError
 from tempo_tasks.questions.events import Clip, Event
-from tempo_tasks.questions.text_forms import breaks_line
+from tempo_tasks.questions.spelling import breaks_line
 
 LETTERS = ("A", "B", "C", "D")
 # Differences of decimal times such as 2.28 - 1.28 fall short of 1.0 by rounding.

@@ -41,7 +41,8 @@ def strata_of(question: Question, clip: Clip | None) -> Strata:
 
     Args:
         question: The item.
-        clip: Its clip with events; None, or without events, where the intervals are unknown.
+        clip: The clip of the question with its events; None, or without events, where the
+            intervals are unknown.
     """
     if clip is None or not clip.events:
         return Strata(n_present=question.n_present)

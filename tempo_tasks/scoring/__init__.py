@@ -7,14 +7,16 @@ The task files name these functions: `*_metrics` turn one document into values, 
 aggregate the values of all documents. docs/protocols.md says what each metric means.
 """
 
-from tempo_tasks.scoring.answers import (
+from tempo_tasks.scoring.accuracy_by_stratum import strata_with_stderr
+from tempo_tasks.scoring.answer_parser import (
     highest,
     most_likely,
     most_likely_by_length,
     only,
     parse_answer,
 )
-from tempo_tasks.scoring.items import (
+from tempo_tasks.scoring.bias_by_letter import letter_bias, mean_a, mean_b, mean_c, mean_d
+from tempo_tasks.scoring.item_metrics import (
     CHANCE,
     NotAvailable,
     acc_chance_corrected,
@@ -27,8 +29,7 @@ from tempo_tasks.scoring.items import (
     likelihood_metrics,
     text_metrics,
 )
-from tempo_tasks.scoring.letters import letter_bias, mean_a, mean_b, mean_c, mean_d
-from tempo_tasks.scoring.sets import (
+from tempo_tasks.scoring.sets_of_items import (
     Answer,
     acc_all,
     acc_all_stderr,
@@ -47,7 +48,6 @@ from tempo_tasks.scoring.sets import (
     swap_consistency,
     swap_consistency_stderr,
 )
-from tempo_tasks.scoring.strata import strata_with_stderr
 
 __all__ = [
     "CHANCE",

@@ -1,4 +1,9 @@
-"""Where questions come from: the released benchmark (`hub`) or rendered scenes (`synth`).
+"""Where questions come from: the released benchmark, annotated clips, or rendered scenes (`synth`).
 
-`backwards` and `synth.mirror` add to either the mirrored twins of its questions.
+- `hub` finds the released data, `released`, `released_rows` and `clip_audio` read them;
+  `without_audio` reads questions alone, for a check or an audit.
+- `intervals`, `captions_and_intervals`, `clip_tables`, `blank_names`: what lies beside questions.
+- `csv_reader`, `table_files`: the readers of CSV, Parquet and JSON Lines.
+- `tacos`, `resumable_download`: the source of the clips, and how its files are fetched.
+- `hard`: hard questions; `backwards` and `synth.mirrored_scenes`: mirrored twins.
 """

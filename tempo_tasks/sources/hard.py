@@ -9,8 +9,7 @@ give more.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ from tempo_tasks.questions.events import Clip
 from tempo_tasks.questions.label_prior import leave_one_out
 from tempo_tasks.questions.question_set import QuestionSet
 from tempo_tasks.questions.questions import Kind, Question, build_questions
-from tempo_tasks.sources.hub import load_released
 
 _log = logging.getLogger(__name__)
 CHANCE = 0.25
@@ -99,24 +97,13 @@ def _right_first(question: Question) -> list[str]:
     return [question.answer_text, *wrong]
 
 
-def load_hard(
-    kind: Kind,
-    *,
-    data: str | None = None,
-    revision: str | None = None,
-    split: str | None = None,
-    intervals: Sequence[Path] = (),
-    captions: Path | None = None,
-) -> QuestionSet:
+def load_hard(kind: Kind, load: Callable[[Kind], QuestionSet]) -> QuestionSet:
     """Return the hard questions about the clips of the released benchmark, or of other data.
 
     Args:
         kind: EO, LO or LD.
-        data: As for `load_released`; its clips' intervals must be known.
-        revision: As for `load_released`.
-        split: As for `load_released`.
-        intervals: Interval CSVs; default: those in the data's folder.
-        captions: As for `load_released`.
+        load: Returns the questions of a kind that the data have, with the events of their clips:
+            `load_released`, told which data.
 
     Raises:
         MissingIntervalsError: No clip's intervals are known.
@@ -130,14 +117,7 @@ def load_hard(
     failed: list[DataVersionError] = []
     for other in Kind:
         try:
-            asked = load_released(
-                other,
-                data=data,
-                revision=revision,
-                split=split,
-                intervals=intervals,
-                captions=captions,
-            )
+            asked = load(other)
         except DataVersionError as error:
             failed.append(error)
             continue  # data of fewer kinds: the clips of the others serve

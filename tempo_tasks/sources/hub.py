@@ -9,9 +9,9 @@ from pathlib import Path
 from tempo_tasks.errors import DataUnavailableError
 from tempo_tasks.questions.question_set import QuestionSet
 from tempo_tasks.questions.questions import Kind
-from tempo_tasks.sources.joined import join
-from tempo_tasks.sources.local import find_tables
+from tempo_tasks.sources.captions_and_intervals import join
 from tempo_tasks.sources.released import choose_tables, read_questions
+from tempo_tasks.sources.table_files import find_tables
 
 RELEASED_REPO = "gamma-lab-umd/temporal-lalm"
 # The same data set under the name it had first; asked only where the other does not exist.
@@ -34,8 +34,8 @@ def load_released(
 
     Args:
         kind: EO, LO or LD.
-        data: A local folder or file in the released layout (see `local` and `released`), or the
-            id of a data set on the Hub. A folder of that name comes before the Hub.
+        data: A local folder or file in the released layout (see `table_files` and `released`), or
+            the id of a data set on the Hub. A folder of that name comes before the Hub.
         revision: Branch, tag or commit on the Hub.
         split: The split to read; default: `test`, else the only one.
         intervals: Interval CSVs, joined by filename; default: `intervals.csv` in the folder.

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from tempo_tasks.errors import BadIntervalsError, DataVersionError
 from tempo_tasks.questions.events import Clip, Event, Interval
-from tempo_tasks.questions.text_forms import breaks_line
-from tempo_tasks.sources.csv_rows import csv_rows, listed
+from tempo_tasks.questions.spelling import breaks_line, plain_label
+from tempo_tasks.sources.csv_reader import csv_rows, listed
 
 LABEL_COLUMNS = ("label", "subclass", "text", "event_label")
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?nan|[-+]?inf)"
@@ -54,7 +54,7 @@ class IntervalTable:
 
     Attributes:
         name: Names of the files.
-        clips: By filename; without audio or caption.
+        clips: Clips with their events, by filename; without audio or caption.
         repairs: What was changed.
         rows: How many rows were read.
     """
@@ -222,11 +222,6 @@ def _overlapping(earlier: Sequence[Interval], added: Sequence[Interval]) -> list
             found.append((start, end))
         known.append((start, end))
     return found
-
-
-def plain_label(label: str) -> str:
-    """Return what two spellings of one label have in common: no case, blanks for underscores."""
-    return " ".join(label.replace("_", " ").split()).casefold()
 
 
 def _refuse_other_columns(file: Path, columns: Iterable[str]) -> None:

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tempo_tasks.errors import ChecksumError, DataUnavailableError
+from tempo_tasks.file_hashes import hash_file
 from tempo_tasks.questions.events import Clip, Event
-from tempo_tasks.sources.intervals import IntervalTable, Repair, plain_label, read_intervals
-from tempo_tasks.sources.tables import Faults, read_rows, rows_by_filename
-from tempo_tasks.sources.zenodo import download_file, hash_file
+from tempo_tasks.questions.spelling import plain_label
+from tempo_tasks.sources.clip_tables import Faults, read_rows, rows_by_filename
+from tempo_tasks.sources.intervals import IntervalTable, Repair, read_intervals
+from tempo_tasks.sources.resumable_download import download_file
 
 RECORD = "https://zenodo.org/records/15379789"
 STRONG, WEAK, METADATA = "annotations_strong.csv", "annotations_weak.csv", "metadata.csv"
@@ -47,10 +49,10 @@ class SourceFile:
     """A file that was read, as a manifest records it.
 
     Attributes:
-        name: Its name, without folders.
-        size: In bytes.
-        md5: Its MD5 sum, which Zenodo publishes.
-        sha256: Its SHA-256 sum.
+        name: Name of the file, without folders.
+        size: Size in bytes.
+        md5: MD5 sum, which Zenodo publishes.
+        sha256: SHA-256 sum.
         modified: It should be a file of TACOS, and is not the published one.
     """
 
@@ -69,7 +71,7 @@ class ClipInfo:
         author: The Freesound user.
         licence: As the source gives it: a name or an address.
         link: The recording's page.
-        duration: Of the excerpt, in seconds; None where the table does not tell.
+        duration: Length of the excerpt in seconds; None where the table does not tell.
     """
 
     author: str
@@ -93,7 +95,7 @@ def download_tacos(
         Whether each file was fetched, by name.
 
     Raises:
-        DownloadError, ChecksumError: See `tempo_tasks.sources.zenodo.download_file`.
+        DownloadError, ChecksumError: See `tempo_tasks.sources.resumable_download.download_file`.
     """
     return {
         name: download_file(

@@ -8,7 +8,7 @@ from typing import Any
 
 from tempo_attn.statistics import holm
 from tempo_tasks.questions.strata import STRATA, bins_of, tests_time
-from tempo_tasks.stats.estimates import ClusterSums, chance_p, effective_n, share_interval
+from tempo_tasks.stats.clustered_estimates import ClusterSums, chance_p, effective_n, share_interval
 from tempo_tasks.stats.names import KINDS, TaskName
 from tempo_tasks.stats.pairs import detectable_accuracy
 from tempo_tasks.stats.runs import Run, TaskRun
@@ -16,7 +16,8 @@ from tempo_tasks.stats.samples import Sample
 
 CHANCE = 0.25
 MACRO = "macro"
-Row = dict[str, Any]
+StatisticsRow = dict[str, Any]
+"""A row of one of the tables that `tempo stats` writes, by column."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class Share:
     """A share of items and how well it is known.
 
     Attributes:
-        n: Items.
+        n: How many items there are.
         n_clusters: Clusters that they lie in.
         share: The share; over several kinds, the average of theirs.
         error: Standard error, by cluster; None with one cluster.
@@ -97,7 +98,7 @@ def of_kinds(tasks: Iterable[TaskRun]) -> Iterator[tuple[str, Sample]]:
             yield task.name.kind, sample
 
 
-def about(run: Run, kind: str, name: TaskName) -> Row:
+def about(run: Run, kind: str, name: TaskName) -> StatisticsRow:
     """Return the columns that say what a row is about."""
     return {
         "run": run.label,
@@ -109,7 +110,7 @@ def about(run: Run, kind: str, name: TaskName) -> Row:
     }
 
 
-def accuracy_rows(runs: Sequence[Run], level: float = 0.95) -> list[Row]:
+def accuracy_rows(runs: Sequence[Run], level: float = 0.95) -> list[StatisticsRow]:
     """Return accuracy of every task and macro average, one row each.
 
     Columns: those of `about` and of `Share` (`accuracy` for its share); `chance_corrected`
@@ -145,12 +146,12 @@ def _no_answer(sample: Sample) -> float:
     return float(sample.chosen is None)
 
 
-def renamed(share: Share, name: str) -> Row:
+def renamed(share: Share, name: str) -> StatisticsRow:
     """Return a share's columns, with its own name for the share."""
     return {name if key == "share" else key: value for key, value in vars(share).items()}
 
 
-def add_holm(rows: Sequence[Row], column: str) -> None:
+def add_holm(rows: Sequence[StatisticsRow], column: str) -> None:
     """Add Holm's correction of a column of p over all rows, as `<column>_holm`."""
     tested = [row for row in rows if row[column] is not None]
     for row in rows:
@@ -165,7 +166,7 @@ TEMPORAL = "tests time"
 _YES, _NO = "2 or more options in the clip", "1 option in the clip"
 
 
-def strata_rows(runs: Sequence[Run], level: float = 0.95) -> list[Row]:
+def strata_rows(runs: Sequence[Run], level: float = 0.95) -> list[StatisticsRow]:
     """Return accuracy by stratum, one row for each bin that has items.
 
     The strata are those of `questions.strata`, where the documents know them, and `TEMPORAL`:

@@ -8,8 +8,9 @@ from typing import Any
 
 from tempo_tasks.stats.names import GENERATION
 
-Row = Mapping[str, Any]
-Cell = Callable[[Row], str]
+StatisticsRow = Mapping[str, Any]
+"""A row of one of the tables that `tempo stats` writes, by column."""
+Cell = Callable[[StatisticsRow], str]
 NONE = "-"
 
 
@@ -33,7 +34,7 @@ class Section:
     """One kind of table.
 
     Attributes:
-        name: Its key in the JSON and the end of its CSV's name.
+        name: The table's key in the JSON, and the end of its CSV's name.
         title: Over the table.
         columns: From left to right.
         reading: One sentence on how to read it.
@@ -46,7 +47,7 @@ class Section:
 
 
 def _of(name: str, write: Callable[[Any], str]) -> Cell:
-    def cell(row: Row) -> str:
+    def cell(row: StatisticsRow) -> str:
         value = row.get(name)
         return NONE if value is None else write(value)
 
@@ -74,7 +75,7 @@ def _number(value: float) -> str:
 
 
 def _range(low: str, high: str, write: Callable[[float], str]) -> Cell:
-    def cell(row: Row) -> str:
+    def cell(row: StatisticsRow) -> str:
         if row.get(low) is None or row.get(high) is None:
             return NONE
         return f"{write(row[low])} to {write(row[high])}"
@@ -82,7 +83,7 @@ def _range(low: str, high: str, write: Callable[[float], str]) -> Cell:
     return cell
 
 
-def items_of(row: Row) -> str:
+def items_of(row: StatisticsRow) -> str:
     """Say what items a row is about: the kind, what is given, and how the answer is had."""
     scoring = row.get("scoring")
     parts = [
@@ -95,7 +96,7 @@ def items_of(row: Row) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _pair(row: Row) -> str:
+def _pair(row: StatisticsRow) -> str:
     return f"{row['from']} -> {row['to']}"
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from itertools import combinations
 from typing import Any
 
-from tempo_tasks.stats.accuracy import MACRO, Row, about, add_holm, known
+from tempo_tasks.stats.accuracy import MACRO, StatisticsRow, about, add_holm, known
 from tempo_tasks.stats.names import KINDS, TaskName
 from tempo_tasks.stats.pairs import Paired, compare
 from tempo_tasks.stats.runs import Run, TaskRun
@@ -18,7 +18,7 @@ OTHERS = ("cqa", "acqa", "silence")
 Two = tuple[TaskRun, TaskRun]
 
 
-def condition_rows(runs: Sequence[Run], level: float = 0.95) -> list[Row]:
+def condition_rows(runs: Sequence[Run], level: float = 0.95) -> list[StatisticsRow]:
     """Compare AQA with every other condition within each run, one row a kind and macro average.
 
     `difference` is AQA minus the other: what the audio (against silence or a caption) brings.
@@ -48,7 +48,7 @@ def condition_rows(runs: Sequence[Run], level: float = 0.95) -> list[Row]:
     return rows
 
 
-def run_rows(runs: Sequence[Run], level: float = 0.95) -> list[Row]:
+def run_rows(runs: Sequence[Run], level: float = 0.95) -> list[StatisticsRow]:
     """Compare every two runs on the tasks that both have, one row a kind and macro average.
 
     `difference` is the later run (`to`) minus the earlier one (`from`), in the order given. Holm's

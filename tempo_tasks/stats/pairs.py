@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from tempo_tasks.stats.estimates import (
+from tempo_tasks.stats.clustered_estimates import (
     Array,
     ClusterSums,
     difference_error,
@@ -31,7 +31,7 @@ class Paired:
 
     Attributes:
         n: Items that both answered.
-        n_clusters: Their clusters.
+        n_clusters: Clusters that the items lie in.
         before: Accuracy of the first set on these items; the average over kinds where several.
         after: That of the second.
         difference: after - before.
@@ -80,7 +80,7 @@ def compare(
         before: Credit of each item, 0 to 1.
         after: Credit of the same items, in the same order.
         clusters: The cluster of each item.
-        groups: Its kind, where differences are averaged over kinds.
+        groups: The kind of each item, where differences are averaged over kinds.
         level: Coverage of the interval; the tests' level in `detectable` is 1 - level.
     """
     from tempo_attn.statistics import mcnemar

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tempo_tasks
-from tempo_tasks.errors import StatsOptionError
-from tempo_tasks.stats.accuracy import MACRO, Row, accuracy_rows, strata_rows
+from tempo_attn.errors import OptionError
+from tempo_tasks.stats.accuracy import MACRO, StatisticsRow, accuracy_rows, strata_rows
 from tempo_tasks.stats.columns import items_of
 from tempo_tasks.stats.comparisons import condition_rows, run_rows
 from tempo_tasks.stats.robustness import prompt_rows, rotation_rows, scoring_rows
@@ -23,12 +23,10 @@ def check_level(level: float) -> None:
     """Check the coverage of intervals.
 
     Raises:
-        StatsOptionError: It is no share from 0.5 to below 1.
+        OptionError: It is no share from 0.5 to below 1.
     """
     if not (math.isfinite(level) and 0.5 <= level < 1):
-        raise StatsOptionError(
-            f"level is {level}; expected a share from 0.5 to below 1, such as 0.95"
-        )
+        raise OptionError(f"level is {level}; expected a share from 0.5 to below 1, such as 0.95")
 
 
 def make_report(runs: Sequence[Run], level: float = 0.95) -> Report:
@@ -43,7 +41,7 @@ def make_report(runs: Sequence[Run], level: float = 0.95) -> Report:
         `tempo_tasks.stats.columns.SECTIONS`. Shares are between 0 and 1.
 
     Raises:
-        StatsOptionError: A level that is no share.
+        OptionError: A level that is no share.
     """
     check_level(level)
     sections = {
@@ -66,7 +64,7 @@ def make_report(runs: Sequence[Run], level: float = 0.95) -> Report:
     }
 
 
-def _about(run: Run) -> Row:
+def _about(run: Run) -> StatisticsRow:
     tasks = {
         task.task: {"file": task.file, "n": len(task.samples), "data_fingerprint": task.data}
         for task in run.tasks
@@ -83,7 +81,7 @@ def _notes_of_runs(runs: Sequence[Run]) -> list[str]:
     return notes
 
 
-def _notes_of_rows(sections: Mapping[str, Sequence[Row]]) -> list[str]:
+def _notes_of_rows(sections: Mapping[str, Sequence[StatisticsRow]]) -> list[str]:
     notes = []
     for row in [*sections["conditions"], *sections["runs_compared"]]:
         if row["kind"] == MACRO:
@@ -116,7 +114,7 @@ def _notes_of_rows(sections: Mapping[str, Sequence[Row]]) -> list[str]:
     return notes
 
 
-def _power(rows: Sequence[Row]) -> list[str]:
+def _power(rows: Sequence[StatisticsRow]) -> list[str]:
     """Say what could not have been seen: of macro averages, and of kinds that have none."""
     averaged = {_family(row) for row in rows if row["kind"] == MACRO}
     told = [r for r in rows if r["kind"] == MACRO or _family(r) not in averaged]
@@ -129,6 +127,6 @@ def _power(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _family(row: Row) -> tuple[Any, ...]:
+def _family(row: StatisticsRow) -> tuple[Any, ...]:
     names = ("run", "source", "condition", "variant", "scoring", "from", "to")
     return tuple(row.get(name) for name in names)

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 
 from tempo_tasks.questions.questions import LETTERS
-from tempo_tasks.scoring.letters import letter_bias
+from tempo_tasks.scoring.bias_by_letter import letter_bias
 from tempo_tasks.stats.accuracy import (
     MACRO,
-    Row,
     Share,
+    StatisticsRow,
     about,
     of_kinds,
     renamed,
     share_of,
     with_macros,
 )
-from tempo_tasks.stats.estimates import ClusterSums
+from tempo_tasks.stats.clustered_estimates import ClusterSums
 from tempo_tasks.stats.names import TaskName
 from tempo_tasks.stats.runs import Run, TaskRun
 from tempo_tasks.stats.samples import Sample
@@ -32,7 +32,7 @@ ROTATIONS = len(LETTERS)
 # ---------------------------------------------------------------------- scoring
 
 
-def scoring_rows(runs: Sequence[Run], level: float = 0.95) -> list[Row]:
+def scoring_rows(runs: Sequence[Run], level: float = 0.95) -> list[StatisticsRow]:
     """Compare ways of scoring: tasks of a run that differ in their suffix alone.
 
     Columns: `disagree`, the share of items with another chosen option (with interval); `kappa`,
@@ -65,7 +65,7 @@ _DISAGREEMENT = (
 )
 
 
-def _disagreement(one: TaskRun, other: TaskRun, level: float) -> Row:
+def _disagreement(one: TaskRun, other: TaskRun, level: float) -> StatisticsRow:
     first = {sample.key: sample for sample in one.samples}
     second = {sample.key: sample for sample in other.samples}
     both = [
@@ -105,7 +105,7 @@ def _kappa(chosen: Sequence[tuple[str | None, str | None]]) -> float | None:
 # ---------------------------------------------------------------------- prompts
 
 
-def prompt_rows(runs: Sequence[Run], level: float = 0.95) -> list[Row]:
+def prompt_rows(runs: Sequence[Run], level: float = 0.95) -> list[StatisticsRow]:
     """Compare phrasings: tasks of a run that differ in their number alone.
 
     Columns: `prompts`, the numbers compared; mean, smallest and largest accuracy and their
@@ -131,14 +131,14 @@ _PROMPTS = (
 )
 
 
-def _across_prompts(family: Sequence[TaskRun], level: float) -> Row:
+def _across_prompts(family: Sequence[TaskRun], level: float) -> StatisticsRow:
     from statsmodels.stats.contingency_tables import cochrans_q
 
     held = [{sample.key: sample for sample in task.samples} for task in family]
     shared = [key for key in held[0] if all(key in samples for samples in held)]
     sets = [[samples[key] for samples in held] for key in shared]
     sets = [samples for samples in sets if len({sample.question for sample in samples}) == 1]
-    row: Row = {
+    row: StatisticsRow = {
         "prompts": ", ".join(str(task.name.prompt) for task in family),
         "unmatched": sum(len(samples) for samples in held) - len(sets) * len(held),
     }
@@ -169,7 +169,7 @@ def _same_choice(sets: Iterable[Sequence[Sample]]) -> ClusterSums:
 # ---------------------------------------------------------------------- rotations
 
 
-def rotation_rows(runs: Sequence[Run], level: float = 0.95) -> list[Row]:
+def rotation_rows(runs: Sequence[Run], level: float = 0.95) -> list[StatisticsRow]:
     """Say how answers depend on the order of the options (`_rot` tasks).
 
     Columns: `accuracy` over all rotations (with interval); `worst` and `best`, those of single
@@ -187,7 +187,7 @@ def rotation_rows(runs: Sequence[Run], level: float = 0.95) -> list[Row]:
     return rows
 
 
-def _over_rotations(task: TaskRun, level: float) -> Row:
+def _over_rotations(task: TaskRun, level: float) -> StatisticsRow:
     items: dict[str, list[Sample]] = defaultdict(list)
     by_rotation: dict[int, list[float]] = defaultdict(list)
     for sample in task.samples:
@@ -205,7 +205,7 @@ def _over_rotations(task: TaskRun, level: float) -> Row:
     return row | _consistency(whole, level) | _letters(whole)
 
 
-def _consistency(whole: Sequence[Sequence[Sample]], level: float) -> Row:
+def _consistency(whole: Sequence[Sequence[Sample]], level: float) -> StatisticsRow:
     if not whole:
         return dict.fromkeys(("consistency", "consistency_low", "consistency_high", "acc_all"))
     same = Share.of(_same_choice(whole), level)
@@ -217,7 +217,7 @@ def _consistency(whole: Sequence[Sequence[Sample]], level: float) -> Row:
     }
 
 
-def _letters(whole: Sequence[Sequence[Sample]]) -> Row:
+def _letters(whole: Sequence[Sequence[Sample]]) -> StatisticsRow:
     """Return how often each letter was chosen, over items with all rotations."""
     counts = Counter(s.chosen for samples in whole for s in samples if s.chosen is not None)
     total = counts.total()

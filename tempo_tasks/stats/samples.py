@@ -22,7 +22,7 @@ class Sample:
 
     Attributes:
         item: Name that the same item has under every condition, prompt, scoring and rotation.
-        rotation: Of the options, 0 to 3; 0 where there is one order only.
+        rotation: How far the options are rotated, 0 to 3; 0 where there is one order only.
         cluster: What standard errors are clustered by: the document's `cluster`, else its clip.
         correct: Credit, 0 to 1; letters that tie share it.
         chosen: The chosen letter; None for a parse failure or a tie.
@@ -64,10 +64,10 @@ def read_samples(path: Path, task: TaskName) -> list[Sample]:
 
     Args:
         path: The file `samples_<task>_<date>.jsonl`.
-        task: Its task.
+        task: The parts of the name of the task that the samples are of.
 
     Raises:
-        SamplesError: A line that is no JSON or no item of ours, an item twice, or no line.
+        SamplesError: A line that is not JSON or not an item of ours, an item twice, or no line.
     """
     found: dict[tuple[str, int], tuple[int, Sample]] = {}
     try:
@@ -95,7 +95,7 @@ def _sample(line: str, task: TaskName, where: str) -> Sample:
         data = parse_json(line)
     except ValueError as error:
         raise SamplesError(
-            f"{where}: no whole JSON ({error}); the file was cut short or edited. Run the task "
+            f"{where}: not whole JSON ({error}); the file was cut short or edited. Run the task "
             "again, or remove the line if its item may be missing"
         ) from None
     doc = data.get("doc") if isinstance(data, dict) else None

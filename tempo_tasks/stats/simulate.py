@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tempo_tasks.stats.estimates import Array, ClusterSums
+from tempo_tasks.stats.clustered_estimates import Array, ClusterSums
 
 Counts = npt.NDArray[np.int_]
 
@@ -29,7 +29,7 @@ def draw_credits(
         replicates: How often to draw.
         counts: Items of each cluster in each group, (clusters, groups).
         accuracy: Probability of a right answer, for all or for each group, (groups,).
-        correlation: Of two items of a cluster with the same accuracy, 0 to 1.
+        correlation: Correlation of two items of a cluster with the same accuracy, 0 to 1.
 
     Returns:
         Sums over clusters, (replicates, clusters, groups).
@@ -55,7 +55,8 @@ def draw_differences(
         counts: Items of each cluster in each group, (clusters, groups).
         gain: Probability of 1, for all or for each group, (groups,).
         loss: Probability of -1, likewise.
-        correlation: Of two items' changes in a cluster, with the same probabilities, 0 to 1.
+        correlation: Correlation of the changes of two items of a cluster with the same
+            probabilities, 0 to 1.
 
     Returns:
         Sums over clusters, (replicates, clusters, groups).

@@ -1,8 +1,8 @@
 """The embedded audio language model: a real Qwen2-Audio checkpoint of 1.9 M parameters.
 
-`build` makes the processor and the untrained model, `data` the training scenes, `packing` the
-batches, `train` the recipe (`python -m tempo_tasks.tiny.train`). The weights in `embedded/` load
-with AutoProcessor and AutoModelForMultimodalLM like any other checkpoint.
+`tokenizer_and_model` makes the processor and the untrained model, `data` the training scenes,
+`packing` the batches, `train` the recipe (`python -m tempo_tasks.tiny.train`). The weights in
+`embedded/` load with AutoProcessor and AutoModelForMultimodalLM like any other checkpoint.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 WEIGHTS_DIR = Path(__file__).resolve().parent / "embedded"
 """Folder of the embedded checkpoint."""
 EMBEDDED = "embedded"
-"""Its name in results, and as `pretrained` where no folder of that name lies at hand."""
+"""Its name in results, and as `pretrained` where no folder of that name lies here."""
 
 
 def is_embedded(pretrained: object) -> bool:

@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from tempo_attn.files.atomic import replacing
-from tempo_tasks.cache import cache_dir
+from tempo_tasks.cache_folder import cache_dir
 from tempo_tasks.questions.events import Clip
 from tempo_tasks.sources.synth.caption import weak_caption
 from tempo_tasks.sources.synth.scene import (
@@ -29,7 +29,7 @@ from tempo_tasks.sources.synth.scene import (
     scene_name,
 )
 from tempo_tasks.sources.synth.sounds import LABELS
-from tempo_tasks.tiny.build import build_processor
+from tempo_tasks.tiny.tokenizer_and_model import build_processor
 
 CAPTION_VARIANTS = 4
 _CHUNK = 64
@@ -42,7 +42,7 @@ class TrainingSet:
 
     Attributes:
         clips: The scenes' clips.
-        captions: Of each clip, several weak captions.
+        captions: Several weak captions of each clip, by clip.
         mels: (scenes, mel bands, frames) log-mel features.
     """
 

@@ -1,4 +1,4 @@
-"""Batches for training: one row a scene, its questions packed behind one audio prefix.
+"""Batches for training: one row a scene, its questions packed after one audio prefix.
 
 A row is [chat prefix with audio | question 1 | question 2 | ...]. Every question sees the prefix
 and itself, at the positions it would have alone; a caption-only question is a whole prompt of its
@@ -14,6 +14,7 @@ import torch
 from transformers import Qwen2AudioProcessor
 
 from tempo_attn.families.qwen2_audio import Qwen2Audio
+from tempo_tasks.audio import make_handle
 from tempo_tasks.prompts import make_prompt
 from tempo_tasks.questions.conditions import Condition
 from tempo_tasks.questions.events import Clip, Event
@@ -103,7 +104,7 @@ class Packer:
         question = self.question(clip, kind, rng)
         captions = self.data.captions[index]
         caption = captions[rng.randint(len(captions))] if condition.has_caption else None
-        audio = {"path": clip.id} if condition.has_audio else None
+        audio = make_handle(clip.id, "") if condition.has_audio else None
         prompt = make_prompt(question, condition, audio=audio, caption=caption)
         text = self._chat(prompt.text)
         if condition.has_audio:

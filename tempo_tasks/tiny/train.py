@@ -27,9 +27,9 @@ from tempo_attn.files.atomic import replacing
 from tempo_tasks.questions.conditions import Condition
 from tempo_tasks.questions.questions import Kind
 from tempo_tasks.sources.synth.sounds import LABELS
-from tempo_tasks.tiny.build import build_model, build_processor
 from tempo_tasks.tiny.data import load_training_set
 from tempo_tasks.tiny.packing import Batch, Packer
+from tempo_tasks.tiny.tokenizer_and_model import build_model, build_processor
 
 ACTIVITY_WEIGHT = 4.0
 OPTION_WEIGHT = 2.0

@@ -11,8 +11,8 @@ import pytest
 
 import _tempo_lalm_autoload as shim
 import tempo_tasks
-from tempo_tasks.harness import autoload
-from tempo_tasks.harness.autoload import register
+from tempo_tasks.harness import lm_eval_registration as registration
+from tempo_tasks.harness.lm_eval_registration import register
 from tempo_tasks.paths import task_yamls_dir
 from tests.support.paths import ROOT
 
@@ -65,8 +65,8 @@ def test_include_path_overrides_our_task(tmp_path: Path) -> None:
 def test_this_harness_does_not_serve_us_by_itself() -> None:
     """When this fails, the harness reads entry points: see whether the start-up file is needed."""
     modules = ("lm_eval.tasks.manager", "lm_eval.tasks", "lm_eval.api.registry")
-    assert all(list(autoload._code_objects(name)) for name in modules)
-    assert not autoload._served_upstream("lm_eval.tasks", "tempo", modules)
+    assert all(list(registration._code_objects(name)) for name in modules)
+    assert not registration._served_upstream("lm_eval.tasks", "tempo", modules)
 
 
 def test_the_start_up_module_survives_being_loaded_again() -> None:
@@ -83,8 +83,8 @@ def test_the_two_start_up_files_call_the_same_function() -> None:
 
 def test_the_entry_points_name_what_is_registered() -> None:
     project = (ROOT / "pyproject.toml").read_text()
-    assert f'{autoload.MODEL} = "{autoload.MODEL_TARGET}"' in project
-    assert f'{autoload.TASKS_ENTRY_POINT} = "tempo_tasks.task_yamls"' in project
+    assert f'{registration.MODEL} = "{registration.MODEL_TARGET}"' in project
+    assert f'{registration.TASKS_ENTRY_POINT} = "tempo_tasks.task_yamls"' in project
 
 
 def test_the_versions_agree() -> None:

@@ -69,7 +69,7 @@ class Site:
         (package / "harness").mkdir(parents=True)
         for name in ("_tempo_lalm_autoload.py", "tempo_tasks/paths.py"):
             shutil.copy(ROOT / name, folder / name)
-        shutil.copy(ROOT / "tempo_tasks/harness/autoload.py", package / "harness")
+        shutil.copy(ROOT / "tempo_tasks/harness/lm_eval_registration.py", package / "harness")
         self.write("tempo_tasks/__init__.py", "")
         self.write("tempo_tasks/harness/__init__.py", "")
         self.write(
@@ -179,7 +179,7 @@ def test_installing_twice_and_reloading_change_nothing(site: Site) -> None:
         "print(sum(hasattr(f, '_tempo_lalm') for f in sys.meta_path))\n"
         "import importlib, lm_eval.models, lm_eval.tasks.manager as m\n"
         "importlib.reload(m); importlib.reload(lm_eval.models)\n"
-        "from tempo_tasks.harness import autoload; autoload.add_tasks(m)\n"
+        "from tempo_tasks.harness import lm_eval_registration as r; r.add_tasks(m)\n"
         "print(*m.TaskManager().paths)"
     )
     assert site.run(code) == f"1\nbuilt-in {site.yamls}\n"
@@ -275,7 +275,9 @@ def test_it_serves_the_tasks_where_the_harness_reads_models_only(site: Site) -> 
     assert site.run(TASK_PATHS.format("")) == f"built-in {site.yamls}\n"
 
 
-REGISTER = "from tempo_tasks.harness.autoload import register; register(); print(register())\n"
+REGISTER = (
+    "from tempo_tasks.harness.lm_eval_registration import register; register(); print(register())\n"
+)
 
 
 def test_register_does_the_same_without_the_start_up_module(site: Site) -> None:
@@ -292,6 +294,6 @@ def test_register_works_after_the_harness_was_imported_and_used(site: Site) -> N
 
 def test_register_raises_what_the_start_up_module_only_warns_of(site: Site) -> None:
     shutil.rmtree(site.yamls)
-    code = "from tempo_tasks.harness.autoload import register\ntry: register()\n"
+    code = "from tempo_tasks.harness.lm_eval_registration import register\ntry: register()\n"
     out = site.run(code + "except FileNotFoundError as e: print(e)", start=False)
     assert "the task files of tempo-lalm are missing" in out

@@ -139,7 +139,7 @@ def test_the_environment_variable_switches_it_off(installed: Env) -> None:
     done = installed.run("lm_eval", "validate", "--tasks", TASK, env=off, check=False)
     assert done.returncode == 1
     assert f"Tasks not found: {TASK}" in done.stdout
-    code = "from tempo_tasks.harness.autoload import register; register()\n"
+    code = "from tempo_tasks.harness.lm_eval_registration import register; register()\n"
     code += "from lm_eval.tasks import TaskManager\n"
     code += f"print('{TASK}' in TaskManager(include_defaults=False).all_tasks)"
     assert installed.run("python", "-c", code, env=off).stdout == "True\n"
@@ -165,7 +165,8 @@ def test_uninstalling_leaves_nothing_behind(
     before = env.listing()
     what = ["--no-build-isolation", "-e", str(checkout)] if editable else [str(wheel)]
     env.pip("install", "--no-deps", *what)
-    code = "import tempo_attn, tempo_tasks.prompts, tempo_tasks.harness.autoload as a; a.register()"
+    code = "import tempo_attn, tempo_tasks.prompts; "
+    code += "import tempo_tasks.harness.lm_eval_registration as r; r.register()"
     env.run("python", "-c", code)
     assert env.listing() != before
     env.pip("uninstall", "--yes", "tempo-lalm")

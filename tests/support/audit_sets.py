@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tempo_tasks.audit.items import Items, items_of
+from tempo_tasks.audit.item_arrays import Items, items_of
 from tempo_tasks.questions.events import Clip, Event
 from tempo_tasks.questions.questions import LETTERS, Kind, Question
-from tempo_tasks.sources.plain import PlainSet
+from tempo_tasks.sources.without_audio import PlainSet
 
 # Lengths differ, in characters and in words.
 _NOUNS = ("Dog", "Sheep", "Raindrop", "Church Bell")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from tempo_attn.lab.figures import sheets
+from tempo_attn import figures as sheets
 
 
 def figures_of(monkeypatch: Any, function: Callable[..., Any], *args: Any, **fields: Any) -> list:

@@ -13,8 +13,9 @@ from tempo_attn.lab.sweep.figures import (
     mass_against_change,
     share_by_layer,
 )
-from tempo_attn.lab.sweep.grid import STRENGTHS, Variant
+from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.lab.trace.figures import rate_table, rates_by_layer
+from tempo_attn.modes import USUAL_FACTORS
 
 
 def effect(layers=(0,), rows=("last",), mode="scale", strength=0.5, heads=None, **fields) -> Effect:
@@ -74,7 +75,7 @@ def sweep(n_layers, *, kinds=("eo",), conditions=("aqa",), rows=(("last",),), **
         for kind in kinds
         for row_set in rows
         for layer in range(n_layers)
-        for strength in STRENGTHS
+        for strength in USUAL_FACTORS
     ]
 
 

@@ -5,7 +5,7 @@ import torch
 
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.lab import tasks_to_items as lab_items
-from tempo_tasks.tiny.build import build_model, build_processor
+from tempo_tasks.tiny.tokenizer_and_model import build_model, build_processor
 from tests.support.lab_items import Prepared, make_prepared
 from tests.support.prompts import SCENES, build_case
 

@@ -27,7 +27,7 @@ import torch
 from scipy.linalg import hadamard
 from transformers import Qwen2AudioForConditionalGeneration
 
-from tempo_tasks.tiny.build import build_model
+from tempo_tasks.tiny.tokenizer_and_model import build_model
 from tests.support.lab_items import CANDIDATES, make_prepared
 from tests.support.prompts import SCENES, build_case
 from tests.support.twins import Twins

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from tempo_tasks.tiny.build import build_model, build_processor
+from tempo_tasks.tiny.tokenizer_and_model import build_model, build_processor
 from tests.support.prompts import SCENES, build_case
 
 

@@ -1,1 +1,1 @@
-"""What all figures share: sheets of panels, lines, tables of numbers, titles."""
+"""What figures of experiments share: lines, tables of numbers, titles. See `tempo_attn.figures`."""

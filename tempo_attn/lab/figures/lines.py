@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tempo_attn.lab.figures.sheets import Panel, save_all, sheets, style
+from tempo_attn.figures import Panel, save_all, sheets, style
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

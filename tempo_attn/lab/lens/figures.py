@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tempo_attn.errors import ConfigError
+from tempo_attn.figures import Panel
 from tempo_attn.lab.figures.lines import Line, draw_lines, points
-from tempo_attn.lab.figures.sheets import Panel
 from tempo_attn.lab.figures.titles import Column, in_order, title
 from tempo_attn.lab.lens.table import GROUPS
 

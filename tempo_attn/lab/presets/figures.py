@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tempo_attn.errors import ConfigError
+from tempo_attn.figures import save_all, sheets, style
 from tempo_attn.lab.figures.lines import limits
-from tempo_attn.lab.figures.sheets import save_all, sheets, style
 from tempo_attn.statistics import Interval
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ class Mark:
     """One line of a panel; changes are shares from -1 to 1.
 
     Attributes:
-        label: What the axis calls it.
-        change: Change of accuracy.
-        interval: Its interval; NaN where unknown.
-        null: That of the random perturbation; None without one.
-        null_interval: Its interval.
+        label: The line's label at the axis.
+        change: Change of accuracy that the edit brings.
+        interval: Interval of `change`; NaN where unknown.
+        null: Change of accuracy that the random perturbation brings; None without one.
+        null_interval: Interval of `null`.
         hollow: Whether its marker is left open: chosen on these very items.
     """
 
@@ -55,7 +55,7 @@ def forest(panels: Mapping[str, Sequence[Mark]], path: Path) -> list[Path]:
 
     Args:
         panels: The lines by the panel's title.
-        path: Where to, without a suffix.
+        path: The files' path without a suffix.
 
     Returns:
         The files: PNG and SVG of every sheet.

@@ -6,16 +6,19 @@ lines: the mean over layers, which chooses nothing, and the best of them, which 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
 from tempo_attn.lab.item_records import POOLED
-from tempo_attn.lab.sweep.effects import Effect
-from tempo_attn.lab.sweep.grid import NULLS, Variant
+from tempo_attn.lab.sweep.effects import Effect, Null
+from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.lab.sweep.records import SweepResults
-from tempo_attn.statistics import Array, Interval, interval_of_mean
+from tempo_attn.lab.sweep.table import columns, rounded
+from tempo_attn.modes import NULLS
+from tempo_attn.statistics import Interval, interval_of_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +26,9 @@ class Compared:
     """A preset on the model under study, as the manifest holds it.
 
     Attributes:
-        preset: Its name.
-        label: Its name in tables.
-        own: Its edit, at its own layers.
+        preset: The preset's name.
+        label: The preset's name in tables.
+        own: The preset's edit, at its own layers.
         edits: What is run for it: its own edit, or that at every single layer.
         layers: Its layers in words, and where they come from.
         every_step: Whether its source edits every decoding step, too.
@@ -41,7 +44,7 @@ class Compared:
     config: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON data."""
+        """Return the preset as JSON data."""
         edits = [edit.to_dict() for edit in self.edits]
         return {**vars(self), "own": self.own.to_dict(), "edits": edits}
 
@@ -54,53 +57,37 @@ class Compared:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A preset on the items of one kind and condition; rates are shares from 0 to 1.
+    """A preset on the items of one kind and condition.
 
     Attributes:
-        preset: Its name.
+        preset: The preset's name.
         label: Its name in tables, with "mean of N layers" or "best of N layers".
+        layers: The edited layers: "2-3,5".
+        of: Where the layers come from, in words.
+        effect: What the edit does; for a mean over layers see `mean_effect`.
         chosen_here: Whether its layer was chosen on these very items, so that it looks too good.
-        layers: The edited layers.
-        of: Where they come from, in words.
-        rows: The edited rows.
-        null: Which random perturbation it has beside it; None without one.
-
-    The others are those of `Effect`; a mean over layers has no test, and its rates and means are
-    those of its layers taken together.
     """
 
-    condition: str
-    kind: str
     preset: str
     label: str
-    chosen_here: bool
     layers: str
     of: str
-    rows: str
-    n: int
-    n_clips: int
-    control_accuracy: float
-    accuracy: float
-    change: float
-    interval: Interval
-    p: float | None
-    p_holm: float | None
-    fix_rate: float | None
-    break_rate: float | None
-    null: str | None
-    null_change: float | None
-    null_interval: Interval | None
-    mass_before: float | None
-    mass_after: float | None
-    entropy_before: float | None
-    entropy_after: float | None
+    effect: Effect
+    chosen_here: bool = False
+
+    @property
+    def null(self) -> tuple[str, Null] | None:
+        """The random perturbation beside it, after its kind; None without one."""
+        nulls = self.effect.nulls
+        return next(((kind, nulls[kind]) for kind in NULLS if kind in nulls), None)
 
 
-_MEANS = ("mass_before", "mass_after", "entropy_before", "entropy_after")
-_SHARED = (
-    *("condition", "kind", "n", "n_clips", "control_accuracy", "accuracy", "change", "interval"),
-    *("p", "p_holm", "fix_rate", "break_rate", *_MEANS),
+_NUMBERS = (
+    *("n", "n_clips", "control_accuracy", "accuracy", "change", "interval", "p", "p_holm"),
+    *("fix_rate", "break_rate"),
 )
+_MEANS = ("mass_before", "mass_after", "entropy_before", "entropy_after")
+_UNKNOWN = (math.nan, math.nan)
 
 
 def ranges(numbers: Iterable[int]) -> str:
@@ -126,95 +113,145 @@ def lines_of(
 
     A preset that is run at every single layer has three: at its own layer, the mean over layers,
     and the best of them.
+
+    Args:
+        entries: The presets.
+        results: What their edits were run as, with adaptive edits composed.
+        found: The effects of `results`.
+        seed: Seed of the bootstrap resamples.
     """
     by_edit = {(e.condition, e.kind, e.variant): e for e in found}
     lines = []
     for condition, kind in dict.fromkeys((e.condition, e.kind) for e in found):
         for entry in entries:
-            group = [by_edit[condition, kind, edit] for edit in entry.edits]
             own = by_edit[condition, kind, entry.own]
-            lines.append(_line(entry, own, entry.label, entry.layers))
+            lines.append(_line(entry, entry.label, [own], own, of=entry.layers))
+            group = [by_edit[condition, kind, edit] for edit in entry.edits]
             if len(group) > 1:
-                n = f"of {len(group)} layers"
-                lines.append(_mean(entry, group, results, seed, f"{entry.label}: mean {n}"))
+                mean = mean_effect(group, results, seed)
                 # Of layers with the same change the one that moves the margin most.
                 best = max(group, key=lambda e: (e.change, e.margin_change))
-                label = f"{entry.label}: best {n}"
-                lines.append(_line(entry, best, label, "one at a time", chosen_here=True))
+                label = f"of {len(group)} layers"
+                lines += [
+                    _line(entry, f"{entry.label}: mean {label}", group, mean),
+                    _line(entry, f"{entry.label}: best {label}", [best], best, chosen_here=True),
+                ]
     return lines
 
 
 def _line(
-    entry: Compared, effect: Effect, label: str, of: str, *, chosen_here: bool = False
+    entry: Compared,
+    label: str,
+    group: Sequence[Effect],
+    effect: Effect,
+    *,
+    of: str = "one at a time",
+    chosen_here: bool = False,
 ) -> Line:
-    kind = next((kind for kind in NULLS if kind in effect.nulls), None)
-    null = None if kind is None else effect.nulls[kind]
     return Line(
         preset=entry.preset,
         label=label,
-        chosen_here=chosen_here,
-        layers=ranges(effect.variant.layers),
+        layers=ranges(layer for one in group for layer in one.variant.layers),
         of=of,
-        rows="+".join(effect.variant.rows),
-        null=kind,
-        null_change=None if null is None else null.change,
-        null_interval=None if null is None else null.interval,
-        **{name: getattr(effect, name) for name in _SHARED},
+        effect=effect,
+        chosen_here=chosen_here,
     )
 
 
-def _mean(
-    entry: Compared, group: Sequence[Effect], results: SweepResults, seed: int, label: str
-) -> Line:
-    """Return the mean over single layers, its interval by clip of the items' means."""
+def mean_effect(group: Sequence[Effect], results: SweepResults, seed: int) -> Effect:
+    """Return the mean of an edit's effects at several layers, which chooses none of them.
+
+    Changes are means over layers, with intervals of the items' means by clip; the fix rate and the
+    break rate are those of all layers taken together. What has no meaning for a mean (tests, the
+    margin) is NaN or None, and the variant is the first layer's.
+
+    Args:
+        group: The effects, all on the same items.
+        results: What they are of.
+        seed: Seed of the bootstrap resamples.
+    """
     one = group[0]
     items = results.where(None if one.kind == POOLED else one.kind, one.condition)
     right, clips = results.right[items].astype(float), results.clips[items]
     edits = [effect.variant for effect in group]
-    controls = [edit.control for edit in edits]
 
     def change(variants: Sequence[Variant]) -> tuple[float, Interval]:
-        after, before = (_columns_of(results, right, some) for some in (variants, controls))
+        after = right[:, [results.number[variant] for variant in variants]]
+        before = right[:, [results.number[edit.control] for edit in edits]]
         values = (after - before).mean(1, keepdims=True)
         (ends,) = interval_of_mean(values, clips, seed=seed).tolist()
         return float(values.mean()), (ends[0], ends[1])
 
-    kind = next((kind for kind in NULLS if kind in one.nulls), None)
-    null = (None, None) if kind is None else change([edit.null(kind) for edit in edits])
+    mean, interval = change(edits)
+    nulls: dict[str, Null] = {}
+    for kind in (kind for kind in NULLS if kind in one.nulls):
+        null, ends = change([edit.null(kind) for edit in edits])
+        nulls[kind] = Null(
+            change=null,
+            interval=ends,
+            fix_rate=None,
+            break_rate=None,
+            excess=mean - null,
+            excess_interval=_UNKNOWN,
+        )
     wrong = sum(round(e.n * (1 - e.control_accuracy)) for e in group)
     correct = len(group) * one.n - wrong
-    mean, interval = change(edits)
-    return Line(
-        condition=one.condition,
-        kind=one.kind,
-        preset=entry.preset,
-        label=label,
-        chosen_here=False,
-        layers=ranges(layer for edit in edits for layer in edit.layers),
-        of="one at a time",
-        rows="+".join(one.variant.rows),
-        n=one.n,
-        n_clips=one.n_clips,
+    fixed, broken = sum(e.fixed for e in group), sum(e.broken for e in group)
+    return replace(
+        one,
         control_accuracy=fmean(e.control_accuracy for e in group),
         accuracy=fmean(e.accuracy for e in group),
         change=mean,
         interval=interval,
-        p=None,
-        p_holm=None,
-        fix_rate=sum(e.fixed for e in group) / wrong if wrong else None,
-        break_rate=sum(e.broken for e in group) / correct if correct else None,
-        null=kind,
-        null_change=null[0],
-        null_interval=null[1],
-        **{name: _mean_of(group, name) for name in _MEANS},
+        p=math.nan,
+        p_holm=math.nan,
+        fixed=fixed,
+        broken=broken,
+        fix_rate=fixed / wrong if wrong else None,
+        break_rate=broken / correct if correct else None,
+        switched=sum(e.switched for e in group),
+        p_switched=None,
+        margin_change=math.nan,
+        margin_interval=_UNKNOWN,
+        nulls=nulls,
+        mass_before=_mean_of(e.mass_before for e in group),
+        mass_after=_mean_of(e.mass_after for e in group),
+        entropy_before=_mean_of(e.entropy_before for e in group),
+        entropy_after=_mean_of(e.entropy_after for e in group),
     )
 
 
-def _columns_of(results: SweepResults, right: Array, variants: Sequence[Variant]) -> Array:
-    columns: Array = right[:, [results.number[variant] for variant in variants]]
-    return columns
+def _mean_of(values: Iterable[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return fmean(defined) if defined else None
 
 
-def _mean_of(group: Sequence[Effect], name: str) -> float | None:
-    values = [getattr(effect, name) for effect in group if getattr(effect, name) is not None]
-    return fmean(values) if values else None
+def to_rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """Return lines as flat rows for JSON or CSV, rounded as the rows of a sweep's effects."""
+    return [_row(line) for line in lines]
+
+
+def _row(line: Line) -> dict[str, Any]:
+    effect, (kind, null) = line.effect, line.null or (None, None)
+    row: dict[str, Any] = {
+        "condition": effect.condition,
+        "kind": effect.kind,
+        "preset": line.preset,
+        "label": line.label,
+        "chosen_here": line.chosen_here,
+        "layers": line.layers,
+        "of": line.of,
+        "rows": "+".join(effect.variant.rows),
+    }
+    for name in _NUMBERS:
+        row |= columns("", name, getattr(effect, name))
+    low, high = (None, None) if null is None else null.interval
+    row |= {
+        "null": kind,
+        "null_change": None if null is None else rounded(null.change),
+        "null_low": rounded(low),
+        "null_high": rounded(high),
+    }
+    for name in _MEANS:
+        row |= columns("", name, getattr(effect, name))
+    return row

@@ -16,14 +16,14 @@ from filelock import FileLock
 from tempo_attn.errors import RunFolderError
 from tempo_attn.files.atomic import replacing
 from tempo_attn.files.strict_json import parse_json
-from tempo_attn.lab.run_folder.manifest import SCHEMA, check_manifest, expected_items, manifest_text
+from tempo_attn.lab.run_folder.manifest import SCHEMA, Manifest, manifest_text
 
 MANIFEST = "manifest.json"
 _OURS = re.compile(r"\.lock.*|manifest\.[0-9a-f]{32}\.partial\.json")
-"""What a folder may hold that another process is just making."""
+"""Names of files that another process may be making in a new folder."""
 
 Record = dict[str, Any]
-Manifest = dict[str, Any]
+"""A record as JSON data, with at least the item's "key" and "index"."""
 
 
 def refuse_foreign(folder: Path) -> None:
@@ -64,7 +64,7 @@ def lock_place(folder: Path, process: int, n_processes: int) -> FileLock:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write a folder's manifest, whole or not at all."""
     with replacing(folder / MANIFEST) as partial, partial.open("wb") as file:
-        file.write(manifest_text(manifest).encode())
+        file.write(manifest_text(manifest.to_dict()).encode())
         file.flush()
         os.fsync(file.fileno())
 
@@ -87,7 +87,7 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path}: is not JSON ({error}); expected the manifest of a run, of schema {SCHEMA}; "
             "choose another --out, or bring the file back"
         ) from error
-    return check_manifest(data, str(path))
+    return Manifest.from_dict(data, str(path))
 
 
 def collect(folder: Path, manifest: Manifest) -> tuple[list[Record], dict[Path, int]]:
@@ -96,7 +96,7 @@ def collect(folder: Path, manifest: Manifest) -> tuple[list[Record], dict[Path, 
     Raises:
         RunFolderError: A file is damaged, a record is of no item of the run, or two of one differ.
     """
-    items = expected_items(manifest)
+    items = manifest.item_indices
     expected = items if isinstance(items, range) else frozenset(items)
     found: dict[str | int, tuple[Record, str]] = {}  # by key and by index
     good: dict[Path, int] = {}
@@ -152,7 +152,7 @@ def to_line(record: Mapping[str, Any], path: Path) -> bytes:
     """Return a record as it is in the file; the order of its fields is kept.
 
     Raises:
-        RunFolderError: It is no record, or not JSON.
+        RunFolderError: It is not a record, or not JSON data.
     """
     try:
         _check_identity(record)
@@ -175,7 +175,7 @@ def _check_identity(record: Any) -> None:
 
 
 def by_index(record: Record) -> int:
-    """Return what records are sorted by."""
+    """Return the index of a record's item, by which records are sorted."""
     return int(record["index"])
 
 
@@ -189,8 +189,8 @@ def io_errors(path: Path, done: str) -> Iterator[None]:
     """Turn the system's errors inside the context into ours.
 
     Args:
-        path: Where the folder is.
-        done: What is being done to it: "read" or "written".
+        path: The run folder, or the file in it.
+        done: What is being done to it, for the message: "read" or "written".
 
     Raises:
         RunFolderError: The system refused it.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tempo_attn.errors import FingerprintError, UnknownFamilyError
-from tempo_attn.lab.run_folder.manifest import INFO
+from tempo_attn.lab.run_folder.differences import INFO
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -91,9 +91,9 @@ def model_fingerprint(model: nn.Module) -> str:
     """Return the SHA-256 of a sample of the model's weights, and of its configuration.
 
     Of every parameter and buffer in its `state_dict()`: name, shape, dtype, and the bytes of
-    `SAMPLES` evenly spaced elements. It tells fine-tunes of a checkpoint apart, in well under a
-    second and wherever the weights are. It is a sample: equal fingerprints are no proof that two
-    models are equal.
+    `SAMPLES` evenly spaced elements. Two fine-tunes of one checkpoint have different fingerprints.
+    Taking one needs well under a second, wherever the weights are. As only a sample is read, equal
+    fingerprints do not prove that two models are equal.
 
     Args:
         model: A loaded model, with or without tempo's wrapper, which does not count.
@@ -130,7 +130,7 @@ def _sample(tensor: Tensor) -> bytes:
         return b""
     count = min(SAMPLES, tensor.numel())
     places = [at * (tensor.numel() - 1) // max(count - 1, 1) for at in range(count)]
-    # Elements are chosen where the weights are: nothing else is copied, of a transposed one neither
+    # Chosen on the weights' own device, and by index: nothing but the sample is ever copied.
     chosen = np.unravel_index(places, tuple(tensor.shape) or (1,))
     index = tuple(torch.from_numpy(axis).to(tensor.device) for axis in chosen)
     elements = (tensor if tensor.dim() else tensor.reshape(1))[index]

@@ -1,9 +1,9 @@
 """Run folders: what a long command found so far, on disk, so that a killed run goes on.
 
-    with RunFolder.open("runs/sweep", run_manifest(verb="sweep", ...)) as run:
+    with RunFolder.open("runs/sweep", Manifest(command="sweep", ...)) as folder:
         for batch in batches:
-            run.append(compute(item) for item in batch if item.key not in run.done)
-    manifest, records = read_run("runs/sweep")
+            folder.append(compute(item) for item in batch if item.key not in folder.done)
+    run = read_run("runs/sweep")
 
 `manifest.json` says what was run on what and never changes; `items.jsonl` has one record a line, in
 the order of finding them (`items.r<r>.jsonl`: found by process r of several). A record is a JSON
@@ -18,15 +18,16 @@ import shutil
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from tempo_attn.errors import RunFolderError, RunLockedError, RunMismatchError
+from tempo_attn.lab.run_folder.differences import differences, without_info
 from tempo_attn.lab.run_folder.files import (
     MANIFEST,
-    Manifest,
     Record,
     by_index,
     collect,
@@ -38,9 +39,10 @@ from tempo_attn.lab.run_folder.files import (
     to_line,
     write_manifest,
 )
-from tempo_attn.lab.run_folder.manifest import check_manifest, differences, expected_items
+from tempo_attn.lab.run_folder.fingerprints import content_key
+from tempo_attn.lab.run_folder.manifest import Manifest
 
-__all__ = ["Run", "RunFolder", "merge_runs", "read_run"]
+__all__ = ["Run", "RunFolder", "default_folder", "merge_runs", "read_run"]
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ class RunFolder:
         self.path = path
         self.manifest = manifest
         self.done: set[str] = {record["key"] for record in records}
-        self._needed = set(expected_items(manifest)) - {record["index"] for record in records}
+        self._needed = set(manifest.item_indices) - {record["index"] for record in records}
         self.cut = items.stat().st_size - good[items] if items in good else 0
         if self.cut:
             _log.warning(
@@ -84,7 +86,7 @@ class RunFolder:
     def open(
         cls,
         path: str | Path,
-        manifest: Mapping[str, Any],
+        manifest: Manifest,
         *,
         process: int = 0,
         n_processes: int = 1,
@@ -93,7 +95,7 @@ class RunFolder:
 
         Args:
             path: The folder.
-            manifest: What `run_manifest` returns, equal in all processes.
+            manifest: The run's manifest, equal in all processes.
             process: This process among those of the run, from 0.
             n_processes: Number of processes of the run.
 
@@ -103,7 +105,7 @@ class RunFolder:
             RunFolderError: It is not a run folder, or damaged, or cannot be written.
         """
         folder = Path(path)
-        given = check_manifest(manifest, "this run's manifest")
+        given = Manifest.from_dict(manifest.to_dict(), "this run's manifest")
         if not 0 <= process < n_processes:
             raise RunFolderError(f"process {process} of {n_processes}: they count from 0")
         items = folder / ("items.jsonl" if n_processes == 1 else f"items.r{process}.jsonl")
@@ -116,8 +118,8 @@ class RunFolder:
                     if not (folder / MANIFEST).exists():
                         write_manifest(folder, given)
                     _require_equal(
-                        read_manifest(folder),
-                        given,
+                        read_manifest(folder).to_dict(),
+                        given.to_dict(),
                         ("the folder", "this run"),
                         f"{folder}: holds another run, and two must not mix; choose another --out, "
                         "or repeat the settings of the folder's run",
@@ -188,26 +190,44 @@ class RunFolder:
         self.close()
 
 
-class Run(NamedTuple):
-    """What a run folder holds.
+@dataclass(frozen=True)
+class Run:
+    """What a run folder holds; equal to another run that found the same, wherever that lies.
 
     Attributes:
+        folder: The folder.
         manifest: What was run on what.
-        records: One for each finished item, by index.
+        records: One for each finished item, by index, as JSON data.
     """
 
+    folder: Path = field(compare=False)
     manifest: Manifest
     records: list[Record]
 
     @property
     def missing(self) -> int:
         """Number of items of the run, or of its shard, that have no record yet."""
-        return len(expected_items(self.manifest)) - len(self.records)
+        return len(self.manifest.item_indices) - len(self.records)
 
     @property
     def complete(self) -> bool:
         """Whether every item has its record."""
         return self.missing == 0
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What every summary of a run begins with: its command, model and tasks."""
+        return {
+            "command": self.manifest.command,
+            "model": self.manifest.fingerprints.model.name,
+            "tasks": self.manifest.settings.tasks,
+        }
+
+
+def default_folder(manifest: Manifest) -> Path:
+    """Return a run folder named after the manifest: the same command, the same folder."""
+    digest = content_key(without_info(manifest.to_dict()))[:10]
+    return Path("runs") / f"{manifest.command}-{digest}"
 
 
 def read_run(path: str | Path) -> Run:
@@ -220,7 +240,7 @@ def read_run(path: str | Path) -> Run:
     with io_errors(folder, "read"):
         manifest = read_manifest(folder)
         records, _ = collect(folder, manifest)
-    return Run(manifest, sorted(records, key=by_index))
+    return Run(folder, manifest, sorted(records, key=by_index))
 
 
 def merge_runs(paths: Iterable[str | Path], out: str | Path) -> Run:
@@ -240,12 +260,12 @@ def merge_runs(paths: Iterable[str | Path], out: str | Path) -> Run:
             raise RunFolderError(
                 f"{target}: is not empty; a merged run goes to a new folder: choose another --out"
             )
-    shards = _in_order([(Path(path), read_run(path)) for path in paths])
-    manifest = {**shards[0].manifest, "shard": None, "shard_items": None}
+    shards = _in_order([read_run(path) for path in paths])
+    manifest = shards[0].manifest.unsharded
     records = sorted((record for shard in shards for record in shard.records), key=by_index)
-    if [record["index"] for record in records] != list(expected_items(manifest)):
+    if [record["index"] for record in records] != list(manifest.item_indices):
         raise RunFolderError(
-            f"the shards do not hold each of the run's {manifest['n_items']} items once: they "
+            f"the shards do not hold each of the run's {manifest.n_items} items once: they "
             "were not dealt from one list; compute all shards again with one version of tempo"
         )
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
@@ -258,50 +278,57 @@ def merge_runs(paths: Iterable[str | Path], out: str | Path) -> Run:
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-    return Run(manifest, records)
+    return Run(Path(out), manifest, records)
 
 
-def _in_order(runs: list[tuple[Path, Run]]) -> list[Run]:
+def _in_order(runs: list[Run]) -> list[Run]:
     """Return the shards 0 to n - 1 of one run, after checking that they are that."""
-    found: dict[int, tuple[Path, Run]] = {}
+    found: dict[int, Run] = {}
     n_shards = 0
-    for path, run in runs:
-        if run.manifest["shard"] is None:
-            raise RunFolderError(f"{path}: is a whole run; give folders that `--shard i/n` wrote")
+    for run in runs:
+        if run.manifest.shard is None:
+            raise RunFolderError(
+                f"{run.folder}: is a whole run; give folders that `--shard i/n` wrote"
+            )
         if found:
-            first_path, first = next(iter(found.values()))
+            first = next(iter(found.values()))
             _require_equal(
-                _of_any_shard(first),
-                _of_any_shard(run),
-                (str(first_path), str(path)),
+                _of_any_shard(first.manifest),
+                _of_any_shard(run.manifest),
+                (str(first.folder), str(run.folder)),
                 "shards of different runs cannot be merged",
             )
-        number, n_shards = run.manifest["shard"]
+        number, n_shards = run.manifest.shard
         if number in found:
             raise RunFolderError(
-                f"{found[number][0]} and {path} are both shard {number}/{n_shards}; give each once"
+                f"{found[number].folder} and {run.folder} are both shard {number}/{n_shards}; "
+                "give each once"
             )
         if not run.complete:
-            n_items = len(expected_items(run.manifest))
+            n_items = len(run.manifest.item_indices)
             raise RunFolderError(
-                f"{path}: shard {number}/{n_shards} misses {run.missing} of its {n_items} items; "
-                "run its command again: it goes on where it was"
+                f"{run.folder}: shard {number}/{n_shards} misses {run.missing} of its {n_items} "
+                "items; run its command again: it goes on where it was"
             )
-        found[number] = path, run
+        found[number] = run
     missing = [f"{number}/{n_shards}" for number in range(n_shards) if number not in found]
     if missing or not found:
         raise RunFolderError(
             f"cannot merge: shards missing: {', '.join(missing) or 'all of them'}; give one folder "
             "for each shard, made with `--shard i/n`"
         )
-    return [found[number][1] for number in sorted(found)]
+    return [found[number] for number in sorted(found)]
 
 
-def _of_any_shard(run: Run) -> Manifest:
-    return {**run.manifest, "shard": f"any of {run.manifest['shard'][1]}", "shard_items": None}
+def _of_any_shard(manifest: Manifest) -> dict[str, Any]:
+    """Return what all shards of one run have in common."""
+    data = manifest.unsharded.to_dict()
+    return {**data, "shard": manifest.shard and f"any of {manifest.shard[1]}"}
 
 
-def _require_equal(one: Manifest, other: Manifest, names: tuple[str, str], why: str) -> None:
+def _require_equal(
+    one: Mapping[str, Any], other: Mapping[str, Any], names: tuple[str, str], why: str
+) -> None:
     found = [f"  {line}" for line in differences(one, other, names)]
     if found:
         raise RunMismatchError("\n".join([f"{why}. What differs:", *found]))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.figures.sheets import Panel
+from tempo_attn.figures import Panel
 from tempo_attn.lab.figures.titles import Column, in_order, span, title
 from tempo_attn.lab.sweep.effects import Effect
 from tempo_attn.lab.sweep.grid import Variant

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tempo_attn.errors import ConfigError
+from tempo_attn.errors import ConfigError, RunFolderError
 from tempo_attn.lab.item_records import ItemRecord, is_right, margins
 from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.statistics import Array
+
+if TYPE_CHECKING:
+    from tempo_attn.lab.run_folder.folder import Run
 
 AUDIO_STATISTICS = ("mass_before", "mass_after", "entropy_before", "entropy_after")
 
@@ -25,7 +29,7 @@ class SweepRecord(ItemRecord):
         audio: `AUDIO_STATISTICS` of every variant: mass (0 to 1) and entropy (nats) of attention
             on audio before and after the edit, in the edited rows, heads and layers; None where
             undefined (no mass is left).
-        way: How it was run: "replay", or "full" (one forward for every variant).
+        engine: What ran the variants: "fast", or "full" (one forward for every variant).
         generated: Index of the candidate that free generation names, without any edit; -1 for
             none; None where it was not generated.
         confidence: Probability of the likeliest first token of an answer, without any edit.
@@ -33,7 +37,7 @@ class SweepRecord(ItemRecord):
 
     logits: Sequence[Sequence[float]]
     audio: Sequence[Sequence[float | None]]
-    way: str = "replay"
+    engine: str = "fast"
     generated: int | None = None
     confidence: float | None = None
 
@@ -64,6 +68,25 @@ class SweepResults:
                 )
         self.number = {variant: at for at, variant in enumerate(self.variants)}
         self._check_candidates()
+
+    @classmethod
+    def of_run(cls, run: Run) -> SweepResults:
+        """Return what a run folder holds of a sweep, or of a command whose runs are sweeps.
+
+        Raises:
+            RunFolderError: It is the run of a command without variants.
+            ConfigError: A variant or a record is damaged, or they do not go together.
+        """
+        variants = run.manifest.settings.of_command.get("variants")
+        if variants is None:
+            raise RunFolderError(
+                f"a run of `tempo {run.manifest.command}` has no variants; expected one of "
+                "`tempo sweep`"
+            )
+        return cls(
+            [Variant.from_dict(variant) for variant in variants],
+            [SweepRecord.from_dict(record) for record in run.records],
+        )
 
     def _check_candidates(self) -> None:
         expected, first = len(self.records[0].plain), self.records[0].id

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from tempo_attn.lab.sweep.effects import Effect, Null
-from tempo_attn.lab.sweep.grid import NULLS
+from tempo_attn.modes import NULLS
 
 
 def to_rows(effects: Sequence[Effect]) -> list[dict[str, Any]]:
@@ -34,16 +34,22 @@ def _row(effect: Effect) -> dict[str, Any]:
     }
     for field in fields(Effect):
         if field.name not in {"variant", "kind", "condition", "nulls"}:
-            row |= _columns("", field.name, getattr(effect, field.name))
+            row |= columns("", field.name, getattr(effect, field.name))
     for kind in NULLS:
         for field in fields(Null):
             value = getattr(effect.nulls.get(kind), field.name, None)
-            row |= _columns(f"null_{kind}_", field.name, value)
+            row |= columns(f"null_{kind}_", field.name, value)
     return row
 
 
-def _columns(prefix: str, name: str, value: Any) -> dict[str, Any]:
-    """Return the columns of one field; an interval is two: `change_low`, `change_high`."""
+def columns(prefix: str, name: str, value: Any) -> dict[str, Any]:
+    """Return the columns of one field of an `Effect` or a `Null`, rounded as in `to_rows`.
+
+    Args:
+        prefix: What the columns' names begin with, such as "null_sign_".
+        name: The field; an interval has two columns: `change_low`, `change_high`.
+        value: The field's value; None or NaN where it is undefined.
+    """
     if name == "p" or name.startswith("p_"):  # small ones differ: 6 decimals would make them 0
         return {f"{prefix}{name}": _significant(value)}
     if not name.endswith("interval"):

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from tempo_attn.errors import ConfigError
+from tempo_attn.figures import Panel, save_all, sheets, style
 from tempo_attn.lab.figures.lines import Line, draw_lines, points
 from tempo_attn.lab.figures.number_table import draw_cells
-from tempo_attn.lab.figures.sheets import Panel, save_all, sheets, style
 from tempo_attn.lab.trace.sites import GROUPS
 
 _NAMES = {"recover": "recovery rate", "shift": "belief shift"}

@@ -18,9 +18,11 @@ from typing import Protocol
 
 from tempo_attn.files.atomic import replacing
 from tempo_tasks.errors import AudioNotFoundError, UnreadableAudioError
-from tempo_tasks.sources.blanks import blank_twins
-from tempo_tasks.sources.csv_rows import listed
-from tempo_tasks.sources.zenodo import CHUNK, hash_file
+from tempo_tasks.file_hashes import hash_file
+from tempo_tasks.sources.blank_names import blank_twins
+from tempo_tasks.sources.csv_reader import listed
+
+_CHUNK = 1 << 20  # bytes
 
 
 class AudioSource(Protocol):
@@ -102,7 +104,7 @@ class ZipAudio:
                 members = opened.infolist()
         except (OSError, zipfile.BadZipFile) as error:
             raise UnreadableAudioError(
-                f"{self.where}no readable ZIP archive ({error}); half a download? Delete it and "
+                f"{self.where}not a readable ZIP archive ({error}); half a download? Delete it and "
                 "fetch it again"
             ) from error
         self._members: dict[str, list[zipfile.ZipInfo]] = {}
@@ -136,7 +138,7 @@ class ZipAudio:
                 replacing(target) as partial,
                 partial.open("wb") as file,
             ):
-                while chunk := packed.read(CHUNK):
+                while chunk := packed.read(_CHUNK):
                     digest.update(chunk)
                     file.write(chunk)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as e:
@@ -149,7 +151,7 @@ class ZipAudio:
 def _crc(path: Path) -> tuple[int, int]:
     crc = 0
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
+        while chunk := file.read(_CHUNK):
             crc = zlib.crc32(chunk, crc)
     return path.stat().st_size, crc
 

@@ -14,23 +14,26 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import tempo_tasks
-from tempo_tasks.data.build import layout, manifest
+from tempo_attn.errors import OptionError
+from tempo_tasks.data.build import build_manifest as manifest
+from tempo_tasks.data.build import written_tables as tables
 from tempo_tasks.data.build.audio_files import FolderAudio, place_all, refuse_missing
 from tempo_tasks.data.build.inputs import (
     Inputs,
-    Request,
     as_json,
     places,
     read_inputs,
     source_files,
     spec_of,
 )
+from tempo_tasks.data.build.licences import ATTRIBUTION, write_attribution
+from tempo_tasks.data.build.request import Request
 from tempo_tasks.data.counts import count_kinds
 from tempo_tasks.errors import BuildMismatchError, QuestionError
 from tempo_tasks.questions.events import Clip
 from tempo_tasks.questions.questions import Kind, Question, build_questions, fingerprint
-from tempo_tasks.sources.csv_rows import listed
-from tempo_tasks.sources.released import question_names
+from tempo_tasks.sources.csv_reader import listed
+from tempo_tasks.sources.released_rows import question_names
 
 
 def build(
@@ -48,7 +51,8 @@ def build(
         The manifest, and whether it was there already, complete.
 
     Raises:
-        QuestionError: Contradicting options, or questions that cannot be had.
+        OptionError: Options that contradict each other, or ask for more than there is.
+        QuestionError: No question of a kind can be built.
         BuildMismatchError: Another build lies in the folder.
         DamagedBuildError: The folder's complete build was changed.
         TempoError: See `read_inputs`, `source_files` and `place_all`.
@@ -74,14 +78,14 @@ def build(
         **_contents(request, inputs, questions, used),
         "sources": as_json(sources),
     }
-    # Only now: input that cannot be used leaves no folder behind.
+    # Only now: input that cannot be used leaves no folder.
     with manifest.writing(out, spec) as done:
         if done is not None:
             return done, True
         files = _write_tables(out, questions, used, inputs)
         if inputs.audio is not None:
-            placed = place_all(inputs.audio, used, out / layout.AUDIO, progress=progress)
-            files.update({f"{layout.AUDIO}/{name}": digest for name, digest in placed.items()})
+            placed = place_all(inputs.audio, used, out / tables.AUDIO, progress=progress)
+            files.update({f"{tables.AUDIO}/{name}": digest for name, digest in placed.items()})
         return manifest.finish(out, {**about, "files": files}), False
 
 
@@ -118,7 +122,7 @@ def _refuse_other_audio(out: Path, done: Mapping[str, Any], audio: Path | None) 
     if audio is None or not audio.is_dir():
         return
     source = FolderAudio.at(audio)
-    asked = {PurePosixPath(f).name: f for f in done["files"] if f.startswith(f"{layout.AUDIO}/")}
+    asked = {PurePosixPath(f).name: f for f in done["files"] if f.startswith(f"{tables.AUDIO}/")}
     other = [n for n in asked.keys() & source.names if not source.same(n, out / asked[n])]
     other += {r["filename"] for r in done["repairs"] if r["file"] == audio.name} & source.names
     if other:
@@ -132,7 +136,8 @@ def ask(request: Request, inputs: Inputs, kind: Kind) -> list[Question]:
     """Return one kind's questions, sorted by clip; ids are those that a reader of rows gives.
 
     Raises:
-        QuestionError: There are none, or fewer than asked for.
+        QuestionError: There are none.
+        OptionError: There are fewer than asked for.
     """
     found = _hard(request, inputs, kind) if request.hard else _plain(request, inputs, kind)
     if not found:
@@ -172,7 +177,7 @@ def _plain(request: Request, inputs: Inputs, kind: Kind) -> list[Question]:
     if request.size is None or request.size == len(found):
         return found
     if request.size > len(found):
-        raise QuestionError(
+        raise OptionError(
             f"{kind.value}: --size {request.size}, and there are {len(found)} questions; ask for "
             "fewer, or use more clips, a smaller --margin or a larger --per-clip"
         )
@@ -207,10 +212,10 @@ def _write_tables(
     # All of them: absent distractors are labels of clips that no question is about.
     clips = [inputs.clips[name] for name in sorted(inputs.clips)]
     files = {
-        layout.QUESTIONS: layout.write_questions(out / layout.QUESTIONS, questions, audio=audio),
-        layout.INTERVALS: layout.write_intervals(out / layout.INTERVALS, clips),
-        layout.ATTRIBUTION: layout.write_attribution(out / layout.ATTRIBUTION, used, inputs.infos),
+        tables.QUESTIONS: tables.write_questions(out / tables.QUESTIONS, questions, audio=audio),
+        tables.INTERVALS: tables.write_intervals(out / tables.INTERVALS, clips),
+        ATTRIBUTION: write_attribution(out / ATTRIBUTION, used, inputs.infos),
     }
     if captions:
-        files[layout.CAPTIONS] = layout.write_captions(out / layout.CAPTIONS, captions)
+        files[tables.CAPTIONS] = tables.write_captions(out / tables.CAPTIONS, captions)
     return files

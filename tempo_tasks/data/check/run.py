@@ -14,12 +14,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+from tempo_attn.errors import OptionError
 from tempo_tasks.data.check.findings import Finding, Place, What
-from tempo_tasks.data.check.items import CheckedItem, Rule, Vocabulary, check_item
-from tempo_tasks.data.check.lists import balance, duplicates, left_out_finding, letter_findings
-from tempo_tasks.errors import DataUnavailableError, DataVersionError, QuestionError
+from tempo_tasks.data.check.item_checks import CheckedItem, Rule, Vocabulary, check_item
+from tempo_tasks.data.check.list_checks import (
+    balance,
+    duplicates,
+    left_out_finding,
+    letter_findings,
+)
+from tempo_tasks.errors import DataUnavailableError, DataVersionError
 from tempo_tasks.questions.questions import Kind, Question
-from tempo_tasks.sources.plain import SYNTH, SYNTH_HARD, PlainSet
+from tempo_tasks.sources.without_audio import SYNTH, SYNTH_HARD, PlainSet
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ def check_sets(
         QuestionError: The margin is negative or no number.
     """
     if margin is not None and not (math.isfinite(margin) and margin >= 0):
-        raise QuestionError(f"margin {margin!r}: expected seconds, 0 or more")
+        raise OptionError(f"margin {margin!r}: expected seconds, 0 or more")
     for found in sets:
         if not found.clips:
             raise DataUnavailableError(

@@ -13,14 +13,13 @@ import shutil
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 from tqdm import tqdm
 
 from tempo_attn.files.strict_json import parse_json
-from tempo_tasks.audio import make_handle
-from tempo_tasks.cache import cache_dir
+from tempo_tasks.audio import Handle, make_handle
+from tempo_tasks.cache_folder import cache_dir
 from tempo_tasks.questions.events import Clip
 from tempo_tasks.questions.question_set import QuestionSet
 from tempo_tasks.questions.questions import Kind, Question, build_questions
@@ -84,17 +83,17 @@ def synth_captions(scenes: int = TEST_SCENES) -> dict[str, str]:
 
 
 @lru_cache(maxsize=4)
-def _audio(scenes: int) -> dict[str, dict[str, Any]]:
+def _audio(scenes: int) -> dict[str, Handle]:
     return rendered(draw_test_scenes(scenes), f"{SCENE_VERSION}-{TEST_SPLIT}-{scenes}")
 
 
-def rendered(drawn: Sequence[Scene], name: str, tail: str = "") -> dict[str, dict[str, Any]]:
+def rendered(drawn: Sequence[Scene], name: str, tail: str = "") -> dict[str, Handle]:
     """Return a handle for each scene, from a cache folder that is whole or absent.
 
     Args:
         drawn: The scenes; rendered where the folder is absent, incomplete or damaged.
         name: The folder's name.
-        tail: Stands behind the number in a file's name.
+        tail: Follows the number in a file's name.
     """
     folder = cache_dir() / "synth" / name
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from tempo_tasks.audio import check_audio, file_handle, flac, ogg, read_audio, wav
-from tempo_tasks.audio.limits import DEFAULT_LIMITS
+from tempo_tasks.audio.refusals import DEFAULT_LIMITS
 from tempo_tasks.errors import BadClipsError, EmptyAudioError, UnreadableAudioError
 
 RATE = 16_000

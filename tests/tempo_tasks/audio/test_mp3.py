@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from tempo_tasks.audio import check_audio, file_handle, mp3, quiet, read_audio
-from tempo_tasks.audio.limits import DEFAULT_LIMITS
+from tempo_tasks.audio.refusals import DEFAULT_LIMITS
 from tempo_tasks.errors import BadClipsError, TempoError, UnreadableAudioError
 
 RATE = 48_000

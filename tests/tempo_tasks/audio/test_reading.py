@@ -12,9 +12,14 @@ from tempo_tasks.audio import (
     DEFAULT_LIMITS,
     AudioLimits,
     check_audio,
+    document_audio,
+    document_handle,
     file_handle,
+    make_handle,
     mp3,
     read_audio,
+    reversed_handle,
+    silenced_handle,
 )
 from tempo_tasks.errors import (
     AntiphaseAudioError,
@@ -332,3 +337,13 @@ def test_check_audio_lists_every_bad_clip(write, tmp_path):
     ]
     for line, name in zip(listed, ["missing", "empty", "wide"], strict=True):
         assert Path(line.split(": ")[1]).stem == name
+
+
+def test_a_documents_audio_and_its_handle_say_the_same():
+    handle = make_handle("1.wav", "0" * 64)
+    for one in (handle, silenced_handle(handle), reversed_handle(handle)):
+        told = document_audio(one)
+        assert set(told) == {"sha256", "silence", "reversed"}
+        assert document_handle(told, {"0" * 64: "1.wav"}) == one
+    assert "reversed" not in document_handle(document_audio(handle), {"0" * 64: "1.wav"})
+    assert silenced_handle(silenced_handle(handle), False) == handle

@@ -12,16 +12,16 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from tempo_attn.errors import ConfigError
+from tempo_attn.errors import OptionError
 from tempo_tasks.audit.assemble import Settings, audit
-from tempo_tasks.audit.cli import add_commands
-from tempo_tasks.audit.report import page, to_csv, to_json, write
-from tempo_tasks.audit.table import headings, show
+from tempo_tasks.audit.audit_command import add_commands
+from tempo_tasks.audit.result_files import page, to_csv, to_json, write
+from tempo_tasks.audit.result_table import headings, show
 from tempo_tasks.audit.training import TrainingList, read_training
 from tempo_tasks.audit.verdict import verdict
 from tempo_tasks.errors import DataUnavailableError, DataVersionError, TempoError
 from tempo_tasks.questions.questions import Kind
-from tempo_tasks.sources.plain import SYNTH_HARD, load_plain
+from tempo_tasks.sources.without_audio import SYNTH_HARD, load_plain
 from tests.support.audit_sets import plain_set, question, random_set
 from tests.support.paths import REFERENCE
 
@@ -186,7 +186,7 @@ def test_intervals_of_other_clips_are_refused():
     ],
 )
 def test_settings_that_cannot_be(bad, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(OptionError, match=message):
         Settings(**bad)
 
 
@@ -330,9 +330,9 @@ def test_json_alone(run, files, tmp_path):
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [
-        (["--sigma", "fast"], ConfigError, "--sigma 'fast': expected numbers"),
-        (["--sigma", "-1"], ConfigError, "sigma is -1"),
-        (["--reach", "0"], ConfigError, "accuracy is 0 %"),
+        (["--sigma", "fast"], OptionError, "--sigma 'fast': expected numbers"),
+        (["--sigma", "-1"], OptionError, "sigma is -1"),
+        (["--reach", "0"], OptionError, "accuracy is 0 %"),
         (["--train", "gone.txt"], DataUnavailableError, "gone.txt"),
         (["--intervals", "gone.csv"], DataUnavailableError, "gone.csv"),
     ],
@@ -347,7 +347,7 @@ def test_mistakes_are_named(run, files, words, error, message):
 
 def test_a_folder_that_cannot_be_written(files, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="name another --out"):
+    with pytest.raises(OptionError, match="name another --out"):
         write(audit([random_set(8)], FEW), tmp_path / "file" / "out")
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from tempo_tasks.audit.ceiling import Ceiling, Simulation, pooled, sigma_for
-from tempo_tasks.audit.items import items_of
+from tempo_tasks.audit.item_arrays import items_of
 from tempo_tasks.questions.questions import Kind
 from tests.support.audit_sets import items, question, random_set
 

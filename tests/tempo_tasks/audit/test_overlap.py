@@ -135,7 +135,7 @@ def test_numbers_within_a_set_are_no_contamination():
 def test_a_json_list_that_cannot_be_read_is_named(tmp_path, text):
     path = tmp_path / "list.json"
     path.write_text(text)
-    with pytest.raises(DataVersionError, match=r"list\.json: (no JSON|expected a list)"):
+    with pytest.raises(DataVersionError, match=r"list\.json: (not JSON|expected a list)"):
         read_training(path)
 
 
@@ -176,9 +176,9 @@ def test_an_interval_table_is_a_list(tmp_path):
         ("a.csv", "100388.mp3\n200.mp3\n", "without a header"),
         ("a.csv", "filename\n", "none names a clip"),
         ("a.txt", " \n", "none names a clip"),
-        ("a.jsonl", '{"id": 1\n', "no JSON"),
+        ("a.jsonl", '{"id": 1\n', "not JSON"),
         ("a.json", '{"a": 1}', "expected a list"),
-        ("a.json", "[", "no JSON"),
+        ("a.json", "[", "not JSON"),
         ("a.xyz", "1", "expected a folder or"),
     ],
 )

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tempo_tasks.audit.items import items_of
-from tempo_tasks.audit.letters import letter_order, letter_rows
+from tempo_tasks.audit.item_arrays import items_of
+from tempo_tasks.audit.letter_order import letter_order, letter_rows
 from tempo_tasks.audit.priors import label_balance, prior_rows
 from tempo_tasks.questions.label_prior import leave_one_out
 from tests.support.audit_sets import items, plain_set, question, random_set

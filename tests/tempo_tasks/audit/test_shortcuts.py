@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tempo_tasks.audit.assemble import audit
-from tempo_tasks.audit.items import items_of
+from tempo_tasks.audit.item_arrays import items_of
 from tempo_tasks.audit.shortcuts import (
     caption_rows,
     mentions,

@@ -6,7 +6,7 @@ import soundfile
 import torch
 
 from tempo_tasks.audio import file_handle
-from tempo_tasks.tiny.build import build_model, build_processor
+from tempo_tasks.tiny.tokenizer_and_model import build_model, build_processor
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tempo_attn import AttnScaleConfig
-from tempo_attn.errors import ConfigError, TempoError, UnknownFamilyError
+from tempo_attn.errors import ConfigError, OptionError, TempoError, UnknownFamilyError
 from tempo_tasks.harness.arguments import check_arguments, known_names
 from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.harness.lalm import LALM
@@ -36,15 +36,17 @@ WRONG = [
     ({"attn_scal": "x"}, r"Did you mean 'attn_scale'"),
     ({"dtpye": "float32"}, r"Did you mean 'dtype'"),
     ({"nonsense": 1}, r"unknown model argument 'nonsense'\. lalm takes those of hf and processor"),
-    ({"attn_scale": "./nowhere"}, r"nowhere: no such folder or file"),
     ({"attn_scale": 3}, "attn_scale is a int"),
-    ({"attn_scale": AttnScaleConfig(strength=2.0, layers=[6])}, "layer 6 is out of range"),
-    ({"attn_scale": AttnScaleConfig(strength=2.0, heads=[4])}, "head 4 of layer 0 is out of range"),
-    ({"attn_scale": AttnScaleConfig(strength=2.0, keys="transcript")}, "keys .*'transcript'"),
     ({"peft": "./lora"}, r"peft='./lora': no such folder"),
     ({"delta": "/no/where"}, "no such folder"),
     ({"processor": "../none"}, "no such folder"),
     ({"pretrained": "./nowhere"}, r"pretrained='./nowhere': no such folder"),
+]
+WRONG_EDITS = [
+    ({"attn_scale": "./nowhere"}, r"nowhere: no such folder or file"),
+    ({"attn_scale": AttnScaleConfig(strength=2.0, layers=[6])}, "layer 6 is out of range"),
+    ({"attn_scale": AttnScaleConfig(strength=2.0, heads=[4])}, "head 4 of layer 0 is out of range"),
+    ({"attn_scale": AttnScaleConfig(strength=2.0, keys="transcript")}, "keys .*'transcript'"),
 ]
 
 
@@ -56,9 +58,15 @@ def nothing_loads(monkeypatch):
     monkeypatch.setattr(AudioHFLM, "_get_config", fail)
 
 
-@pytest.mark.parametrize(("arguments", "message"), WRONG)
-def test_wrong_arguments(arguments, message, nothing_loads):
-    with pytest.raises(ConfigError, match=message) as caught:
+@pytest.mark.parametrize(
+    ("arguments", "message", "error"),
+    [
+        *((*wrong, OptionError) for wrong in WRONG),
+        *((*wrong, ConfigError) for wrong in WRONG_EDITS),
+    ],
+)
+def test_wrong_arguments(arguments, message, error, nothing_loads):
+    with pytest.raises(error, match=message) as caught:
         LALM(**arguments)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
@@ -93,12 +101,12 @@ def test_folders_without_a_model(tmp_path, nothing_loads):
         ("model-a/weights.bin", "not a file"),
         ("model-b", r"no such folder. Did you mean 'model-a'\?"),
     ):
-        with pytest.raises(ConfigError, match=message):
+        with pytest.raises(OptionError, match=message):
             LALM(str(tmp_path / name))
-        with pytest.raises(ConfigError):
+        with pytest.raises(OptionError):
             LALM(peft=str(tmp_path / name))
     (tmp_path / "model-a" / "config.json").write_text('{"model_type": "llama"}')
-    with pytest.raises(ConfigError, match="max_rate"):
+    with pytest.raises(OptionError, match="max_rate"):
         LALM(str(tmp_path / "model-a"), max_rate=-1)
     edit = AttnScaleConfig(strength=2.0)
     with pytest.raises(UnknownFamilyError):
@@ -107,7 +115,7 @@ def test_folders_without_a_model(tmp_path, nothing_loads):
 
 def test_a_name_on_the_hub_is_left_to_its_client():
     """No network here: the client says so, in one message that names the model."""
-    with pytest.raises(ConfigError, match="the model 'owner/none' cannot be read"):
+    with pytest.raises(OptionError, match="the model 'owner/none' cannot be read"):
         check_arguments("owner/none", {"attn_scale": AttnScaleConfig(strength=2.0)})
     check_arguments("owner/none", {"peft": "owner/lora", "processor": "owner/none"})
 

@@ -9,8 +9,9 @@ import torch
 from lm_eval.tasks import TaskManager
 
 from tempo_attn import AttnScaleConfig, AttnScaleModel
-from tempo_attn.errors import ConfigError
+from tempo_attn.errors import ConfigError, OptionError
 from tempo_tasks.harness.lalm import LALM
+from tempo_tasks.harness.response_cache import identity_of
 from tempo_tasks.paths import task_yamls_dir
 from tempo_tasks.questions.conditions import Condition
 from tempo_tasks.tiny import WEIGHTS_DIR
@@ -119,9 +120,25 @@ def test_a_continuation_of_several_tokens_is_scored_after_the_prompts_last_token
 def test_bad_arguments(tmp_path):
     with pytest.raises(ConfigError, match=r"attn_scale_config\.json"):
         LALM(attn_scale=str(tmp_path))
-    with pytest.raises(ConfigError, match=r"attn_scale_missing='maybe': expected"):
+    with pytest.raises(OptionError, match=r"attn_scale_missing='maybe': expected"):
         LALM(attn_scale=AttnScaleConfig(strength=2.0), attn_scale_missing="maybe")
     with pytest.raises(ConfigError, match="6"):
         LALM(attn_scale=AttnScaleConfig(strength=2.0, layers=[6]))
     assert isinstance(LALM(attn_scale=AttnScaleConfig(strength=2.0)).model, AttnScaleModel)
     assert WEIGHTS_DIR.exists()
+
+
+def test_a_shared_edit_is_fetched_once_and_recorded_by_its_name(shared, monkeypatch):
+    """Once: to check it before the model is loaded; what was checked is then applied."""
+    fetched = []
+    load = AttnScaleConfig.from_pretrained
+
+    def counted(name, **kwargs):
+        fetched.append(name)
+        return load(name, **kwargs)
+
+    monkeypatch.setattr(AttnScaleConfig, "from_pretrained", counted)
+    model = LALM(attn_scale=str(shared))
+    assert fetched == [str(shared)]
+    assert model.arguments["attn_scale"] == str(shared)
+    assert identity_of(model)["arguments"]["attn_scale"] == str(shared)

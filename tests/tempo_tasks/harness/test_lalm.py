@@ -92,7 +92,7 @@ def test_four_letters_are_one_forward(lalm, clips, monkeypatch):
     monkeypatch.setattr(
         lalm.model, "forward", lambda **kw: calls.append(len(kw["input_ids"])) or forward(**kw)
     )
-    monkeypatch.setattr(lalm, "_heard", 1.0)
+    monkeypatch.setattr(lalm.hearing, "clip_change", 1.0)
     lalm.loglikelihood(letters(clips), disable_tqdm=True)
     assert calls == [1] * len(clips)
 

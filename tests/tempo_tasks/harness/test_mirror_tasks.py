@@ -21,7 +21,7 @@ from tempo_tasks.questions.question_set import QuestionSet
 from tempo_tasks.questions.questions import LETTERS, Kind, Question, right_event
 from tempo_tasks.sources.backwards import play_backwards
 from tempo_tasks.sources.synth import draw_scene, testset
-from tempo_tasks.sources.synth.mirror import mirror_scene
+from tempo_tasks.sources.synth.mirrored_scenes import mirror_scene
 from tempo_tasks.sources.synth.scene import MARGIN, scene_name
 from tests.support.paths import REFERENCE
 from tests.support.released_layout import SPLIT, released_rows, write_layout

@@ -14,9 +14,10 @@ from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import make_table
 
+from tempo_attn.errors import OptionError
 from tempo_attn.lab.items import Item
 from tempo_attn.prompts.spans import TextReader, keyword_rows, option_spans
-from tempo_tasks.errors import PromptError, QuestionError
+from tempo_tasks.errors import PromptError
 from tempo_tasks.harness import task as task_module
 from tempo_tasks.harness.documents import rotate, to_documents
 from tempo_tasks.harness.lalm import LALM
@@ -147,7 +148,7 @@ def test_what_is_not_known_is_null():
     assert results["acc_temporal,none"] == 1.0
 
 
-def test_rotation_moves_the_first_options_behind_the_others():
+def test_rotation_moves_the_first_options_after_the_others():
     question = Question("c/eo", "c", Kind.EO, ("Rain", "Siren", "Wind", "Piano"), "B", 2, "g")
     assert rotate(question, 0) == question
     moved = rotate(question, 1)
@@ -273,7 +274,7 @@ NAMES = ("Rain", "Dog Barking", "Stream_River", "Piano")
     ("variant", "place", "caption"),
     [
         *itertools.product(VARIANTS, CAPTION_PLACES, [CAPTION]),
-        # A question about time behind the options could be the question: refused, not guessed.
+        # A question about time after the options could be the question: refused, not guessed.
         *itertools.product(VARIANTS, ["before"], [ASKING]),
     ],
 )
@@ -326,8 +327,8 @@ def test_where_and_how_a_caption_is_given_is_recorded():
     [
         ({"caption_place": "middle"}, PromptError, "caption_place is 'middle'"),
         ({"caption_wording": "no place"}, PromptError, "caption_wording is 'no place'"),
-        ({"synth_scenes": 0}, QuestionError, "synth_scenes is 0"),
-        ({"synth_scenes": True}, QuestionError, "synth_scenes is True"),
+        ({"synth_scenes": 0}, OptionError, "synth_scenes is 0"),
+        ({"synth_scenes": True}, OptionError, "synth_scenes is True"),
     ],
 )
 def test_metadata_that_cannot_be_is_refused(metadata, error, message):
@@ -483,8 +484,8 @@ def test_hard_questions_about_released_clips_go_through_the_loader(monkeypatch):
     question = Question("c/eo", "c", Kind.EO, NAMES, "B", 4)
     answer = QuestionSet("x, hard", (question,), {"c": {"sha256": "0", "silence": False}}, {})
 
-    def load_hard(kind, **named):
-        seen.update(named, kind=kind)
+    def load_hard(kind, load):
+        seen.update(load.keywords, kind=kind)
         return answer
 
     monkeypatch.setattr(hard, "load_hard", load_hard)
@@ -511,7 +512,7 @@ def test_hard_questions_about_released_clips_go_through_the_loader(monkeypatch):
     ],
 )
 def test_tables_that_are_none_are_refused(metadata, message):
-    with pytest.raises(QuestionError, match=message):
+    with pytest.raises(OptionError, match=message):
         task_module.load_questions("released", Kind.EO, metadata)
 
 

@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from tempo_attn import AttnScaleConfig
 from tempo_attn.errors import AudioNotDeliveredError
 from tempo_tasks.errors import CacheMismatchError
-from tempo_tasks.harness import identity
-from tempo_tasks.harness.identity import claim, files_fingerprint, identity_of
+from tempo_tasks.harness import response_cache
 from tempo_tasks.harness.lalm import LALM
+from tempo_tasks.harness.response_cache import claim, files_fingerprint, identity_of
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +144,8 @@ def test_an_identity_is_json_without_addresses(lalm):
 
 
 def test_large_files_are_read_in_blocks_and_by_their_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(identity, "_WHOLE", 1000)
-    monkeypatch.setattr(identity, "_BLOCK", 8)
+    monkeypatch.setattr(response_cache, "_WHOLE", 1000)
+    monkeypatch.setattr(response_cache, "_BLOCK", 8)
     file = tmp_path / "model.safetensors"
     file.write_bytes(bytes(range(256)) * 40)
     first = files_fingerprint(tmp_path)
@@ -193,6 +193,22 @@ def test_hearing_is_proved_though_all_answers_are_cached(folder, manager, tmp_pa
     )
     with pytest.raises(AudioNotDeliveredError):
         evaluate(deaf, manager, cache)
+
+
+def test_weights_are_fingerprinted_once_a_run(folder, manager, tmp_path, monkeypatch):
+    """Once for the cache and the results together; again for the next run, for they may change."""
+    calls = []
+    work_out = response_cache.weights_of
+    monkeypatch.setattr(
+        response_cache, "weights_of", lambda model: calls.append(1) or work_out(model)
+    )
+    model = LALM(str(folder))
+    weights = set()
+    for runs, cache in ((1, "a"), (2, "b")):
+        found = evaluate(model, manager, tmp_path / cache, "tempo_synth_eo_cqa")
+        weights.add(found["config"]["tempo"]["weights"])
+        assert len(calls) == runs
+    assert weights == {work_out(model.model)}
 
 
 def test_a_cache_of_text_asks_for_no_audio(folder, manager, tmp_path):

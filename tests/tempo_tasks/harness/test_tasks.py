@@ -13,7 +13,7 @@ from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.paths import task_yamls_dir
 from tempo_tasks.questions.conditions import SUITE, Condition
 from tempo_tasks.questions.questions import Kind
-from tempo_tasks.sources.joined import find_captions
+from tempo_tasks.sources.captions_and_intervals import find_captions
 from tests.support.released_layout import released_rows, write_beside, write_layout
 
 SCENES = 12

@@ -25,15 +25,15 @@ DAMAGES = 120
 SETTINGS = Settings(tasks=["tempo_synth_eo_aqa"], metadata={"synth_scenes": 4}, batch_size=4)
 
 
-def run_verb(verb, out):
+def run_command(command, out):
     settings = replace(SETTINGS, out=out)
-    if verb == "share":
+    if command == "mass":
         verbs.share(settings, [("last",)])
-    elif verb == "lens":
+    elif command == "lens":
         lens_verb.lens(settings, ("last", "option"))
-    elif verb == "trace":
+    elif command == "trace":
         trace_verb.trace(settings, Patches(layers=[1, 4], groups=["option", "last"]))
-    elif verb == "compare-presets":
+    elif command == "presets":
         compare_presets(settings, ["mata", "adaptvis"], layers=None)
     else:
         verbs.sweep(settings, Requested(["scale=0,2"], "0,3", ["last,option"], "all", "none"))
@@ -48,30 +48,30 @@ def no_pictures(monkeypatch):
 
 
 @pytest.mark.parametrize("file", ["items.jsonl", "manifest.json"])
-@pytest.mark.parametrize("verb", ["sweep", "share", "lens", "trace", "compare-presets"])
-def test_run_folders(tmp_path, verb, file, capsys, no_pictures):
+@pytest.mark.parametrize("command", ["sweep", "mass", "lens", "trace", "presets"])
+def test_run_folders(tmp_path, command, file, capsys, no_pictures):
     torch.set_num_threads(1)
     folder = tmp_path / "run"
-    run_verb(verb, folder)
+    run_command(command, folder)
     path = folder / file
     whole = path.read_bytes()
 
     def read():
         found = read_run(folder)
         with reading(folder):  # as `tempo merge` does
-            write_tables(folder, found.manifest, found.records)
+            write_tables(found)
 
     def choose():
         verbs.fit(None, None, run=folder, out=tmp_path / "edit", folds=2)
 
     read()
-    draw = random.Random(f"{verb}/{file}")
+    draw = random.Random(f"{command}/{file}")
     results = 0
     for _ in range(DAMAGES):
         damage(path, whole, draw)
         given = path.read_bytes()
         results += ends_well(read, (str(folder),), given)
-        if verb == "sweep":
+        if command == "sweep":
             ends_well(choose, (str(folder),), given)
         capsys.readouterr()
     assert 0 < results < DAMAGES

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tempo_attn.errors import ConfigError, RunMismatchError
+from tempo_attn.errors import RunFolderError, RunMismatchError
 from tempo_attn.lab.lens.critical import correlation_rows, critical_rows
 from tempo_attn.lab.lens.run import Lens, LensRecord
 from tempo_attn.lab.lens.table import lens_rows
@@ -61,7 +61,7 @@ def test_the_files_are_the_records_tables(whole):
     assert read(whole, "critical.json") == critical_rows(records)
     summary = read(whole, "summary.json")
     assert summary["correlations"] == correlation_rows(records)
-    assert (summary["verb"], summary["n"], summary["n_clips"]) == ("lens", 8, 4)
+    assert (summary["command"], summary["n"], summary["n_clips"]) == ("lens", 8, 4)
     assert (summary["margin"], summary["n_without_labels"]) == (0.2, 0)
     for name in ("lens", "critical"):
         with (whole / f"{name}.csv").open(newline="") as file:
@@ -122,7 +122,7 @@ def test_all_items_without_labels_are_an_error_of_the_tables(tmp_path, monkeypat
     """If nothing but labels was asked for."""
     monkeypatch.setattr("tempo_attn.lab.lens.run.first_tokens", lambda batch, row: (7, 7, 8, 9))
     settings = replace(SETTINGS, out=tmp_path, limit=1)
-    with pytest.raises(ConfigError, match="begin with the same token"):
+    with pytest.raises(RunFolderError, match="begin with the same token"):
         lens_verb.lens(settings, ["last"], ["labels"])
     lens_verb.lens(replace(settings, out=tmp_path / "both"), ["last"])
     assert read(tmp_path / "both", "summary.json")["n_without_labels"] == 2

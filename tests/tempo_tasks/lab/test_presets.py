@@ -11,18 +11,18 @@ import pytest
 import torch
 
 from tempo_attn import AttnScaleConfig, presets
-from tempo_attn.attention.edits import edit_logits
+from tempo_attn.attention.mode_formulas import edit_logits
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.presets.table import Compared, ranges
 from tempo_attn.lab.run_folder.folder import read_run
 from tempo_attn.lab.sweep.adaptive import composed
+from tempo_attn.lab.sweep.records import SweepResults
 from tempo_attn.lab.sweep.run import Sweeper
 from tempo_tasks import cli
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.lab import presets as lab_presets
 from tempo_tasks.lab import tasks_to_items as lab_items
 from tempo_tasks.lab import verbs
-from tempo_tasks.lab.outcome import results_of
 from tempo_tasks.lab.presets import PRESETS, compare_presets, compared, parse_presets, variants_of
 from tempo_tasks.lab.study import Settings
 
@@ -73,8 +73,7 @@ def read(folder, name):
 
 
 def results(folder):
-    run = read_run(folder)
-    return results_of(run.manifest, run.records)
+    return SweepResults.of_run(read_run(folder))
 
 
 def entry(name, n_layers=6, usable=None, **fields):
@@ -225,7 +224,7 @@ def test_the_files(whole):
     assert {line["preset"] for line in lines} == set(PRESETS)
     assert [line["chosen_here"] for line in lines].count(True) == 4
     about = read(whole, "summary")
-    assert about["verb"] == "compare-presets"
+    assert about["command"] == "presets"
     by_preset = {found["preset"]: found for found in about["presets"]}
     assert "-> 2-3 of 6" in by_preset["mata"]["layers"]
     assert "-> 0-5 of 6" in by_preset["pai"]["layers"]

@@ -9,8 +9,8 @@ import torch
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.engine.model_under_study import Subject
 from tempo_tasks.errors import AudioNotFoundError, BadClipsError
-from tempo_tasks.harness.asked import asked_tasks
 from tempo_tasks.harness.lalm import LALM
+from tempo_tasks.harness.task_index import asked_tasks
 from tempo_tasks.lab import tasks_to_items as lab
 from tempo_tasks.lab.study import Settings, Study
 from tempo_tasks.questions.questions import LETTERS

@@ -14,15 +14,18 @@ import torch
 from tempo_attn.errors import ConfigError, RunMismatchError
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.run_folder.folder import read_run
+from tempo_attn.lab.trace import write
 from tempo_attn.lab.trace.records import TraceRecord
 from tempo_attn.lab.trace.run import Tracer
 from tempo_attn.lab.trace.sites import GROUPS, Site, sites
 from tempo_attn.lab.trace.table import agreement_rows, dropped_rows, trace_rows
+from tempo_attn.lab.trace.write import TraceReport
 from tempo_tasks import cli
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.lab import corruptions as trace_items
 from tempo_tasks.lab import tasks_to_items as lab_items
-from tempo_tasks.lab import trace_report, trace_verb, verbs
+from tempo_tasks.lab import trace_verb, verbs
+from tempo_tasks.lab.show.trace import show
 from tempo_tasks.lab.study import Settings
 from tempo_tasks.lab.trace_verb import Patches
 
@@ -77,8 +80,8 @@ def unseen(monkeypatch):
         drawn.append((path.name, value))
         return []
 
-    monkeypatch.setattr(trace_report, "rate_table", draw)
-    monkeypatch.setattr(trace_report, "rates_by_layer", draw)
+    monkeypatch.setattr(write, "rate_table", draw)
+    monkeypatch.setattr(write, "rates_by_layer", draw)
     return drawn
 
 
@@ -139,14 +142,14 @@ def test_the_files_are_the_records_tables(whole):
     assert summary["items"] == dropped_rows(records)
     del summary["items"]
     assert summary == {
-        "verb": "trace",
+        "command": "trace",
         "model": "embedded",
         "tasks": [TASK],
         "corrupt": "silence",
         "method": "patching",
         "single_positions": False,
         "n_patches": 8,
-        "way": ["replay"],
+        "way": ["fast"],
         "attribution": [],
     }
 
@@ -205,7 +208,7 @@ def test_the_clean_and_the_mirrored_run_are_what_lm_eval_measures(mirrored):
 def test_what_the_terminal_shows(whole, mirrored, capsys):
     for folder in (whole, mirrored):
         rows, summary = read(folder, "trace.json"), read(folder, "summary.json")
-        trace_report._show(rows, summary)
+        show(TraceReport(rows=rows, summary=summary, files=[]))
         shown = " ".join(capsys.readouterr().out.split())
         (items,) = summary["items"]
         assert f"eo aqa: {items['traced']} of 7 items traced ({summary['corrupt']})" in shown
@@ -224,7 +227,7 @@ def test_what_the_terminal_shows(whole, mirrored, capsys):
 
 def test_a_zero_has_no_sign_in_the_terminal(whole, capsys):
     rows = [row | {"rate": -0.001, "null": -0.001} for row in read(whole, "trace.json")]
-    trace_report._show(rows, read(whole, "summary.json"))
+    show(TraceReport(rows=rows, summary=read(whole, "summary.json"), files=[]))
     shown = " ".join(capsys.readouterr().out.split())
     assert "same size: 0 to 0 (" in shown
     assert "-0 " not in shown
@@ -233,7 +236,7 @@ def test_a_zero_has_no_sign_in_the_terminal(whole, capsys):
 def test_a_rate_that_is_none_is_shown_as_none(mirrored, capsys):
     first, *rest = read(mirrored, "trace.json")
     rows = [first, *(row | {"twin": None, "twin_low": None, "twin_high": None} for row in rest)]
-    trace_report._show(rows, read(mirrored, "summary.json"))
+    show(TraceReport(rows=rows, summary=read(mirrored, "summary.json"), files=[]))
     assert re.search(r"│ +- │", capsys.readouterr().out)
 
 
@@ -540,7 +543,7 @@ def test_options_by_default_are_those_of_python(told, monkeypatch):
 
 def test_the_command_runs_and_says_what_it_wrote(tmp_path, unseen, monkeypatch, capsys):
     typed = ["trace", "--tasks", TASK, "--metadata", json.dumps(DATA), "--layers", "4"]
-    more = ["--groups", "last", "--limit", 4, "--single", "--no-nulls", "--way", "replay"]
+    more = ["--groups", "last", "--limit", 4, "--single", "--no-nulls", "--way", "fast"]
     assert tempo(monkeypatch, *typed, *more, "--out", tmp_path) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "trace.csv, trace.json, summary.json" in shown

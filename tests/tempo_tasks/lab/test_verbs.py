@@ -18,7 +18,8 @@ from tempo_attn.errors import ConfigError, RunFolderError, RunMismatchError
 from tempo_attn.hub.save_and_push import to_share
 from tempo_attn.lab.engine.model_under_study import Subject
 from tempo_attn.lab.mass.run import Sharer
-from tempo_attn.lab.run_folder.folder import read_run
+from tempo_attn.lab.run_folder.folder import default_folder, read_run
+from tempo_attn.lab.run_folder.manifest import Manifest
 from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.lab.sweep.run import Sweeper
 from tempo_tasks.harness.lalm import LALM
@@ -26,7 +27,7 @@ from tempo_tasks.lab import compare as lab_compare
 from tempo_tasks.lab import tasks_to_items as lab_items
 from tempo_tasks.lab import verbs
 from tempo_tasks.lab.options import Requested
-from tempo_tasks.lab.study import Settings, Study, default_folder
+from tempo_tasks.lab.study import Settings, Study
 from tempo_tasks.paths import task_yamls_dir
 from tempo_tasks.tiny import WEIGHTS_DIR
 from tests.support.released_layout import write_beside
@@ -128,7 +129,7 @@ def test_a_manifest_names_no_folder_of_this_machine(tmp_path, monkeypatch, relea
         model="../models/x",
         model_args={"processor": str(tmp_path / "models" / "x"), "dtype": "float32"},
     )
-    manifest = Study(settings).manifest("share", {})
+    manifest = Study(settings).manifest("mass", {}).to_dict()
     text = json.dumps(manifest)
     assert "../" not in text
     assert str(tmp_path) not in text
@@ -156,9 +157,9 @@ def test_the_files_of_a_sweep(whole):
         for strength in ("0.0", "2.0")
     }
     found = json.loads((whole / "summary.json").read_text())
-    assert (found["verb"], found["model"], found["tasks"]) == ("sweep", "embedded", [TASK])
+    assert (found["command"], found["model"], found["tasks"]) == ("sweep", "embedded", [TASK])
     assert (found["n"], found["n_clips"], found["n_variants"]) == (8, 8, 4 + 8 + 8)
-    assert found["way"] == ["replay"]
+    assert found["way"] == ["fast"]
     assert found["recomputed_control"]["logits"] < 1e-4
     assert found["recomputed_control"]["n_changed"] == 0
 
@@ -217,8 +218,8 @@ def test_the_slow_way_gives_the_same_answers(small, tmp_path):
     sweep(tmp_path, SMALL, way="full")
     fast, slow = read_run(small).records, read_run(tmp_path).records
     assert [record["key"] for record in fast] == [record["key"] for record in slow]
-    assert {record["way"] for record in fast} == {"replay"}
-    assert {record["way"] for record in slow} == {"full"}
+    assert {record["engine"] for record in fast} == {"fast"}
+    assert {record["engine"] for record in slow} == {"full"}
     for one, other in zip(fast, slow, strict=True):
         assert np.array(one["logits"]) == pytest.approx(np.array(other["logits"]), abs=2e-4)
         assert np.array(one["audio"]) == pytest.approx(np.array(other["audio"]), abs=1e-4)
@@ -360,9 +361,9 @@ def test_without_out_the_folder_is_named_after_the_run(tmp_path, monkeypatch):
 
 def test_what_is_only_for_the_reader_does_not_name_the_folder(whole):
     manifest = read_run(whole).manifest
-    other = json.loads(json.dumps(manifest))
+    other = manifest.to_dict()
     other["fingerprints"]["environment"]["info"]["python"] = "3.99"
-    assert default_folder(other) == default_folder(manifest)
+    assert default_folder(Manifest.from_dict(other, "the other")) == default_folder(manifest)
 
 
 def test_shards_put_together_are_one_run(small, tmp_path, monkeypatch):
@@ -412,10 +413,10 @@ def share(out, **changes):
 def test_share(tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
     outcome = share(run)
-    names = ["shares.csv", "shares.json", "shares.png", "shares.svg"]
+    names = ["mass.csv", "mass.json", "mass.png", "mass.svg"]
     assert sorted(path.name for path in outcome.files) == names
-    rows = json.loads((run / "shares.json").read_text())
-    with (run / "shares.csv").open(newline="") as file:
+    rows = json.loads((run / "mass.json").read_text())
+    with (run / "mass.csv").open(newline="") as file:
         assert [row["share"] for row in csv.DictReader(file)] == [str(r["share"]) for r in rows]
     records = read_run(run).records
     for row in rows:
@@ -443,7 +444,7 @@ def test_share(tmp_path, monkeypatch, capsys):
 def test_shares_and_a_sweeps_masses_are_the_same_numbers(whole, tmp_path):
     """Two verbs, one thing: the mean mass on audio of the last rows before the edit."""
     share(tmp_path, tasks=[TASK], metadata=DATA)
-    rows = json.loads((tmp_path / "shares.json").read_text())
+    rows = json.loads((tmp_path / "mass.json").read_text())
     shares = {
         str(row["layer"]): row["share"]
         for row in rows
@@ -483,7 +484,7 @@ def plant(folder, whole, helps, n_items=40):
                 "plain": plain,
                 "logits": [right if helps(variant) else plain for variant in variants],
                 "audio": [[0.5, 0.6, 1.0, 1.1]] * len(variants),
-                "way": "replay",
+                "way": "fast",
                 "generated": None,
             }
             file.write(json.dumps(record) + "\n")
@@ -623,7 +624,7 @@ def test_fit_refuses_a_shard(tmp_path):
 
 def test_fit_refuses_a_run_of_another_verb(tmp_path):
     share(tmp_path / "shares", limit=1)
-    with pytest.raises(ConfigError, match="a run of `tempo share` has no variants; expected one"):
+    with pytest.raises(RunFolderError, match="a run of `tempo mass` has no variants; expected"):
         verbs.fit(None, None, run=tmp_path / "shares", out=tmp_path / "edit")
 
 
@@ -663,13 +664,13 @@ def test_compare_has_scaling_its_two_parts_and_a_constant_bias(compared):
     (biases,) = by_mode.values()
     assert list(by_mode) == ["upweight"]
     assert [rows for rows, _ in biases] == ["last+keyword"] * 2
-    assert json.loads((compared / "summary.json").read_text())["verb"] == "compare"
+    assert json.loads((compared / "summary.json").read_text())["command"] == "compare"
 
 
 def test_matched_masses(compared):
     """At the same alpha: one part has scaling's mass, the other one leaves it where it was."""
     run = read_run(compared)
-    variants = [Variant.from_dict(v) for v in run.manifest["settings"]["variants"]]
+    variants = [Variant.from_dict(v) for v in run.manifest.settings.of_command["variants"]]
     audio = np.array([record["audio"] for record in run.records], dtype=float)
     before, after = audio[..., 0], audio[..., 1]
     moved = []
@@ -743,10 +744,20 @@ def test_a_damaged_record_is_named_with_its_folder(whole, tmp_path, change, mess
     assert not (tmp_path / "edit").exists()
 
 
+def test_settings_of_the_command_that_are_damaged_are_named(whole, tmp_path):
+    folder = copied(whole, tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["settings"]["variants"] = 3
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(RunFolderError, match=r"copy: .* damaged \(TypeError: "):
+        verbs.fit(None, None, run=folder, out=tmp_path / "edit")
+
+
 def test_a_manifest_without_its_parts_is_named(whole, tmp_path):
     folder = copied(whole, tmp_path)
     manifest = json.loads((folder / "manifest.json").read_text())
     del manifest["fingerprints"]["model"]
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(RunFolderError, match=r"copy: .* damaged \(KeyError: 'model'\)"):
+    message = r"copy/manifest\.json: \['model'\] are missing in fingerprints"
+    with pytest.raises(RunFolderError, match=message):
         verbs.fit(None, None, run=folder, out=tmp_path / "edit")

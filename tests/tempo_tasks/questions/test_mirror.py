@@ -36,8 +36,8 @@ from tempo_tasks.scoring import (
 )
 from tempo_tasks.sources.backwards import play_backwards
 from tempo_tasks.sources.synth import draw_scene, render, testset
-from tempo_tasks.sources.synth import mirror as synth_mirror
-from tempo_tasks.sources.synth.mirror import load_synth_mirror, mirror_scene
+from tempo_tasks.sources.synth import mirrored_scenes as synth_mirror
+from tempo_tasks.sources.synth.mirrored_scenes import load_synth_mirror, mirror_scene
 from tempo_tasks.sources.synth.scene import MARGIN, Scene, scene_name, wav_bytes
 from tests.tempo_tasks.sources.synth.test_scenes import GOLDEN_PCM
 

@@ -33,7 +33,7 @@ from tempo_tasks.scoring import (
     strata_with_stderr,
     text_metrics,
 )
-from tempo_tasks.stats import clustered_standard_error
+from tempo_tasks.stats.clustered_estimates import clustered_standard_error
 
 OPTIONS = ["Dog Barking", "Rain", "Stream_River", "Car Horn"]
 DOC = {"options": OPTIONS, "answer": "B", "clip": "c1"}

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from tempo_tasks.data.build.inputs import Request
+from tempo_tasks.data.build.request import Request
 from tempo_tasks.data.build.run import build
 from tempo_tasks.errors import AudioNotFoundError, BadTableError
 from tempo_tasks.questions.questions import Kind
+from tempo_tasks.sources.captions_and_intervals import read_captions
 from tempo_tasks.sources.hub import load_released
 from tempo_tasks.sources.intervals import read_intervals
-from tempo_tasks.sources.joined import read_captions
-from tempo_tasks.sources.plain import load_plain
+from tempo_tasks.sources.without_audio import load_plain
 from tests.support.released_layout import write_layout
 
 NAME = " typical neighborhood.wav"

@@ -8,20 +8,20 @@ import pytest
 
 from tempo_attn import AttnScaleConfig
 from tempo_tasks.audit.training import read_training
-from tempo_tasks.data.build.cli import show as show_facts
-from tempo_tasks.data.build.inputs import Request
+from tempo_tasks.data.build.request import Request
 from tempo_tasks.data.build.run import build
 from tempo_tasks.data.check.run import check_sets, read_labels
-from tempo_tasks.data.info import look_into
+from tempo_tasks.data.commands.facts_table import show as show_facts
+from tempo_tasks.data.facts import look_into
 from tempo_tasks.questions.questions import Kind
 from tempo_tasks.sources import tacos
+from tempo_tasks.sources.captions_and_intervals import read_captions
 from tempo_tasks.sources.hub import load_released
 from tempo_tasks.sources.intervals import read_intervals
-from tempo_tasks.sources.joined import read_captions
-from tempo_tasks.sources.plain import load_plain
-from tempo_tasks.stats.page import show, write_report
+from tempo_tasks.sources.without_audio import load_plain
 from tempo_tasks.stats.report import make_report
 from tempo_tasks.stats.runs import read_runs
+from tempo_tasks.stats.statistics_output import show, write_report
 from tests.support.damage import damage, ends_well
 from tests.support.released_layout import released_rows, write_beside, write_layout
 
@@ -166,7 +166,7 @@ def test_built_folders(tmp_path, file):
         (out / "manifest.json").unlink()
         (out / file).write_text(json.dumps(spec))
     if file == "download.json":
-        from tempo_tasks.data.download import DOWNLOADED
+        from tempo_tasks.data.fetch import DOWNLOADED
 
         file = DOWNLOADED
         (out / "manifest.json").unlink()

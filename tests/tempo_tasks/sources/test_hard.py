@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter, defaultdict
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tempo_tasks.questions.label_prior import leave_one_out
 from tempo_tasks.questions.questions import LETTERS, Kind, build_questions, fingerprint, right_event
 from tempo_tasks.questions.strata import strata_of
 from tempo_tasks.sources.hard import build_hard, load_hard
+from tempo_tasks.sources.hub import load_released
 from tempo_tasks.sources.synth.quartets import (
     draw_quartets,
     hard_clips,
@@ -100,7 +102,7 @@ def test_two_clips_of_one_id_are_refused():
 
 def test_without_intervals_the_error_says_how_to_give_them(released_folder):
     with pytest.raises(MissingIntervalsError, match="data_intervals"):
-        load_hard(Kind.EO, data=str(released_folder("csv")))
+        load_hard(Kind.EO, partial(load_released, data=str(released_folder("csv"))))
 
 
 # Quartets

@@ -14,11 +14,11 @@ import pytest
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from tempo_tasks.audio import read_audio
-from tempo_tasks.cache import cache_dir
+from tempo_tasks.cache_folder import cache_dir
 from tempo_tasks.errors import DataUnavailableError, DataVersionError
 from tempo_tasks.questions.questions import Kind
+from tempo_tasks.sources.clip_audio import store_audio
 from tempo_tasks.sources.hub import RELEASED_ALIAS, RELEASED_REPO, load_released
-from tempo_tasks.sources.released import store_audio
 from tests.support.released_layout import LAYOUTS, write_layout
 
 

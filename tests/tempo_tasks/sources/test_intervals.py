@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tempo_tasks.errors import BadIntervalsError, DataUnavailableError, DataVersionError
 from tempo_tasks.questions.events import Clip, Event
-from tempo_tasks.sources.intervals import plain_label, read_intervals
+from tempo_tasks.questions.spelling import plain_label
+from tempo_tasks.sources.intervals import read_intervals
 
 GROUPED = "filename,subclass,intervals\n"
 FLAT = "filename,label,onset,offset\n"
@@ -397,7 +398,7 @@ def test_no_file_or_no_csv(written, tmp_path):
         read_intervals(tmp_path / "nowhere.csv")
     with pytest.raises(DataUnavailableError):
         read_intervals(tmp_path)
-    with pytest.raises(DataVersionError, match="no readable CSV"):
+    with pytest.raises(DataVersionError, match="not a readable CSV"):
         read_intervals(written(GROUPED.encode() + b"1.mp3,\xff\xfe,[1-2]\n"))
 
 

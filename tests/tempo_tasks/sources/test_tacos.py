@@ -128,13 +128,13 @@ def test_filenames_that_lead_elsewhere(tmp_path, name):
     file = tmp_path / "weak.csv"
     file.write_bytes(f'filename,text\n"{name}",A bird.\n'.encode())
     for repair in (False, True):
-        with pytest.raises((BadTableError, DataVersionError), match=r"row 1|no readable CSV"):
+        with pytest.raises((BadTableError, DataVersionError), match=r"row 1|not a readable CSV"):
             read_captions(file, repair=repair)
 
 
 def test_not_utf_8(tmp_path):
     (tmp_path / "weak.csv").write_bytes(b"filename,text\n1.mp3,\xff\n")
-    with pytest.raises(DataVersionError, match="no readable CSV file"):
+    with pytest.raises(DataVersionError, match="not a readable CSV file"):
         read_captions(tmp_path / "weak.csv")
 
 

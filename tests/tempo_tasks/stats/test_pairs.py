@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tempo_tasks.stats.estimates import ClusterSums
+from tempo_tasks.stats.clustered_estimates import ClusterSums
 from tempo_tasks.stats.pairs import (
     compare,
     detectable_accuracy,

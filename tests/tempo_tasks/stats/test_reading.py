@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tempo_tasks.errors import SamplesError, SamplesNotFoundError, StatsOptionError, TempoError
+from tempo_attn.errors import OptionError
+from tempo_tasks.errors import SamplesError, SamplesNotFoundError, TempoError
 from tempo_tasks.stats.names import SCORINGS, TaskName, parse_task
 from tempo_tasks.stats.runs import read_runs
 from tempo_tasks.stats.samples import read_samples
@@ -111,7 +112,7 @@ def test_strata_that_are_no_numbers_are_refused(tmp_path, strata):
 
 def test_a_half_written_line_is_named(tmp_path):
     whole = json.dumps(generated(doc(0), "A"))
-    with pytest.raises(SamplesError, match=r"samples.jsonl, line 2: no whole JSON.*Run the task"):
+    with pytest.raises(SamplesError, match=r"samples.jsonl, line 2: not whole JSON.*Run the task"):
         read(tmp_path, [whole, whole[:40]])
 
 
@@ -269,13 +270,13 @@ def test_half_of_a_results_file_is_an_error(tmp_path):
     write_run(tmp_path, {"tempo_eo_aqa": answers("1")})
     results = next(tmp_path.glob("results_*.json"))
     results.write_text(results.read_text()[:20])
-    with pytest.raises(SamplesError, match=r"results_.*no whole JSON"):
+    with pytest.raises(SamplesError, match=r"results_.*not whole JSON"):
         read_runs([str(tmp_path)])
 
 
 def test_a_run_given_twice_is_an_error(tmp_path):
     write_run(tmp_path, {"tempo_eo_aqa": answers("1")})
-    with pytest.raises(StatsOptionError, match="given twice"):
+    with pytest.raises(OptionError, match="given twice"):
         read_runs([str(tmp_path), f"again={tmp_path}"])
 
 
@@ -390,12 +391,12 @@ def test_json_that_can_be_read_two_ways_or_none_is_named(tmp_path, text):
     (path,) = folder.glob("results_*.json")
     whole = path.read_text()
     path.write_text(text)
-    with pytest.raises(SamplesError, match=r"results_.*\.json: no whole JSON"):
+    with pytest.raises(SamplesError, match=r"results_.*\.json: not whole JSON"):
         read_runs([str(folder)])
     path.write_text(whole)
     (samples,) = folder.glob("samples_*.jsonl")
     samples.write_text(f"{text}\n")
-    with pytest.raises(SamplesError, match=r"samples_.*, line 1: no whole JSON"):
+    with pytest.raises(SamplesError, match=r"samples_.*, line 1: not whole JSON"):
         read_runs([str(folder)])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tempo_attn.statistics import mcnemar
-from tempo_tasks.stats.estimates import (
+from tempo_tasks.stats.clustered_estimates import (
     ClusterSums,
     chance_p,
     difference_interval,

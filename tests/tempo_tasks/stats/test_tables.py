@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tempo_tasks.errors import StatsOptionError
-from tempo_tasks.stats import clustered_standard_error
+from tempo_attn.errors import OptionError
 from tempo_tasks.stats.accuracy import accuracy_rows, strata_rows
+from tempo_tasks.stats.clustered_estimates import clustered_standard_error
 from tempo_tasks.stats.comparisons import condition_rows, run_rows
 from tempo_tasks.stats.report import make_report
 from tempo_tasks.stats.robustness import prompt_rows, rotation_rows, scoring_rows
@@ -294,5 +294,5 @@ def test_runs_on_different_questions_are_said(tmp_path):
 
 @pytest.mark.parametrize("level", [0, 0.05, 0.1, 1, 95, -1, float("nan")])
 def test_a_level_is_a_share(tmp_path, level):
-    with pytest.raises(StatsOptionError, match=r"expected a share from 0\.5"):
+    with pytest.raises(OptionError, match=r"expected a share from 0\.5"):
         make_report(runs_of(tmp_path, plain={"tempo_eo_aqa": answers("1")}), level)

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from tempo_tasks.sources.synth.scene import TRAIN_SPLIT, draw_scene, render, scene_name
-from tempo_tasks.tiny.build import build_model, build_processor
 from tempo_tasks.tiny.data import load_training_set
 from tempo_tasks.tiny.packing import Packer
+from tempo_tasks.tiny.tokenizer_and_model import build_model, build_processor
 
 
 @pytest.mark.parametrize("segment", [0, 2, 3, 4], ids=["eo_aqa", "ld_aqa", "acqa", "cqa"])

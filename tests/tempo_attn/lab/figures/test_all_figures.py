@@ -7,9 +7,9 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
+from tempo_attn.figures import chunks, save, save_all, sheets, style
 from tempo_attn.lab.figures.lines import layer_ticks, looks
 from tempo_attn.lab.figures.number_table import signed
-from tempo_attn.lab.figures.sheets import chunks, save, save_all, sheets, style
 from tempo_attn.lab.sweep import figures
 from tests.support.drawing import panels, places
 from tests.support.drawn_data import FIGURES, draw, share, sweep

@@ -89,15 +89,15 @@ def test_two_records_of_one_item(half_done):
     ("text", "message"),
     [
         (
-            '{"schema": 2, "tasks": []}',
-            r"manifest\.json: has schema 2; .* reads and writes schema 1",
+            '{"schema": 1, "tasks": []}',
+            r"manifest\.json: has schema 1; .* reads and writes schema 2",
         ),
-        ("{}", r"manifest\.json: has schema null; .* schema 1"),
-        ("[1]", r"manifest\.json: has schema null; .* schema 1"),
-        ('{"schema": 1', r"manifest\.json: is not JSON .*expected .* schema 1"),
+        ("{}", r"manifest\.json: has schema null; .* schema 2"),
+        ("[1]", r"manifest\.json: has schema null; .* schema 2"),
+        ('{"schema": 2', r"manifest\.json: is not JSON .*expected .* schema 2"),
         ("\xff", r"manifest\.json: is not JSON"),
         (
-            '{"schema": 1, "n_items": "3"}',
+            '{"schema": 2, "n_items": "3"}',
             r"manifest\.json: n_items, shard, .* are \"3\", null, null",
         ),
     ],

@@ -247,7 +247,7 @@ def test_mixed_dtypes_are_told():
 
 def test_attention_is_the_decoders_and_the_wrapper_does_not_count():
     from tempo_attn import AttnScaleConfig, apply_attn_scale
-    from tempo_tasks.tiny.build import build_model, build_processor
+    from tempo_tasks.tiny.tokenizer_and_model import build_model, build_processor
 
     model = build_model(build_processor())
     model.set_attn_implementation({"text_config": "eager", "audio_config": "sdpa"})

@@ -2,11 +2,18 @@
 
 import math
 import time
+from dataclasses import replace
 
 import pytest
 
 from tempo_attn.errors import RunFolderError, RunLockedError, RunMismatchError
-from tempo_attn.lab.run_folder.folder import RunFolder, merge_runs, read_run
+from tempo_attn.lab.run_folder.folder import (
+    Run,
+    RunFolder,
+    default_folder,
+    merge_runs,
+    read_run,
+)
 from tests.support.run_folders import (
     FINGERPRINTS,
     N_ITEMS,
@@ -34,9 +41,9 @@ def test_a_run_goes_on_where_it_was(half_done):
         run.append(record(i) for i in range(N_ITEMS) if f"k{i}" not in run.done)
         assert run.done == {f"k{i}" for i in range(N_ITEMS)}
         assert run.cut == 0
-    found, records = read_run(half_done)
-    assert found == manifest()
-    assert records == [record(i) for i in range(N_ITEMS)]
+    run = read_run(half_done)
+    assert run == Run(half_done, manifest(), [record(i) for i in range(N_ITEMS)])
+    assert run.folder == half_done
     assert read_run(half_done).complete
     RunFolder.open(half_done, manifest()).close()  # the first one has let go of it
 
@@ -53,7 +60,7 @@ def test_what_is_on_disk_is_plain(half_done):
     text = (half_done / "manifest.json").read_text("utf-8")
     assert '"strengths": [0.5, 2.0],' in text
     assert text.endswith("}\n")
-    assert text.index('"fingerprints"') < text.index('"n_items"') < text.index('"verb"')
+    assert text.index('"fingerprints"') < text.index('"n_items"') < text.index('"settings"')
 
 
 def test_kill_9_loses_nothing_that_was_appended(tmp_path):
@@ -113,8 +120,10 @@ def test_a_wrong_record_is_refused_and_nothing_is_written(half_done, records, me
 def test_another_run_is_refused_with_every_difference(half_done):
     before = {p.name: p.read_bytes() for p in half_done.iterdir()}
     other = manifest(
-        settings={"strengths": [0.5, 1.5], "tasks": ["eo_aqa"], "limit": 7},
-        fingerprints={**FINGERPRINTS, "model": "m2", "environment": {"torch": "2.7"}},
+        of_command={"strengths": [0.5, 1.5], "rows": ["last"]},
+        limit=7,
+        model=replace(FINGERPRINTS.model, weights="w2"),
+        environment={"torch": "2.7"},
         n_items=9,
     )
     with pytest.raises(RunMismatchError) as refused:
@@ -125,27 +134,38 @@ def test_another_run_is_refused_with_every_difference(half_done):
     assert fields == [
         '  fingerprints.environment.dtype: the folder has "float32", this run has nothing',
         '  fingerprints.environment.torch: the folder has "2.6", this run has "2.7"',
-        '  fingerprints.model: the folder has "m1", this run has "m2"',
+        '  fingerprints.model.weights: the folder has "w1", this run has "w2"',
         "  n_items: the folder has 10, this run has 9",
-        "  settings.limit: the folder has nothing, this run has 7",
-        "  settings.seed: the folder has 0, this run has nothing",
+        "  settings.limit: the folder has null, this run has 7",
+        '  settings.rows: the folder has nothing, this run has ["last"]',
         "  settings.strengths: the folder has [0.5, 2.0], this run has [0.5, 1.5]",
     ]
     assert {p.name: p.read_bytes() for p in half_done.iterdir()} == before
 
 
 def test_long_values_differ_though_their_beginnings_do_not(tmp_path):
-    one, other = (manifest(prompt="x" * 200 + end) for end in "ab")
+    one, other = (manifest(of_command={"prompt": "x" * 200 + end}) for end in "ab")
     RunFolder.open(tmp_path, one).close()
     with pytest.raises(RunMismatchError, match=r"prompt: .* have different \"xxx.*\.\.\."):
         RunFolder.open(tmp_path, other)
 
 
 def test_what_is_only_for_the_reader_may_differ(tmp_path):
-    here, there = ({**FINGERPRINTS, "info": {"python": python}} for python in ("3.10", "3.12"))
-    RunFolder.open(tmp_path, manifest(fingerprints=here)).close()
-    RunFolder.open(tmp_path, manifest(fingerprints=there, info="x")).close()
-    assert read_run(tmp_path).manifest == manifest(fingerprints=here)
+    here, there = (
+        manifest(environment={**FINGERPRINTS.environment, "info": {"python": python}})
+        for python in ("3.10", "3.12")
+    )
+    RunFolder.open(tmp_path, here).close()
+    RunFolder.open(tmp_path, there).close()
+    assert read_run(tmp_path).manifest == here
+    assert default_folder(here) == default_folder(there) != default_folder(manifest(seed=1))
+    assert default_folder(here).name.startswith("sweep-")
+
+
+def test_a_wrong_manifest_makes_no_folder(tmp_path):
+    with pytest.raises(RunFolderError, match="this run's manifest: n_items, shard, shard_items"):
+        RunFolder.open(tmp_path / "run", manifest(n_items=-1))
+    assert not (tmp_path / "run").exists()
 
 
 # ---------------------------------------------------------------------- several processes
@@ -159,7 +179,7 @@ def test_four_processes_make_one_folder(tmp_path):
     for process in running:
         assert process.communicate(timeout=60)[1] == ""
         assert process.returncode == 0
-    assert read_run(path) == (manifest(), [record(i) for i in range(N_ITEMS)])
+    assert read_run(path) == Run(path, manifest(), [record(i) for i in range(N_ITEMS)])
     visible = sorted(p.name for p in path.iterdir() if not p.name.startswith("."))
     assert visible == [*(f"items.r{process}.jsonl" for process in range(4)), "manifest.json"]
     with RunFolder.open(path, manifest()) as run:  # one process sees what four have done
@@ -253,8 +273,8 @@ def test_shards_must_be_of_one_run_each_once_and_complete(tmp_path):
     refused(RunFolderError, r"shards missing: 0/3, 2/3;", one)
     refused(RunFolderError, r"shards missing: all of them")
     refused(RunFolderError, rf"{one} and {one} are both shard 1/3", zero, one, one, two)
-    other = shard(tmp_path, 2, 3, fingerprints={**FINGERPRINTS, "model": "m2"})
-    refused(RunMismatchError, rf'model: {zero} has "m1", {other} has "m2"', zero, one, other)
+    other = shard(tmp_path, 2, 3, code="c2")
+    refused(RunMismatchError, rf'code: {zero} has "c1", {other} has "c2"', zero, one, other)
     of_four = shard(tmp_path, 2, 4)
     refused(RunMismatchError, r'shard: \S+ has "any of 3", \S+ has "any of 4"', zero, one, of_four)
     unfinished = shard(tmp_path, 2, 3, finish=False)

@@ -7,7 +7,7 @@ import pytest
 
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.sweep import figures
-from tempo_attn.lab.sweep.grid import STRENGTHS
+from tempo_attn.modes import USUAL_FACTORS
 from tests.support.drawing import bands, bars, cells, colours, legend, lines, panels, places, ticks
 from tests.support.drawn_data import effect, share, sweep
 
@@ -22,21 +22,21 @@ def test_a_line_has_the_changes_of_its_strength_in_percentage_points(drawn, orde
     (figure,) = drawn(figures.layer_curves, sweep(6)[::order])
     (axes,) = panels(figure)
     found = lines(axes)
-    assert sorted(found) == sorted([RANDOM, *(f"scale {s:g}" for s in STRENGTHS)])
-    for strength in STRENGTHS:
+    assert sorted(found) == sorted([RANDOM, *(f"scale {s:g}" for s in USUAL_FACTORS)])
+    for strength in USUAL_FACTORS:
         xy = found[f"scale {strength:g}"]
         np.testing.assert_array_equal(np.round(xy[:, 0]), range(6))
         np.testing.assert_allclose(xy[:, 1], np.arange(-2, 4) + strength / 10)
     assert places(figure) == [("query rows: last", "eo, aqa (n = 200, 180 clips)")]
     assert figure.get_supylabel() == "change of accuracy, percentage points"
     assert figure.get_supxlabel() == "layer"
-    assert legend(figure)[:6] == [f"scale {s:g}" for s in STRENGTHS]
+    assert legend(figure)[:6] == [f"scale {s:g}" for s in USUAL_FACTORS]
 
 
 def test_intervals_are_bars_side_by_side(drawn):
     (figure,) = drawn(figures.layer_curves, sweep(6))
     first = [bar for bar in bars(panels(figure)[0]) if abs(bar[0, 0]) < 0.5]
-    assert len(first) == len(STRENGTHS)
+    assert len(first) == len(USUAL_FACTORS)
     for bar in first:
         np.testing.assert_allclose(bar[:, 1], [-6, 2])
     assert min(np.diff(sorted(bar[0, 0] for bar in first))) > 0.05
@@ -109,7 +109,7 @@ KNOCKOUT = effect(mode="knockout", strength=None, nulls={})
         pytest.param(
             [*MANY, KNOCKOUT],
             ["last, scale", "last, upweight", "last, knockout"],
-            [*(f"strength {s:g}" for s in STRENGTHS), "knockout"],
+            [*(f"strength {s:g}" for s in USUAL_FACTORS), "knockout"],
             id="many have one a mode",
         ),
     ],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tempo_tasks.data.build.inputs import Request
+from tempo_tasks.data.build.request import Request
 from tempo_tasks.data.build.run import build
 from tempo_tasks.questions.questions import Kind
 from tests.support.paths import REFERENCE

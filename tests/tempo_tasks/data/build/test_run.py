@@ -12,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tempo_attn.errors import OptionError
 from tempo_tasks.data.build import run as building
-from tempo_tasks.data.build.inputs import Request
-from tempo_tasks.data.build.layout import seconds
+from tempo_tasks.data.build.request import Request
 from tempo_tasks.data.build.run import build
+from tempo_tasks.data.build.written_tables import seconds
 from tempo_tasks.errors import (
     AudioNotFoundError,
     BadIntervalsError,
@@ -393,7 +394,7 @@ def test_a_damaged_archive_names_the_member(intervals, tmp_path):
 
 def test_half_an_archive(intervals, tmp_path):
     (tmp_path / "a.zip").write_bytes(b"PK\3\4 and so on")
-    with pytest.raises(UnreadableAudioError, match=r"no readable ZIP archive.*half a download"):
+    with pytest.raises(UnreadableAudioError, match=r"not a readable ZIP archive.*half a download"):
         build(request(intervals, audio=tmp_path / "a.zip"), tmp_path / "out")
 
 
@@ -454,7 +455,6 @@ def test_a_split_of_ones_own(intervals, tmp_path):
         ({"size": 1000}, r"eo: --size 1000, and there are \d+ questions"),
         ({"margin": -1.0}, "--margin -1.0"),
         ({"margin": float("nan")}, "--margin nan"),
-        ({"margin": 60.0}, "eo: no question: in none of 24 clips"),
         ({"hard": True, "size": 5}, "leave out --size"),
         ({"hard": True, "per_clip": 2}, "leave out --per-clip"),
         ({"min_present": 9}, "--min-present 9: expected 1 to 4"),
@@ -462,19 +462,23 @@ def test_a_split_of_ones_own(intervals, tmp_path):
 )
 def test_requests_that_cannot_be(intervals, tmp_path, change, message):
     options = {"intervals": (intervals,), "margin": 1.0, **change}
-    with pytest.raises(QuestionError, match=message):
+    with pytest.raises(OptionError, match=message):
         build(Request(**options), tmp_path / "out")
 
 
+def test_a_margin_that_no_clip_has(intervals, tmp_path):
+    with pytest.raises(QuestionError, match="eo: no question: in none of 24 clips"):
+        build(Request(intervals=(intervals,), margin=60.0), tmp_path / "out")
+
+
 def test_free_texts_as_absent_distractors_are_refused(folder, tmp_path):
-    with pytest.raises(QuestionError, match="--min-present 2: labels are free texts"):
+    with pytest.raises(OptionError, match="--min-present 2: labels are free texts"):
         build(Request(tacos=folder, min_present=2), tmp_path / "out")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"split": "test"}, "--split test is a file of TACOS"),
         ({"split": "absent.csv"}, "there is no file .*absent.csv"),
         ({"tacos": Path("nowhere")}, "there is no folder .*nowhere; tempo data download"),
         ({"audio": Path("nowhere.zip")}, "there is no .*nowhere.zip"),
@@ -483,6 +487,11 @@ def test_free_texts_as_absent_distractors_are_refused(folder, tmp_path):
 def test_what_is_not_there(intervals, tmp_path, change, message):
     with pytest.raises(DataUnavailableError, match=message):
         build(request(intervals, **change), tmp_path / "out")
+
+
+def test_a_split_of_a_source_that_is_not_named(intervals, tmp_path):
+    with pytest.raises(OptionError, match="--split test is a file of TACOS"):
+        build(request(intervals, split="test"), tmp_path / "out")
 
 
 @given(st.floats(0, 1e5, allow_subnormal=True))
@@ -496,7 +505,7 @@ def test_times_read_back_as_the_same_numbers(value):
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.floats(0, 30), st.floats(1e-6, 9)), min_size=1, max_size=4))
 def test_written_intervals_read_back_as_the_same_events(tmp_path_factory, spans):
-    from tempo_tasks.data.build.layout import write_intervals as write
+    from tempo_tasks.data.build.written_tables import write_intervals as write
 
     spans = tuple((start, start + length) for start, length in spans)
     clip = Clip("1.mp3", (Event('A "b", [c]', spans),))

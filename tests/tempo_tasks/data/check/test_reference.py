@@ -13,7 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from tempo_tasks.data.check.cli import check
+from tempo_tasks.data.commands.check import check
 from tests.support.paths import REFERENCE
 
 pytestmark = pytest.mark.skipif(not REFERENCE.is_dir(), reason="the reference data are not here")

@@ -1,0 +1,4 @@
+"""Scaling beside its two parts and beside a constant bias of the same audio mass.
+
+The runs are sweeps; `write` makes their tables and figures.
+"""

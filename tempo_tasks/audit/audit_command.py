@@ -1,0 +1,127 @@
+"""The command `tempo audit`. Heavy imports wait until it runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tempo_tasks.sources.without_audio import PlainSet
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add `tempo audit`."""
+    app.command(rich_help_panel="Benchmark")(audit)
+
+
+def audit(
+    data: Annotated[
+        list[str],
+        typer.Argument(
+            help="Question files or folders, ids of data sets on the Hub, tempo_synth, "
+            "tempo_synth_hard; several at once, such as one file for each kind."
+        ),
+    ],
+    intervals: Annotated[
+        list[Path] | None,
+        typer.Option(help="Interval CSV, several times; default: intervals.csv in the folder."),
+    ] = None,
+    captions: Annotated[
+        Path | None, typer.Option(help="CSV filename,text; default: that in the folder.")
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Repair interval rows that can be (see docs).")
+    ] = False,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(help="Further DATA that must not share clips, several times."),
+    ] = None,
+    train: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="List of training clips (txt, CSV, JSON, JSON Lines, Parquet), several times."
+        ),
+    ] = None,
+    sigma: Annotated[
+        str, typer.Option(help="Timing errors of the perfect detector, seconds, with commas.")
+    ] = "0.1,0.2,0.5,1,2,3",
+    reach: Annotated[
+        str, typer.Option(help="Accuracies, %, to find its timing error for, with commas.")
+    ] = "90,80,70,60",
+    seed: Annotated[int, typer.Option(help="Of folds and simulations.", min=0)] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for audit.json, audit.csv and audit.html.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of the table.")
+    ] = False,
+) -> None:
+    """Say what a benchmark's scores can mean: shortcuts, ceiling, duplicates, contamination.
+
+    No audio is opened. Example: tempo audit eo.csv lo.csv --intervals intervals.csv --out my-audit
+    """
+    from tempo_tasks.audit import assemble
+    from tempo_tasks.audit.result_files import to_json, write
+    from tempo_tasks.audit.result_table import show
+    from tempo_tasks.audit.training import read_training
+    from tempo_tasks.output_files import check_output
+
+    settings = assemble.Settings(
+        sigmas=_numbers("--sigma", sigma),
+        reach=[share / 100 for share in _numbers("--reach", reach)],
+        seed=seed,
+    )
+    check_output(out, folder=True)
+    training = [read_training(path) for path in train or []]
+    sets = _loaded(data, intervals or [], captions, repair=repair)
+    result = assemble.audit(
+        sets,
+        settings,
+        against=_loaded(against or [], [], None, repair=repair, after=sets),
+        training=training,
+    )
+    files = write(result, out) if out is not None else []
+    if as_json:
+        typer.echo(to_json(result), nl=False)
+        return
+    show(result)
+    if files:
+        typer.echo(f"In {out}: {', '.join(file.name for file in files)}")
+
+
+def _loaded(
+    names: list[str],
+    intervals: list[Path],
+    captions: Path | None,
+    *,
+    repair: bool,
+    after: list[PlainSet] | None = None,
+) -> list[PlainSet]:
+    """Load data sets; names that come twice get numbers."""
+    from dataclasses import replace
+
+    from tempo_tasks.sources.without_audio import load_plain
+
+    seen = [re.sub(r"#\d+$", "", found.name) for found in after or []]
+    loaded = []
+    for name in names:
+        found = load_plain(name, intervals=intervals, captions=captions, repair=repair)
+        again = seen.count(found.name)
+        seen.append(found.name)
+        loaded.append(replace(found, name=f"{found.name}#{again + 1}") if again else found)
+    return loaded
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    from tempo_attn.errors import OptionError
+
+    try:
+        found = [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        found = []
+    if not found:
+        raise OptionError(f"{option} {text!r}: expected numbers with commas, such as 0.5,1,2")
+    return found

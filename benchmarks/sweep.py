@@ -195,7 +195,7 @@ def _measure(name, options):
             edits = [v for v in grid.variants(n_layers, n_heads) if v.role == "edit"]
             memory = CPU_MEMORY if options.device == "cpu" else GPU_MEMORY
             subject = Subject(model, lambda items: inputs, tokenizer=tokenizer)
-            sweeper = Sweeper(subject, edits, plan=Plan(memory=memory), way="replay")
+            sweeper = Sweeper(subject, edits, plan=Plan(memory=memory), engine="fast")
             items = _items(inputs, tokenizer)
             _engine(sweeper, items)  # warm
             times = {"naive": [], "engine": []}

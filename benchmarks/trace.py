@@ -117,7 +117,7 @@ def _measure(name, options):
         chosen = sites(n_layers, nulls=False, **SITES[label])
         subject = Subject(model, prepare, tokenizer=tokenizer)
         plan = Plan(memory=CPU_MEMORY)
-        tracer = Tracer(subject, lambda item: twins[item.index], chosen, plan=plan, way="replay")
+        tracer = Tracer(subject, lambda item: twins[item.index], chosen, plan=plan, engine="fast")
         where = _positions(subject, items, SITES[label]["groups"])
         tracer.trace(items, twins)  # warm
         times = {"naive": [], "engine": []}

@@ -27,8 +27,9 @@ grid = Grid(strengths={"scale": (0.2, 0.5, 2.0)}, rows=[("last",), ("option",)],
 variants = grid.variants(study.n_layers, study.n_heads)
 sweeper = Sweeper(study.subject, variants, plan=study.plan)
 records = [record for batch in sweeper.run(study.items) for record in batch]
-print(f"{len(variants)} variants on {len(records)} items, each from one prefill ({sweeper.way});")
-print(f"largest difference from full forwards: {sweeper.checked:.0e}")
+choice = sweeper.choice
+print(f"{len(variants)} variants on {len(records)} items, each from one prefill ({choice.engine});")
+print(f"largest difference from full forwards: {choice.checked:.0e}")
 
 # %% What each edit does, against the same rows recomputed unchanged
 results = SweepResults(variants, records)

@@ -17,33 +17,12 @@ from typing import Any, ClassVar, Literal, get_args
 from tempo_attn import config_fields as check
 from tempo_attn.errors import ConfigError
 from tempo_attn.hub.config_file import ConfigFile
+from tempo_attn.modes import MODES, Mode, ModeSpec
 
-Mode = Literal[
-    "scale",
-    "scale_preserving",
-    "upweight",
-    "upweight_matched",
-    "upweight_relative",
-    "knockout",
-    "enrich",
-]
 Phase = Literal["prefill", "all"]
-MODES: tuple[Mode, ...] = get_args(Mode)
-ATTENTION_MODES = tuple(mode for mode in MODES if mode != "enrich")
-"""The modes that edit attention logits; `enrich` edits the states between layers."""
 PHASES: tuple[Phase, ...] = get_args(Phase)
 QUERIES = ("last", "keyword", "option", "all_text")
 KEYS = ("audio", "transcript")
-
-NEUTRAL = {
-    "scale": 1.0,
-    "scale_preserving": 1.0,
-    "upweight": 0.0,
-    "upweight_matched": 1.0,
-    "upweight_relative": 0.0,
-    "enrich": 0.0,
-}
-"""The strength at which a mode changes nothing; knockout has none."""
 # Where a configuration comes from; everything else decides the edit.
 _ORIGIN = ("base_model_name_or_path", "revision", "tempo_version", "provenance")
 
@@ -84,13 +63,7 @@ class AttnScaleConfig(ConfigFile):
 
     mode: Mode = field(
         default="scale",
-        metadata={
-            "help": "scale: L <- alpha L. scale_preserving: the same, the audio mass of each row "
-            "kept. upweight: L <- L + b. upweight_matched: the b of each row and head that gives "
-            "the audio mass of scaling by alpha. upweight_relative: L <- L + alpha |L|. "
-            "knockout: L <- -inf. enrich: no logits, but what leaves the layers: the query rows' "
-            "states are mixed with those that left the layer `source`, w = strength of them."
-        },
+        metadata={"help": " ".join(f"{mode.name}: {mode.summary}." for mode in MODES.values())},
     )
     strength: float | None = field(
         default=None, metadata={"help": "alpha, b or w; None for knockout and with `adaptive`."}
@@ -159,7 +132,7 @@ class AttnScaleConfig(ConfigFile):
         Raises:
             ConfigError: A field is wrong, alone or together with another one.
         """
-        self.mode = check.one_of("mode", self.mode, MODES)
+        self.mode = check.one_of("mode", self.mode, tuple(MODES))
         self.phase = check.one_of("phase", self.phase, PHASES)
         self._check_strengths()
         if not isinstance(self.layers, str):
@@ -189,15 +162,18 @@ class AttnScaleConfig(ConfigFile):
         self.provenance = check.json_object("provenance", self.provenance)
 
     def _check_source(self) -> None:
-        if self.mode != "enrich":
+        if not self.spec.edits_states:
             if self.source is not None:
                 raise check.wrong("source", self.source, f"None: mode {self.mode!r} has no source")
             return
         try:
             (self.source,) = check.integers("source", [self.source])
         except ConfigError:
-            expected = "the layer whose states are mixed in, an integer such as 1: mode 'enrich'"
-            raise check.wrong("source", self.source, f"{expected} needs one") from None
+            expected = (
+                "the layer whose states are mixed in, an integer such as 1: mode "
+                f"{self.mode!r} needs one"
+            )
+            raise check.wrong("source", self.source, expected) from None
         alone = {
             "layers": (self.layers != "all", "the deeper layers, such as [20]"),
             "heads": (self.heads is None, "None: states have no heads"),
@@ -207,7 +183,7 @@ class AttnScaleConfig(ConfigFile):
         }
         for name, (fits, expected) in alone.items():
             if not fits:
-                raise check.wrong(name, getattr(self, name), f"{expected} in mode 'enrich'")
+                raise check.wrong(name, getattr(self, name), f"{expected} in mode {self.mode!r}")
 
     def _check_strengths(self) -> None:
         if self.adaptive is not None:
@@ -215,11 +191,12 @@ class AttnScaleConfig(ConfigFile):
                 raise check.wrong(
                     "adaptive", self.adaptive, "None or Adaptive(threshold, low, high)"
                 )
-            if self.mode == "knockout" or self.strength is not None:
+            if not self.spec.has_strength or self.strength is not None:
+                without = [repr(spec.name) for spec in MODES.values() if not spec.has_strength]
                 raise ConfigError(
                     f"adaptive is set with mode {self.mode!r} and strength "
                     f"{check.shown(self.strength)}; it brings its own strengths: expected strength "
-                    "None, and a mode other than 'knockout'"
+                    f"None, and a mode other than {' or '.join(without)}"
                 )
             threshold = check.number("adaptive.threshold", self.adaptive.threshold)
             if not 0 < threshold < 1:
@@ -227,15 +204,20 @@ class AttnScaleConfig(ConfigFile):
             low = check.strength("adaptive.low", self.adaptive.low, self.mode)
             high = check.strength("adaptive.high", self.adaptive.high, self.mode)
             self.adaptive = Adaptive(threshold=threshold, low=low, high=high)
-        elif self.mode != "knockout":
+        elif self.spec.has_strength:
             self.strength = check.strength("strength", self.strength, self.mode)
         elif self.strength is not None:
-            raise check.wrong("strength", self.strength, "None: knockout has no strength")
+            raise check.wrong("strength", self.strength, f"None: {self.mode} has no strength")
+
+    @property
+    def spec(self) -> ModeSpec:
+        """What is known of the mode: its entry in `tempo_attn.modes.MODES`."""
+        return MODES[self.mode]
 
     @property
     def is_identity(self) -> bool:
         """Whether the edit changes nothing: alpha = 1 or b = 0."""
-        neutral = NEUTRAL.get(self.mode)
+        neutral = self.spec.neutral
         if self.adaptive is not None:
             return self.adaptive.low == neutral == self.adaptive.high
         return neutral is not None and self.strength == neutral

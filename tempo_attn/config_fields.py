@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import ConfigError
 from tempo_attn.files.strict_json import MAX_DEPTH
+from tempo_attn.modes import MODES
 
 Name = TypeVar("Name", bound=str)
 
@@ -79,14 +80,9 @@ def strength(field: str, value: object, mode: str) -> float:
     if value is None:
         raise wrong(field, value, f"a number: mode {mode!r} needs one")
     result = number(field, value)
-    if result < 0 and mode in ("scale", "scale_preserving", "upweight_matched"):
-        expected = (
-            f"0 or more: a negative factor in mode {mode!r} reverses the order of the logits. "
-            "To weaken attention use a factor below 1, or mode 'upweight' with b < 0"
-        )
-        raise wrong(field, result, expected)
-    if mode == "enrich" and not 0 <= result <= 1:
-        raise wrong(field, result, "the early states' weight, from 0 to 1")
+    lowest, highest = MODES[mode].range
+    if not lowest <= result <= highest:
+        raise wrong(field, result, MODES[mode].expected)
     if abs(result) > MAX_STRENGTH:
         raise wrong(field, result, f"at most {MAX_STRENGTH:g} in size: beyond it logits overflow")
     return result

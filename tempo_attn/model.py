@@ -222,16 +222,17 @@ class AttnScaleModel(nn.Module):
             raise AdapterError("this wrapper was unloaded: wrap the model again")
         edit = self._edit_of(adapter_name)
         self._restore()
-        if edit.config.mode == "enrich":
+        edits_states = edit.config.spec.edits_states
+        if edits_states:
             layers: Any = self._family.decoder(self.base_model).layers
             source = edit.config.resolve_source(len(layers))
             self._undo.append(enrich_layers(layers, source, list(edit.heads), self._tracker))
         for layer, attention in enumerate(self._attentions):
-            if attention is None or (edit.config.mode != "enrich" and layer not in edit.heads):
+            if attention is None or (not edits_states and layer not in edit.heads):
                 continue
-            # An enrichment only marks the model as edited: its attention runs as it is.
+            # An edit of states only marks the model as edited: its attention runs as it is.
             attention._tempo_edit = LayerEdit(layer, self._tracker)  # type: ignore[assignment]
-            if edit.config.mode != "enrich":
+            if not edits_states:
                 self._undo.append(self._family.redirect(attention))
         self._tracker.chosen = edit
         self._active = adapter_name

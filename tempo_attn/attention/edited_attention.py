@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from tempo_attn.attention.edits import edit_logits
 from tempo_attn.attention.masks import Visibility, fit_width, key_offset, visible_keys
+from tempo_attn.attention.mode_formulas import edit_logits
 from tempo_attn.attention.row_attention import logits_of, probabilities_of, weighted
 from tempo_attn.errors import AdapterError
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from tempo_attn.attention.edited_attention import Session
-from tempo_attn.attention.edits import enrich_states
 from tempo_attn.attention.hidden_states import StateHooks
+from tempo_attn.attention.mode_formulas import edit_states
 from tempo_attn.errors import EditNotAppliedError
 
 
@@ -58,9 +58,8 @@ def enrich_layers(
         early = kept[0][:, -n_rows:].to(deep.device)[batch, queries]
         if layer == edited[-1]:
             kept.clear()  # neither hold a prompt's states nor give them to another call
-        assert plan.strength is not None
         mixed = deep.clone()
-        new = enrich_states(deep[batch, queries], early, plan.strength)
+        new = edit_states(deep[batch, queries], early, plan.mode, plan.strength)
         mixed[batch, queries] = new.to(deep.dtype)
         return mixed
 

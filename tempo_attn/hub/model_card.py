@@ -29,32 +29,6 @@ HUB_LICENSES = (
     *("cc-by-nc-sa-4.0", "cc-by-nc-nd-4.0", "other", "unknown"),
 )
 
-_MATHS = {
-    "scale": (
-        "L ← α · L",
-        "The factor changes the audio mass (the row's probability on audio) as well as its shape "
-        "within the audio, and pushes negative logits further down where α > 1.",
-    ),
-    "scale_preserving": (
-        "L ← α · L + logsumexp(L) − logsumexp(α · L), over the edited keys",
-        "Each row's probability on the edited keys stays as it was; α only redistributes it.",
-    ),
-    "upweight": (
-        "L ← L + b",
-        "The shape within the edited keys stays; their mass m becomes m·e^b / (1 − m + m·e^b).",
-    ),
-    "upweight_matched": (
-        "L ← L + logsumexp(α · L) − logsumexp(L), over the edited keys",
-        "The shape within the edited keys stays; their mass becomes that of scaling by α.",
-    ),
-    "upweight_relative": ("L ← L + α · |L|", "The larger a logit's size, the more it gains."),
-    "enrich": (
-        "h ← ‖h‖ · m / ‖m‖, m = (1 − w) · h + w · ‖h‖ / ‖s‖ · s",
-        "No logits: h is what leaves an edited layer at the query rows behind the first audio "
-        "position, s what left the source layer there; the norm stays.",
-    ),
-    "knockout": ("L ← −∞", "The edited rows cannot attend to the edited keys at all."),
-}
 _BODY = """
 {mark}
 
@@ -123,7 +97,7 @@ def model_card(configs: Mapping[str, AttnScaleConfig], *, repo_id: str | None = 
         or None,
         metrics=_named(provenances, "metrics", r"[A-Za-z0-9][\w.-]{0,63}") or None,
     )
-    modes = dict.fromkeys(config.mode for config in configs.values())
+    modes = dict.fromkeys(config.spec for config in configs.values())
     many = len(configs) > 1
     body = _BODY.format(
         mark=MARK,
@@ -131,7 +105,7 @@ def model_card(configs: Mapping[str, AttnScaleConfig], *, repo_id: str | None = 
         count=f"{len(configs)} edits" if many else "An edit",
         base=_base(base),
         rows="\n".join(_row(name, config) for name, config in configs.items()),
-        maths="\n".join(f"- **{mode}**: {' — '.join(_MATHS[mode])}" for mode in modes),
+        maths="\n".join(f"- **{mode.name}**: {mode.maths} — {mode.explanation}" for mode in modes),
         provenance="\n\n".join(_chosen(name, config, many) for name, config in configs.items()),
         snippet=_snippet(configs, on_hub, repo_id),
     )

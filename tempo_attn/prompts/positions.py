@@ -98,7 +98,7 @@ class Prompt:
         """
         if self._rows.get(id(config), (None,))[0] is not config:
             rows = self._find_rows(config, reader, complain)
-            if config.mode == "enrich" and self.given.query_mask is None:
+            if config.spec.edits_states and self.given.query_mask is None:
                 # As where attention is edited: rows before the audio know nothing of it.
                 rows = rows & (self.keys(config).cumsum(1) > 0)[:, self.start :]
             self._rows[id(config)] = (config, rows)
@@ -110,7 +110,7 @@ class Prompt:
         n_batch, n_tokens = self.real.shape
         if self.given.query_mask is not None:
             stated = _mask(self.given.query_mask, self.real.shape, "query_mask")
-            if config.mode == "knockout" and (stated & self.keys(config)[:, self.start :]).any():
+            if config.spec.hides_keys and (stated & self.keys(config)[:, self.start :]).any():
                 raise PositionError(
                     "query_mask holds edited keys: knocked out, such a row might see nothing at "
                     "all. Leave audio positions out of it"

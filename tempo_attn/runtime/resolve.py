@@ -53,7 +53,7 @@ def fit(
     with_attention = [i for i, module in enumerate(attentions) if module is not None]
     every = config.layers == "all"
     layers = with_attention if every else config.resolve_layers(len(attentions))
-    if config.mode == "enrich":  # between layers, of any kind
+    if config.spec.edits_states:  # between layers, of any kind
         config.resolve_source(len(attentions))
         return Edit(config, dict.fromkeys(layers))
     without = sorted(set(layers) - set(with_attention))
@@ -90,7 +90,7 @@ def check_size(config: AttnScaleConfig, model_config: Any, family: Family) -> No
     size = decoder_size(model_config)
     if size is not None:
         config.resolve_heads(*size)
-        if config.mode == "enrich":
+        if config.spec.edits_states:
             config.resolve_source(size[0])
 
 

@@ -67,9 +67,7 @@ Nulls = Annotated[
 Source = Annotated[
     str, typer.Option(help="With --edit enrich=...: layers whose states are mixed in, such as 1,2.")
 ]
-Way = Annotated[
-    str, typer.Option(help="auto, replay (fast), or full: one forward for every variant.")
-]
+Way = Annotated[str, typer.Option(help="auto, fast, or full: one forward for every variant.")]
 
 
 def settings_of(

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tempo_attn.config import Mode
 from tempo_attn.lab.run_folder.folder import default_folder
-from tempo_attn.lab.sweep.grid import Grid, Null, Variant
+from tempo_attn.lab.sweep.grid import Grid, Variant
 from tempo_attn.lab.sweep.records import SweepResults
+from tempo_attn.modes import Mode, Null
 from tempo_tasks.lab.options import LayerSets, parse_way
 from tempo_tasks.lab.outcome import Outcome, written
 from tempo_tasks.lab.study import Settings, Study

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from tempo_attn.config import MODES, QUERIES, Mode
+from tempo_attn.config import QUERIES
 from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.engine.engine_choice import WAYS
-from tempo_attn.lab.sweep.grid import NULLS, STRENGTHS, Grid, Null, Variant
+from tempo_attn.lab.engine.engine_choice import ENGINES
+from tempo_attn.lab.sweep.grid import Grid, Variant
 from tempo_attn.lab.trace.records import DIRECTIONS, Direction
+from tempo_attn.modes import MODES, NULLS, Mode, Null
 
 if TYPE_CHECKING:
     from tempo_tasks.lab.check_settings import Size
@@ -31,21 +32,18 @@ def parse_edits(values: Sequence[str]) -> dict[Mode, tuple[float, ...]]:
     found: dict[Mode, tuple[float, ...]] = {}
     for value in values:
         name, given, numbers = value.partition("=")
-        mode = _one_of("--edit", name.strip(), MODES)
+        mode = _one_of("--edit", name.strip(), tuple(MODES))
         if mode in found:
             raise ConfigError(f"--edit names {mode!r} twice; give all its strengths in one")
-        if mode == "knockout":
-            if given:
-                raise ConfigError(f"--edit {value}: knockout has no strength")
-            found[mode] = ()
-        elif not given and mode == "enrich":
-            raise ConfigError(f"--edit {value}: say the weights, as in {mode}=0.1,0.3")
-        elif not given and mode.startswith("upweight") and mode != "upweight_matched":
-            raise ConfigError(f"--edit {value}: say the strengths, as in {mode}=-1,1")
-        else:
-            found[mode] = (
-                tuple(_number(part, value) for part in numbers.split(",")) if given else STRENGTHS
-            )
+        spec = MODES[mode]
+        if given and not spec.has_strength:
+            raise ConfigError(f"--edit {value}: {mode} has no strength")
+        if not given and spec.has_strength and not spec.usual_strengths:
+            example = f"{mode}={','.join(f'{number:g}' for number in spec.example_strengths)}"
+            raise ConfigError(f"--edit {value}: say the {spec.strengths_are}, as in {example}")
+        found[mode] = spec.usual_strengths
+        if given:
+            found[mode] = tuple(_number(part, value) for part in numbers.split(","))
     return found
 
 
@@ -59,12 +57,12 @@ def parse_strengths(value: str) -> tuple[float, ...]:
 
 
 def parse_way(value: str) -> str:
-    """Return how variants are run: `auto`, `replay` or `full`.
+    """Return how variants are run: `auto`, `fast` or `full`.
 
     Raises:
         ConfigError: Something else.
     """
-    return _one_of("--way", value, WAYS)
+    return _one_of("--way", value, ENGINES)
 
 
 def parse_layers(value: str, option: str = "--layers") -> LayerSets:

@@ -16,7 +16,8 @@ from tempo_attn.errors import ConfigError
 from tempo_attn.hub.find import loaded_name
 from tempo_attn.lab.presets.table import Compared, layers_in_words, ranges
 from tempo_attn.lab.sweep.adaptive import constituents
-from tempo_attn.lab.sweep.grid import Null, Variant
+from tempo_attn.lab.sweep.grid import Variant
+from tempo_attn.modes import Null
 from tempo_tasks.lab.check_settings import Size
 from tempo_tasks.lab.options import LayerSets, parse_way
 from tempo_tasks.lab.outcome import Outcome, written
@@ -231,8 +232,9 @@ def variants_of(entries: Sequence[Compared], nulls: Sequence[Null]) -> list[Vari
     )
     found = dict.fromkeys(edit.control for edit in edits)
     for edit in edits:
-        # A knockout's change is infinite: it has no sign to draw.
-        kinds: Sequence[Null] = ["keys"] if nulls and edit.mode == "knockout" else nulls
+        kinds: Sequence[Null] = [null for null in nulls if null in edit.nulls]
+        if nulls and not kinds:  # a knockout has no sign to draw, but other keys to hide
+            kinds = edit.nulls[:1]
         found |= dict.fromkeys([edit, *(edit.null(kind) for kind in kinds)])
     return list(found)
 

@@ -32,7 +32,7 @@ class Patches:
         method: "patching", "attribution" or "both".
         single: Whether positions are patched one at a time.
         nulls: Whether random changes of the same size are patched, too.
-        way: "auto", "replay" or "full".
+        way: "auto", "fast" or "full".
     """
 
     corrupt: str = "silence"
@@ -82,7 +82,7 @@ def trace(settings: Settings, patches: Patches) -> Outcome | None:
         single=patches.single,
         plan=study.plan,
         seed=settings.seed,
-        way=patches.way,
+        engine=patches.way,
     )
     tracer.settle(study.plan.extremes(study.items))
     more = {

@@ -38,7 +38,7 @@ def sweep(
     Args:
         settings: On what.
         requested: What.
-        way: "auto", "replay" or "full"; see `Sweeper`.
+        way: "auto", "fast" or "full"; see `Sweeper`.
         n_generated: How many items are also answered by generation, to tell how well the letters'
             logits stand for it.
 
@@ -64,7 +64,8 @@ def run_sweep(
     **more: Any,
 ) -> Run:
     """Run variants in a run folder; see `Study.run`."""
-    sweeper = Sweeper(study.subject, variants, plan=study.plan, seed=study.settings.seed, way=way)
+    seed = study.settings.seed
+    sweeper = Sweeper(study.subject, variants, plan=study.plan, seed=seed, engine=way)
 
     # Spread over the items, so that every task has its part.
     n_items = len(study.items)

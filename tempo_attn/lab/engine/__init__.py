@@ -3,5 +3,5 @@
 `model_under_study` calls the model, `batching` says how much at once, `prefill` keeps what a first
 forward leaves behind, `growing_batch` continues it for many variants, `hidden_states` reads and
 changes what leaves a layer, `readout` turns states into logits, and `engine_choice` checks the
-fast way against full forwards.
+fast engine against full forwards.
 """

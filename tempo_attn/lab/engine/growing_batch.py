@@ -6,8 +6,8 @@ a variant joins with states made of those that the prefill left there. Keys and 
 before are shared by all variants, never copied. Exact: the same arithmetic as a full forward in
 another order.
 
-What a change is, subclasses say: `replay` edits attention and states, `patching` writes states of
-another run.
+What a change is, subclasses say: the sweep's `EditedBatch` edits attention and states, the trace's
+`PatchedBatch` writes states of another run.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""What leaves the layers of a decoder, their attention and their MLPs; written over, or kept."""
+"""What leaves the layers of a decoder, their attention and their MLPs, kept from one forward."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor, nn
 
-from tempo_attn.attention.hidden_states import states_of
+from tempo_attn.attention.hidden_states import StateHooks
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.lab.engine.model_under_study import RowsLeftOut
 from tempo_attn.lab.engine.prefill import Decoder
@@ -18,7 +18,6 @@ COMPONENTS: tuple[Component, ...] = ("residual", "attention", "mlp")
 States = dict[Component, list[Tensor]]
 """By component and layer: (items, tokens from a start on, width). What enters the first layer comes
 first in the residual stream; see `place`."""
-Change = Callable[[Tensor], Tensor]
 _MLPS = ("mlp", "feed_forward", "block_sparse_moe", "moe", "ffn")
 
 
@@ -56,7 +55,7 @@ def keeping(
 
     Args:
         decoder: The decoder.
-        components: Of which.
+        components: Which components' states are kept.
         start: The first position that is kept.
         n_tokens: Positions of the forward.
 
@@ -65,85 +64,25 @@ def keeping(
         RowsLeftOut: Likewise: a layer ran for the last rows only.
     """
     states: States = {component: [] for component in components}
-    hooks = []
 
-    def keep(kept: list[Tensor]) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
-            found = states_of(module, output)
+    def keep(kept: list[Tensor]) -> Callable[[Tensor], None]:
+        def visit(found: Tensor) -> None:
             if found.shape[1] < n_tokens:
                 raise RowsLeftOut
             # A copy: a slice would keep all positions in memory.
             kept.append(found[:, start:].clone())
 
-        return hook
+        return visit
 
-    try:
+    with StateHooks() as hooks:
         if "residual" in components:
-            enter = keep(states["residual"])
-            first = decoder.layers[0]
-            hooks.append(
-                first.register_forward_pre_hook(
-                    lambda module, args, kwargs: enter(module, args, entering(args, kwargs)),
-                    with_kwargs=True,
-                    prepend=True,  # as the prefill is remembered: before the hooks of others
-                )
-            )
+            hooks.on_input(decoder.layers[0], keep(states["residual"]))
         for component in components:
             for module in modules_of(decoder, component):
-                hooks.append(module.register_forward_hook(keep(states[component])))
+                hooks.on_output(module, keep(states[component]))
         yield states
-    finally:
-        for handle in hooks:
-            handle.remove()
-
-
-def entering(args: Any, kwargs: Mapping[str, Any]) -> Any:
-    """Return the hidden states that a layer is called with."""
-    return args[0] if args else kwargs["hidden_states"]
-
-
-def with_entering(args: Any, kwargs: Mapping[str, Any], states: Tensor) -> Any:
-    """Return a layer's arguments with other hidden states."""
-    if args:
-        return (states, *args[1:]), kwargs
-    return args, {**kwargs, "hidden_states": states}
 
 
 def place(component: Component, layer: int) -> int:
     """Return where a layer's states are in `States`."""
     return layer + 1 if component == "residual" else layer
-
-
-@contextmanager
-def changing_input(layer: nn.Module, change: Change) -> Iterator[None]:
-    """Change what enters a layer in every forward inside the context; see `changing`."""
-
-    def hook(module: nn.Module, args: Any, kwargs: Any) -> Any:
-        states = states_of(module, entering(args, kwargs))
-        return with_entering(args, kwargs, change(states))
-
-    handle = layer.register_forward_pre_hook(hook, with_kwargs=True, prepend=True)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def changing(module: nn.Module, change: Change) -> Iterator[None]:
-    """Change what leaves a module in every forward inside the context.
-
-    Args:
-        module: A layer, or its attention or MLP.
-        change: Returns the new states of old ones, (batch, tokens, width).
-    """
-
-    def hook(module: nn.Module, args: Any, output: Any) -> Any:
-        new = change(states_of(module, output))
-        return (new, *output[1:]) if isinstance(output, tuple) else new
-
-    handle = module.register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tempo_attn.errors import NonFiniteLogitsError, UnsupportedModelError
 from tempo_attn.families import Family, get_family
 from tempo_attn.lab.engine.prefill import Decoder
+from tempo_attn.lab.engine.readout import Readout
 from tempo_attn.lab.items import Batch, Item, Prepare
 from tempo_attn.prompts.spans import TextReader
 
@@ -123,9 +124,24 @@ class Subject:
             ) from None
 
     def candidate_logits(self, output: Any, batch: Batch) -> Tensor:
-        """Return the candidates' logits behind the prompts, (items, candidates), float32."""
+        """Return the candidates' logits after the prompts, (items, candidates), float32."""
         last: Tensor = output.logits[:, -1].float()
         return last.gather(1, batch.candidates.to(last.device))
+
+    def answer(self, batch: Batch, readout: Readout | None = None) -> tuple[Any, Tensor]:
+        """Run one forward, for its output and the candidates' logits, (items, candidates).
+
+        Args:
+            batch: The prepared items.
+            readout: Reads the logits from what leaves the last layer; None for the model's own
+                head, whose logits are rounded in 16 bits.
+        """
+        if readout is None:
+            output = self.call(batch)
+            return output, self.candidate_logits(output, batch)
+        with self.decoder.leaving() as left:
+            output = self.call(batch)
+        return output, readout(left[-1][:, -1:], batch.candidates)[:, 0]
 
 
 def finite(items: Sequence[Item], *logits: Tensor) -> None:

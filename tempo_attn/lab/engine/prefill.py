@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tempo_attn.attention.edited_attention import Attention, AttentionCall, LayerTakeover
+from tempo_attn.attention.hidden_states import StateHooks, states_of
 from tempo_attn.errors import AdapterError, UnsupportedModelError
 from tempo_attn.families import Family
 from tempo_attn.runtime.forward_call import CACHE_NAMES, arguments, refuse_compiled
@@ -121,13 +122,9 @@ class Decoder:
     def leaving(self) -> Iterator[list[Tensor]]:
         """Collect what leaves the last layer in every forward inside the context."""
         outputs: list[Tensor] = []
-        hook = self.layers[-1].register_forward_hook(
-            lambda module, args, output: outputs.append(first_of(output))
-        )
-        try:
+        with StateHooks() as hooks:
+            hooks.on_output(self.layers[-1], outputs.append)
             yield outputs
-        finally:
-            hook.remove()
 
     def _attend(self, layer: int, call: AttentionCall) -> Attention:
         return call.base() if self._run is None else self._run(layer, call)
@@ -171,27 +168,21 @@ class Decoder:
             calls[layer] = call
             return call.base()
 
-        # First of all hooks: those of others will run again when the layer does.
-        hooks = [
-            layer.register_forward_pre_hook(enter, with_kwargs=True, prepend=True)
-            for layer in self.layers
-        ]
-        try:
-            with self.attending(attend), self.leaving() as outputs:
-                returned = forward()
-        finally:
-            for hook in hooks:
-                hook.remove()
+        with StateHooks() as hooks, self.attending(attend), self.leaving() as outputs:
+            for layer in self.layers:
+                # First of all hooks: those of others will run again when the layer does.
+                hooks.add(layer.register_forward_pre_hook(enter, with_kwargs=True, prepend=True))
+            returned = forward()
         if len(inputs) != n_layers or len(calls) != n_layers or len(outputs) != 1:
             raise UnsupportedModelError(
                 f"{len(inputs)} of {n_layers} decoder layers and {len(calls)} attention calls were "
                 "seen in one forward"
             )
         n_tokens = lengths[0]
-        for layer, call in calls.items():
+        for at, call in calls.items():
             if call.key.shape[2] != n_tokens or call.query.shape[2] != n_tokens:
                 raise UnsupportedModelError(
-                    f"layer {layer} has {call.query.shape[2]} queries and {call.key.shape[2]} keys "
+                    f"layer {at} has {call.query.shape[2]} queries and {call.key.shape[2]} keys "
                     f"for {n_tokens} positions"
                 )
         states = [
@@ -220,7 +211,7 @@ class Decoder:
         }
         if "attention_mask" in state.arguments:
             named["attention_mask"] = None
-        return first_of(self.layers[layer](hidden, **named))
+        return states_of(self.layers[layer], self.layers[layer](hidden, **named))
 
 
 def _without_query(call: AttentionCall) -> AttentionCall:
@@ -230,13 +221,6 @@ def _without_query(call: AttentionCall) -> AttentionCall:
         raise AssertionError("a remembered call has no kernel")
 
     return replace(call, base=gone, query=call.query[:, :, :0].clone())
-
-
-def first_of(output: Any) -> Tensor:
-    """Return the hidden states in a layer's output."""
-    hidden = output[0] if isinstance(output, tuple) else output
-    assert isinstance(hidden, Tensor)
-    return hidden
 
 
 def _at_rows(name: str, value: Any, rows: Tensor, times: int) -> Any:

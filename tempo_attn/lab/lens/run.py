@@ -8,19 +8,21 @@ chosen rows, at once inside the forward: no hidden state is kept.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from tempo_attn.attention.hidden_states import StateHooks
 from tempo_attn.config import QUERIES
 from tempo_attn.config_fields import some_of
 from tempo_attn.errors import ConfigError, PositionError, UnsupportedModelError
 from tempo_attn.lab.engine.batching import Plan
-from tempo_attn.lab.engine.engine_choice import disagreement, rounding
+from tempo_attn.lab.engine.engine_choice import Comparison, rounding
 from tempo_attn.lab.engine.model_under_study import RowsLeftOut, Subject, finite, rounded
+from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.engine.readout import Readout
 from tempo_attn.lab.item_records import ItemRecord
 from tempo_attn.lab.items import Batch, Item
@@ -141,13 +143,9 @@ class Lens:
         """Call the model with the view's hooks on; what others' hooks change is what is read."""
         layers = self.subject.decoder.layers
         view.seen = [0] * len(layers)
-        with ExitStack() as hooks:
+        with StateHooks() as hooks:
             for number, layer in enumerate(layers):
-
-                def see(module: nn.Module, args: Any, output: Any, number: int = number) -> None:
-                    view.see(number, _hidden(module, output))
-
-                hooks.callback(layer.register_forward_hook(see).remove)
+                hooks.on_output(layer, partial(view.see, number))
             output = self.subject.call(batch)
         if set(view.seen) != {1}:
             raise UnsupportedModelError(
@@ -197,8 +195,8 @@ class _View:
         n_letters: Candidates of each kind.
         tokens: (items, candidates of all kinds) token ids.
         letters: (items, candidates) token ids.
-        sets: Of each set of rows: their positions (items, rows), shorter lists filled up, and what
-            each counts in the mean.
+        sets: Of each set of rows: their positions (items, rows), and what each counts in the
+            mean; see `QueryRows`.
         found: As `Reading.probabilities`.
         seen: How often each layer has run.
     """
@@ -219,16 +217,16 @@ class _View:
         kinds = {"letters": letters, "labels": letters}
         if None not in labels:
             kinds["labels"] = torch.tensor(labels)
-        sets = [_index(_chosen(batch, names)) for names in lens.rows]
+        chosen = [QueryRows.of(_chosen(batch, names)) for names in lens.rows]
         n_items, n_letters = letters.shape
-        shape = n_items, len(lens.candidates), len(sets), n_layers, n_letters
+        shape = n_items, len(lens.candidates), len(chosen), n_layers, n_letters
         return cls(
             readout=lens._readout,
             n_tokens=batch.real.shape[1],
             n_letters=n_letters,
             tokens=torch.cat([kinds[kind] for kind in lens.candidates], 1),
             letters=letters,
-            sets=sets,
+            sets=[(rows.index, rows.weights) for rows in chosen],
             found=torch.full(shape, torch.nan, device=lens.subject.device),
             seen=[0] * n_layers,
             last=torch.empty(0),
@@ -254,26 +252,6 @@ def _chosen(batch: Batch, names: RowSet) -> Tensor:
     queries = tuple(name for name in names if name != "audio")
     rows = batch.rows(queries) if queries else torch.zeros_like(batch.real)
     return rows | batch.audio if "audio" in names else rows
-
-
-def _index(chosen: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the chosen positions, (items, rows), and what each counts in an item's mean."""
-    counts = chosen.sum(1, keepdim=True)
-    # Chosen ones first, in order; those behind them count nothing.
-    index = (~chosen).int().argsort(dim=1, stable=True)[:, : int(counts.max())]
-    return index, chosen.gather(1, index) / counts
-
-
-def _hidden(layer: nn.Module, output: Any) -> Tensor:
-    hidden = output[0] if isinstance(output, tuple) else output
-    if not isinstance(hidden, Tensor) or hidden.dim() != 3:
-        shape = tuple(hidden.shape) if isinstance(hidden, Tensor) else type(hidden).__name__
-        raise UnsupportedModelError(
-            f"{type(layer).__name__} hands on {shape}, and the lens reads hidden states of the "
-            "shape (batch, tokens, width): this decoder keeps several states, or none, between its "
-            "layers"
-        )
-    return hidden
 
 
 def first_tokens(batch: Batch, row: int) -> Labels:
@@ -322,10 +300,10 @@ def check(found: Tensor, own: Tensor, dtype: torch.dtype) -> None:
         UnsupportedModelError: They differ by more than rounding explains.
     """
     # A 16-bit unembedding rounds off what the readout does not.
-    largest, differs = disagreement(found.to(own), own, rounding(own, dtype), dtype)
-    if differs:
+    compared = Comparison.of_logits("", found.to(own), own, rounding(own, dtype), dtype)
+    if not compared.agrees:
         raise UnsupportedModelError(
             "the final norm and unembedding were not found: at the last layer they give logits "
-            f"that differ by {largest:.2g} from the model's own, more than rounding explains, so "
-            "nothing can be read from the layers before"
+            f"that differ by {compared.difference:.2g} from the model's own, more than rounding "
+            "explains, so nothing can be read from the layers before"
         )

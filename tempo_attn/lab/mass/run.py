@@ -20,10 +20,9 @@ from tempo_attn.config_fields import some_of
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.engine.batching import Plan
 from tempo_attn.lab.engine.model_under_study import RowsLeftOut, Subject, finite, rounded
+from tempo_attn.lab.engine.query_rows import QueryRows, row_logits
 from tempo_attn.lab.item_records import ItemRecord
 from tempo_attn.lab.items import Batch, Item
-from tempo_attn.lab.sweep.edited_rows import EditedRows
-from tempo_attn.lab.sweep.full_forward import row_logits
 
 RowSet = tuple[str, ...]
 
@@ -79,7 +78,7 @@ class Sharer:
         """
         n_layers = len(self.subject.decoder.layers)
         device = self.subject.device
-        sets = [EditedRows.of(batch, names, 0, device) for names in self.rows]
+        sets = [QueryRows.of(batch.rows(names)) for names in self.rows]
         found = torch.full((len(batch.items), len(sets), n_layers, 2), torch.nan, device=device)
         first = torch.zeros_like(batch.real)
         first[torch.arange(len(first)), batch.real.int().argmax(1)] = True
@@ -89,8 +88,8 @@ class Sharer:
             if call.query.shape[2] < call.key.shape[2]:
                 raise RowsLeftOut
             for number, rows in enumerate(sets):
-                rows = rows.on(call.query.device)
-                shares = probabilities_of(*row_logits(call, rows.index)).mean(1)
+                index = rows.index.to(call.query.device)
+                shares = probabilities_of(*row_logits(call, index)).mean(1)
                 by_row = shares @ keys.to(shares)  # (items, rows, 2)
                 weights = rows.valid.to(shares)[..., None]
                 found[:, number, layer] = ((by_row * weights).sum(1) / weights.sum(1)).to(found)

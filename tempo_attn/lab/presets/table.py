@@ -14,9 +14,10 @@ from typing import Any
 
 from tempo_attn.lab.item_records import POOLED
 from tempo_attn.lab.sweep.effects import Effect, Null
-from tempo_attn.lab.sweep.grid import NULLS, Variant
+from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.lab.sweep.records import SweepResults
 from tempo_attn.lab.sweep.table import columns, rounded
+from tempo_attn.modes import NULLS
 from tempo_attn.statistics import Interval, interval_of_mean
 
 

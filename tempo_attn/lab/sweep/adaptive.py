@@ -15,8 +15,9 @@ from dataclasses import replace
 import numpy as np
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.sweep.grid import NULLS, Variant
+from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.lab.sweep.records import SweepResults
+from tempo_attn.modes import NULLS
 from tempo_attn.statistics import Array
 
 

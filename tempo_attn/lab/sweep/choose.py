@@ -25,13 +25,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from tempo_attn.config import NEUTRAL
 from tempo_attn.config_fields import one_of
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.sweep.effects import pairs
 from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.lab.sweep.records import SweepResults
 from tempo_attn.lab.sweep.table import rounded
+from tempo_attn.modes import MODES
 from tempo_attn.statistics import Array, Interval, changes, cluster_sums
 
 Objective = Literal["accuracy", "margin"]
@@ -336,6 +336,4 @@ def _best(right: Array, margin: Array, objective: Objective) -> Array:
 
 def _size(edit: Variant) -> tuple[int, float]:
     """Return the number of layers and how far the strength is from changing nothing."""
-    if edit.strength is None:  # knockout
-        return len(edit.layers), np.inf
-    return len(edit.layers), round(abs(edit.strength - NEUTRAL[edit.mode]), 9)
+    return len(edit.layers), round(MODES[edit.mode].size(edit.strength), 9)

@@ -1,7 +1,6 @@
 """Edited query rows: their logits, the edit or its random perturbation, and what audio gets.
 
-Shared by the fast way (`replay`) and the slow one (`full`), so the two cannot differ in what an
-edit is.
+Shared by the fast engine and the full one, so the two cannot differ in what an edit is.
 """
 
 from __future__ import annotations
@@ -13,10 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tempo_attn.attention.edits import edit_logits, enrich_states
 from tempo_attn.attention.masks import Visibility
+from tempo_attn.attention.mode_formulas import edit_logits, edit_states
+from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.items import Batch
 from tempo_attn.lab.sweep.grid import Variant
+from tempo_attn.modes import MODES
 
 
 @dataclass
@@ -47,9 +48,8 @@ class EditedRows:
         cls, batch: Batch, names: tuple[str, ...], seed: int, device: torch.device
     ) -> EditedRows:
         """Find the rows of a set, and draw what its random perturbations need."""
-        chosen = batch.rows(names)
-        index, counts = index_of(chosen)
-        valid = torch.arange(index.shape[1]) < counts[:, None]
+        rows = QueryRows.of(batch.rows(names))
+        index, valid = rows.index, rows.valid
         seeds = [[seed, int(item.key[:15], 16)] for item in batch.items]
         random = torch.zeros_like(batch.audio)
         signs = torch.ones(batch.audio.shape)
@@ -127,18 +127,19 @@ class EditedRows:
         return new, both.flatten(2)
 
     def enrich(self, deep: Tensor, early: Tensor, variants: Sequence[Variant]) -> Tensor:
-        """Mix early states into the rows' deep ones; see `enrich_states`.
+        """Mix early states into the rows' deep ones; see `edit_states`.
 
         Args:
             deep: (items, variants, rows, width).
             early: (items, rows, width).
-            variants: Of mode "enrich".
+            variants: All of one mode that edits states.
 
         Returns:
             The mixed states, as `deep`.
         """
         weights = torch.tensor([variant.strength for variant in variants], device=deep.device)
-        new = enrich_states(deep, early[:, None], weights[:, None, None].float())
+        weights = weights[:, None, None].float()
+        new = edit_states(deep, early[:, None], variants[0].mode, weights)
         # Streams of their own: how much the others draw depends on the prompt.
         streams = [np.random.default_rng([*seed, 1]) for seed in self.seeds]
         signs = np.stack([stream.choice([-1.0, 1.0], new.shape[-1]) for stream in streams])
@@ -164,29 +165,11 @@ class EditedRows:
         return (both * weights[..., None]).sum((2, 3)) / weights.sum((2, 3))[..., None]
 
 
-def index_of(chosen: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the chosen positions of each item, and how many there are.
-
-    Args:
-        chosen: (items, tokens) bool, at least one in each item.
-
-    Returns:
-        (items, positions), ascending, shorter lists repeating their last one; and (items,).
-    """
-    counts = chosen.sum(1)
-    index = torch.zeros(len(chosen), int(counts.max()), dtype=torch.long)
-    for row, mask in enumerate(chosen):
-        at = mask.nonzero().flatten()
-        index[row] = at[-1]
-        index[row, : len(at)] = at
-    return index, counts
-
-
 def groups(variants: Sequence[Variant], layer: int) -> list[list[int]]:
     """Return the variants that edit a layer's attention, in groups for `EditedRows.edit`."""
     found: dict[tuple[object, ...], list[int]] = {}
     for number, variant in enumerate(variants):
-        if layer in variant.layers and variant.mode != "enrich":
+        if layer in variant.layers and not MODES[variant.mode].edits_states:
             role = "edit" if variant.role == "control" else variant.role
             found.setdefault((variant.mode, role, variant.heads), []).append(number)
     return list(found.values())

@@ -21,8 +21,8 @@ from tempo_attn.lab.figures.lines import Line, draw_lines, points
 from tempo_attn.lab.figures.number_table import draw_cells
 from tempo_attn.lab.figures.titles import Column, in_order, span, title
 from tempo_attn.lab.sweep.effects import Effect
-from tempo_attn.lab.sweep.grid import Null
 from tempo_attn.lab.sweep.panels import by_panel, edit_name, edit_names, single_layer
+from tempo_attn.modes import Null
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,15 +12,12 @@ from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any, Literal
 
-from tempo_attn.config import MODES, Adaptive, AttnScaleConfig, Mode
+from tempo_attn.config import Adaptive, AttnScaleConfig
 from tempo_attn.errors import ConfigError
 from tempo_attn.files.json_types import misfit
+from tempo_attn.modes import MODES, NULLS, Mode, Null
 
 Role = Literal["edit", "control", "sign", "keys"]
-Null = Literal["sign", "keys"]
-NULLS: tuple[Null, ...] = ("sign", "keys")
-STRENGTHS = (0.2, 0.5, 0.8, 1.2, 1.5, 2.0)
-"""alpha of AdaptVis, and 0.2 of arXiv 2606.17417."""
 ROWS = (("last",), ("keyword",), ("option",))
 
 
@@ -80,9 +77,7 @@ class Variant:
     @property
     def nulls(self) -> tuple[Null, ...]:
         """Which random perturbations there are of it."""
-        if self.mode == "knockout":  # its change is infinite: there is no sign to draw
-            return ("keys",)
-        return ("sign",) if self.mode == "enrich" else NULLS  # states have no keys
+        return MODES[self.mode].nulls
 
     def null(self, kind: Null) -> Variant:
         """Return the random perturbation of the same size."""
@@ -115,6 +110,8 @@ class Variant:
         """
         if wrong := misfit(data, cls):
             raise ConfigError(f"no variant of a sweep: {wrong}")
+        if data.get("mode", "scale") not in MODES:
+            raise ConfigError(f"no variant of a sweep: mode is {data['mode']!r}, expected a mode")
         values: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in data.items()
         }
@@ -148,21 +145,24 @@ class Grid:
         Raises:
             ConfigError: The grid is empty, or has a value that the decoder or the edit refuses.
         """
-        if "enrich" in self.strengths and not self.sources:
-            raise ConfigError("mode 'enrich' needs the layers whose states are mixed in (sources)")
+        of_states = {mode for mode in self.strengths if mode in MODES and MODES[mode].edits_states}
+        if of_states and not self.sources:
+            raise ConfigError(
+                f"mode {min(of_states)!r} needs the layers whose states are mixed in (sources)"
+            )
         edits = [
             Variant(
                 layers=layers,
                 rows=rows,
                 mode=mode,
                 strength=strength,
-                heads=None if mode == "enrich" else heads,
+                heads=None if mode in of_states else heads,
                 source=source,
             )
             for layers, rows, heads, (mode, strength) in product(
                 self._layer_sets(n_layers), self._row_sets(), self._head_groups(), self._edits()
             )
-            for source in (self._sources(n_layers) if mode == "enrich" else (None,))
+            for source in (self._sources(n_layers) if mode in of_states else (None,))
             if source is None or source < layers[0]
         ]
         if not edits:
@@ -193,10 +193,10 @@ class Grid:
         for mode, strengths in self.strengths.items():
             if mode not in MODES:
                 raise ConfigError(f"unknown mode {mode!r}; expected one of {list(MODES)}")
-            if mode == "knockout":
-                yield mode, None
-            else:
+            if MODES[mode].has_strength:
                 yield from ((mode, float(strength)) for strength in strengths)
+            else:
+                yield mode, None
 
     def _layer_sets(self, n_layers: int) -> list[tuple[int, ...]]:
         if self.layers == "each":

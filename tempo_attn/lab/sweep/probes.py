@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
 
-from tempo_attn.config import NEUTRAL
 from tempo_attn.lab.sweep.grid import Variant
+from tempo_attn.modes import MODES
 
 
 def probes(variants: Sequence[Variant]) -> list[int]:
@@ -18,7 +17,7 @@ def probes(variants: Sequence[Variant]) -> list[int]:
     chosen: dict[tuple[object, ...], int] = {}
     for number, variant in enumerate(variants):
         if variant.role == "edit":
-            kind = variant.heads is not None, variant.mode == "enrich"
+            kind = variant.heads is not None, MODES[variant.mode].edits_states
             place = (variant.rows, len(variant.layers) > 1, *kind)
             best = chosen.setdefault(place, number)
             if _rank(variant) < _rank(variants[best]):
@@ -27,6 +26,4 @@ def probes(variants: Sequence[Variant]) -> list[int]:
 
 
 def _rank(variant: Variant) -> tuple[int, float]:
-    if variant.strength is None:  # knockout
-        return variant.layers[0], -inf
-    return variant.layers[0], -abs(variant.strength - NEUTRAL[variant.mode])
+    return variant.layers[0], -MODES[variant.mode].size(variant.strength)

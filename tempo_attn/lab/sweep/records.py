@@ -29,7 +29,7 @@ class SweepRecord(ItemRecord):
         audio: `AUDIO_STATISTICS` of every variant: mass (0 to 1) and entropy (nats) of attention
             on audio before and after the edit, in the edited rows, heads and layers; None where
             undefined (no mass is left).
-        way: How it was run: "replay", or "full" (one forward for every variant).
+        engine: What ran the variants: "fast", or "full" (one forward for every variant).
         generated: Index of the candidate that free generation names, without any edit; -1 for
             none; None where it was not generated.
         confidence: Probability of the likeliest first token of an answer, without any edit.
@@ -37,7 +37,7 @@ class SweepRecord(ItemRecord):
 
     logits: Sequence[Sequence[float]]
     audio: Sequence[Sequence[float | None]]
-    way: str = "replay"
+    engine: str = "fast"
     generated: int | None = None
     confidence: float | None = None
 

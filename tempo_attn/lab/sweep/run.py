@@ -1,12 +1,11 @@
-"""The sweep engine: every variant of a grid on every item, from one prefill an item.
+"""The sweep: every variant of a grid on every item, from one prefill an item.
 
-`Sweeper` takes the fast way (`replay`) where the model allows it, and the slow one (`full`)
-elsewhere; it finds out by running both on its first batch and comparing the logits.
+`Sweeper` runs on the fast engine (`fast_engine`) where the model allows it, and on full forwards
+(`full_engine`) elsewhere; `EngineChoice` finds out by comparing the two on the first batch.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,27 +14,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tempo_attn.config_fields import one_of
-from tempo_attn.errors import (
-    ConfigError,
-    TempoError,
-    UnsupportedInputError,
-    UnsupportedModelError,
-)
-from tempo_attn.lab.engine.batching import Plan, out_of_memory
-from tempo_attn.lab.engine.engine_choice import WAYS, disagreement, rounding
+from tempo_attn.errors import ConfigError
+from tempo_attn.lab.engine.batching import Plan
+from tempo_attn.lab.engine.engine_choice import Comparison, EngineChoice, head_rounding
 from tempo_attn.lab.engine.model_under_study import Subject, finite, rounded
 from tempo_attn.lab.engine.readout import Readout
 from tempo_attn.lab.items import Batch, Item
 from tempo_attn.lab.sweep.edited_rows import EditedRows
-from tempo_attn.lab.sweep.full_forward import run_full
+from tempo_attn.lab.sweep.fast_engine import EditedBatch
+from tempo_attn.lab.sweep.full_engine import run_full
 from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.lab.sweep.probes import probes
 from tempo_attn.lab.sweep.records import SweepRecord
-from tempo_attn.lab.sweep.replay import Replay
 
-_NOT_FOR_REPLAY = (UnsupportedModelError, UnsupportedInputError)
-_log = logging.getLogger(__name__)
+RowsBySet = Mapping[tuple[str, ...], EditedRows]
 
 
 @dataclass(frozen=True)
@@ -62,17 +54,15 @@ class Sweeper:
         subject: The model and how items become calls of it.
         variants: What to run; see `Grid.variants`.
         plan: How much runs at once.
-        seed: Of the random perturbations.
-        way: "auto"; or "replay" or "full" to insist on one.
+        seed: Seed of the random perturbations.
+        engine: One of `ENGINES`: "auto"; or "fast" or "full" to insist on one.
 
     Attributes:
-        way: "replay" or "full", once it is known.
-        reason: Why not "replay"; empty where it is.
-        checked: Largest difference of the two ways' logits on the first batch; None before, or
-            where there is nothing to compare.
+        choice: Which engine runs the variants, once it is known, and why.
 
     Raises:
-        ConfigError: There is no variant, or one edits a layer that has no attention.
+        ConfigError: There is no variant or no such engine, or a variant edits a layer that has no
+            attention.
     """
 
     def __init__(
@@ -82,24 +72,17 @@ class Sweeper:
         *,
         plan: Plan | None = None,
         seed: int = 0,
-        way: str = "auto",
+        engine: str = "auto",
     ) -> None:
         if not variants:
             raise ConfigError("a sweep needs at least one variant; the grid is empty")
-        one_of("way", way, WAYS)
         self.subject = subject
         self.variants = list(variants)
         self.plan = plan or Plan()
-        self.way, self.reason = way, ""
-        self.checked: float | None = None
         self._seed = seed
         self._decoder = subject.decoder
         self._check_layers()
-        try:
-            self._readout: Readout | None = Readout(subject.model, subject.family)
-        except UnsupportedModelError as error:
-            self._must_be_full(str(error))
-            self._readout = None
+        self.choice = EngineChoice(subject, engine, "variant")
 
     def _check_layers(self) -> None:
         edited = {layer for variant in self.variants for layer in variant.layers}
@@ -132,26 +115,24 @@ class Sweeper:
         """Run the variants on a prepared batch."""
         with self.subject.studied():
             edited = self._edited_rows(batch)
-            if self.way == "auto":
-                self._find_way(batch, edited)
-            if self.way == "full":
+            if self.choice.open:
+                self._choose_engine(batch, edited)
+            if self.choice.engine == "full":
                 return self._answer_in_full(batch, edited, range(len(self.variants)))
-            return self._answer_by_replay(batch, edited)
+            assert self.choice.readout is not None
+            return self._answer_fast(batch, edited, self.choice.readout)
 
     def _edited_rows(self, batch: Batch) -> dict[tuple[str, ...], EditedRows]:
         sets = dict.fromkeys(variant.rows for variant in self.variants)
         device = self.subject.device
         return {names: EditedRows.of(batch, names, self._seed, device) for names in sets}
 
-    # ------------------------------------------------------------------ the two ways
+    # ------------------------------------------------------------------ the two engines
 
-    def _answer_by_replay(
-        self, batch: Batch, edited: Mapping[tuple[str, ...], EditedRows]
-    ) -> Answer:
-        assert self._readout is not None
+    def _answer_fast(self, batch: Batch, edited: RowsBySet, readout: Readout) -> Answer:
         start = min(rows.first for rows in edited.values())
         prefill, output = self._decoder.remember(lambda: self.subject.call(batch), start)
-        plain = self._readout(prefill.output[:, -1:], batch.candidates)[:, 0]
+        plain = readout(prefill.output[:, -1:], batch.candidates)[:, 0]
         n_items, n_candidates = batch.candidates.shape
         logits = plain.new_empty(n_items, len(self.variants), n_candidates)
         audio = plain.new_empty(n_items, len(self.variants), 4)
@@ -164,15 +145,15 @@ class Sweeper:
             numbers = sorted(numbers, key=lambda number: self.variants[number].layers[0])
             for chunk in self.plan.chunks(numbers, prefill, rows.first):
                 variants = [self.variants[number] for number in chunk]
-                replay = Replay(self._decoder, prefill, rows, variants)
-                logits[:, chunk] = self._readout(replay.run(), batch.candidates)
-                audio[:, chunk] = replay.statistics.to(audio)
+                edits = EditedBatch(self._decoder, prefill, rows, variants)
+                logits[:, chunk] = readout(edits.run(), batch.candidates)
+                audio[:, chunk] = edits.statistics.to(audio)
         return Answer(plain, logits, audio, confidence_of(output))
 
     def _answer_in_full(
         self,
         batch: Batch,
-        edited: Mapping[tuple[str, ...], EditedRows],
+        edited: RowsBySet,
         numbers: Sequence[int],
         readout: Readout | None = None,
     ) -> Answer:
@@ -183,19 +164,16 @@ class Sweeper:
     def _one_by_one(
         self,
         batch: Batch,
-        edited: Mapping[tuple[str, ...], EditedRows],
+        edited: RowsBySet,
         numbers: Sequence[int],
         readout: Readout | None,
     ) -> Answer:
         confidence: list[Tensor] = []
 
         def forward() -> Tensor:
-            with self._decoder.leaving() as left:
-                output = self.subject.call(batch)
+            output, logits = self.subject.answer(batch, readout)
             confidence.append(confidence_of(output))
-            if readout is None:
-                return self.subject.candidate_logits(output, batch)
-            return readout(left[0][:, -1:], batch.candidates)[:, 0]
+            return logits
 
         plain = forward()
         logits, audio = [], []
@@ -206,83 +184,65 @@ class Sweeper:
             audio.append(statistics)
         return Answer(plain, torch.stack(logits, 1), torch.stack(audio, 1), confidence[0])
 
-    # ------------------------------------------------------------------ which way
+    # ------------------------------------------------------------------ which engine
 
     def settle(self, items: Sequence[Item]) -> None:
-        """Find out which way to take on some items; the same ones give the same answer."""
+        """Choose the engine on some items; the same items give the same choice."""
 
-        def find(part: Sequence[Item]) -> list[None]:
-            if self.way == "auto":  # not known by an earlier part
+        def choose(part: Sequence[Item]) -> list[None]:
+            if self.choice.open:  # not settled by an earlier part
                 with self.subject.studied():
                     batch = self.subject.read(part)
-                    self._find_way(batch, self._edited_rows(batch))
+                    self._choose_engine(batch, self._edited_rows(batch))
             return []
 
-        self.plan.in_halves(items, find)
+        self.plan.in_halves(items, choose)
 
-    def _find_way(self, batch: Batch, edited: Mapping[tuple[str, ...], EditedRows]) -> None:
-        """Compare the two ways on some variants; take the fast one where they agree."""
-        try:
-            fast = self._answer_by_replay(batch, edited)
-        except Exception as error:
-            wrong_items = isinstance(error, TempoError) and not isinstance(error, _NOT_FOR_REPLAY)
-            if wrong_items or out_of_memory(error):
-                raise
-            self._must_be_full(f"{type(error).__name__}: {error}")
+    def _choose_engine(self, batch: Batch, edited: RowsBySet) -> None:
+        """Compare the two engines on some variants; take the fast one where they agree."""
+        fast = self.choice.try_fast(lambda readout: self._answer_fast(batch, edited, readout))
+        if fast is None:
             return
-        assert self._readout is not None
         numbers = probes(self.variants)
         # Beside each probe its control: what recomputing rows changes by itself.
         controls = [self.variants.index(self.variants[n].control) for n in numbers if self._has(n)]
-        slow = self._answer_in_full(batch, edited, [*numbers, *controls], self._readout)
+        both = [*numbers, *controls]
+        slow = self._answer_in_full(batch, edited, both, self.choice.readout)
         all_controls = [n for n, v in enumerate(self.variants) if v.role == "control"]
         noise = max(
             _largest(slow.logits[:, len(numbers) :] - slow.plain[:, None]),
             _largest(fast.logits[:, controls] - fast.plain[:, None]),
         )
-        own = self.subject.candidate_logits(self.subject.call(batch), batch)
+        _, own = self.subject.answer(batch)
         dtype = self.subject.dtype
-        found = fast.plain[:, None].expand(-1, len(all_controls), -1)
-        compared = {
-            "the final norm and the unembedding give": (
-                fast.plain,
-                own,
-                _head_rounding(own, dtype),
-            ),
-            "running layers again gives": (
-                torch.cat([fast.plain[:, None], fast.logits[:, [*numbers, *controls]]], 1),
-                torch.cat([slow.plain[:, None], slow.logits], 1),
-                noise,
-            ),
-            "running layers again without an edit gives": (
-                fast.logits[:, all_controls],
-                found,
-                noise,
-            ),
-        }
-        self.checked = 0.0
-        for what, (mine, full, explained) in compared.items():
-            if not mine.numel():
-                continue
-            difference, too_large = disagreement(mine, full, explained, dtype)
-            self.checked = max(self.checked, difference)
-            if too_large:
-                self._must_be_full(f"{what} logits that differ by {difference:.2g} from a forward")
-                return
-        self.way = "replay"
+        self.choice.decide(
+            [
+                Comparison.of_logits(
+                    "the final norm and the unembedding give logits",
+                    fast.plain,
+                    own,
+                    head_rounding(own, dtype),
+                    dtype,
+                ),
+                Comparison.of_logits(
+                    "running layers again gives logits",
+                    torch.cat([fast.plain[:, None], fast.logits[:, both]], 1),
+                    torch.cat([slow.plain[:, None], slow.logits], 1),
+                    noise,
+                    dtype,
+                ),
+                Comparison.of_logits(
+                    "running layers again without an edit gives logits",
+                    fast.logits[:, all_controls],
+                    fast.plain[:, None].expand(-1, len(all_controls), -1),
+                    noise,
+                    dtype,
+                ),
+            ]
+        )
 
     def _has(self, number: int) -> bool:
         return self.variants[number].control in self.variants
-
-    def _must_be_full(self, reason: str) -> None:
-        if self.way == "replay":
-            raise UnsupportedModelError(f"the fast way does not fit this model: {reason}")
-        self.way, self.reason = "full", reason
-        _log.warning(
-            "every variant takes one full forward, which is slow: %s (%s)",
-            type(self.subject.model).__name__,
-            reason,
-        )
 
     # ------------------------------------------------------------------ records
 
@@ -299,7 +259,7 @@ class Sweeper:
                 plain=rounded(plain[row]),
                 logits=[rounded(values) for values in logits[row]],
                 audio=[rounded(values) for values in audio[row]],
-                way=self.way,
+                engine=self.choice.engine,
                 confidence=round(confidence[row], 5),
             )
             for row, item in enumerate(items)
@@ -314,8 +274,3 @@ def confidence_of(output: Any) -> Tensor:
 
 def _largest(change: Tensor) -> float:
     return float(change.abs().max()) if change.numel() else 0.0
-
-
-def _head_rounding(logits: Tensor, dtype: torch.dtype) -> float:
-    """What a 16-bit unembedding rounds off, which the readout does not."""
-    return 0.0 if dtype in (torch.float32, torch.float64) else rounding(logits, dtype)

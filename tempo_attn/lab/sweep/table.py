@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from tempo_attn.lab.sweep.effects import Effect, Null
-from tempo_attn.lab.sweep.grid import NULLS
+from tempo_attn.modes import NULLS
 
 
 def to_rows(effects: Sequence[Effect]) -> list[dict[str, Any]]:

@@ -62,7 +62,7 @@ def summary(run: Run, results: SweepResults) -> dict[str, Any]:
         "n_clips": len(set(results.clips.tolist())),
         "n_variants": len(results.variants),
         "plain_accuracy": round(float(results.plain_right.mean()), 6),
-        "way": sorted({record.way for record in results.records}),
+        "engine": sorted({record.engine for record in results.records}),
         "generation": vars(agreement(results)),
         "recomputed_control": vars(largest_control_difference(results)),
     }

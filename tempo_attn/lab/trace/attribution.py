@@ -8,27 +8,25 @@ changes only: the agreement with true patches says how far to trust it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tempo_attn.attention.hidden_states import states_of
+from tempo_attn.attention.hidden_states import StateHooks
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.lab.engine.growing_batch import rows_at
 from tempo_attn.lab.engine.hidden_states import (
     Component,
     States,
-    entering,
     modules_of,
     place,
-    with_entering,
 )
 from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.items import Batch
-from tempo_attn.lab.trace.sites import Places, Site
+from tempo_attn.lab.trace.sites import Site
 
 
 def attributed(
@@ -36,13 +34,13 @@ def attributed(
     base: Batch,
     states: States,
     start: int,
-    places: Mapping[str, Places],
+    places: Mapping[str, QueryRows],
     sites: Sequence[Site],
 ) -> Tensor:
     """Return the approximate change of the right answer's probability by each patch.
 
     Args:
-        subject: The model; its decoder not in hand.
+        subject: The model; its decoder's attention is its own.
         base: The run that is patched.
         states: What left the components of the run that states come from, from `start` on.
         start: The first position in them.
@@ -82,11 +80,10 @@ def attributed(
     return torch.stack([effect.to(subject.device) for effect in effects], 1)
 
 
-def _at(by_position: Tensor, places: Places, start: int) -> Tensor:
+def _at(by_position: Tensor, places: QueryRows, start: int) -> Tensor:
     """Return the sum over a group's positions, (items,); (items, tokens) without repetitions."""
     rows = rows_at(by_position[..., None], places.index - start)[..., 0]
-    real = torch.arange(rows.shape[1]) < places.counts[:, None]
-    return (rows * real.to(rows)).sum(1)
+    return (rows * places.valid.to(rows)).sum(1)
 
 
 @contextmanager
@@ -95,17 +92,15 @@ def _graph_from_first_layer(
 ) -> Iterator[None]:
     """Keep what leaves the components, with gradients of the decoder's layers and nothing else."""
     learned = [weight for weight in subject.model.parameters() if weight.requires_grad]
-    hooks = []
 
-    def begin(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
-        hidden = states_of(module, entering(args, kwargs)).detach().requires_grad_()
+    def begin(entering: Tensor) -> Tensor:
+        hidden = entering.detach().requires_grad_()
         if "residual" in outputs:
             outputs["residual"].append(hidden)
-        return with_entering(args, kwargs, hidden)
+        return hidden
 
-    def keep(kept: list[Tensor]) -> Any:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
-            found = states_of(module, output)
+    def keep(module: nn.Module, kept: list[Tensor]) -> Callable[[Tensor], None]:
+        def visit(found: Tensor) -> None:
             if not found.requires_grad:
                 raise UnsupportedModelError(
                     f"{type(module).__name__} passes no gradient on, so there is nothing to "
@@ -113,19 +108,17 @@ def _graph_from_first_layer(
                 )
             kept.append(found)
 
-        return hook
+        return visit
 
-    try:
-        for weight in learned:
-            weight.requires_grad_(False)
-        first = subject.decoder.layers[0]
-        hooks.append(first.register_forward_pre_hook(begin, with_kwargs=True, prepend=True))
-        for component, kept in outputs.items():
-            for module in modules_of(subject.decoder, component):
-                hooks.append(module.register_forward_hook(keep(kept)))
-        yield
-    finally:
-        for handle in hooks:
-            handle.remove()
-        for weight in learned:
-            weight.requires_grad_(True)
+    with StateHooks() as hooks:
+        try:
+            for weight in learned:
+                weight.requires_grad_(False)
+            hooks.on_input(subject.decoder.layers[0], begin)
+            for component, kept in outputs.items():
+                for module in modules_of(subject.decoder, component):
+                    hooks.on_output(module, keep(module, kept))
+            yield
+        finally:
+            for weight in learned:
+                weight.requires_grad_(True)

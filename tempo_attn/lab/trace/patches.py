@@ -1,33 +1,35 @@
 """Patches: one run with the states of another one written at some places.
 
-`Patching` runs many patches at once on one remembered prefill (see `growing`); `run_patched` runs
-one in a full forward of the model, for models whose layers cannot be run one by one and for
-checking the fast way.
+`PatchedBatch` runs many patches at once on one remembered prefill: the fast engine, see
+`GrowingBatch`. `run_patched` runs one in a full forward of the model, for models whose layers
+cannot be run one by one and for checking the fast engine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tempo_attn.attention.edited_attention import AttentionCall
+from tempo_attn.attention.hidden_states import StateHooks
 from tempo_attn.attention.row_attention import context_of, logits_of
 from tempo_attn.lab.engine.growing_batch import GrowingBatch, Now, rows_at
 from tempo_attn.lab.engine.hidden_states import (
     Component,
     States,
-    changing,
-    changing_input,
     modules_of,
     place,
 )
 from tempo_attn.lab.engine.model_under_study import RowsLeftOut
 from tempo_attn.lab.engine.prefill import Decoder, LayerState, Prefill
-from tempo_attn.lab.trace.sites import Places, Site
+from tempo_attn.lab.engine.query_rows import QueryRows
+from tempo_attn.lab.trace.sites import Site
+
+R = TypeVar("R")
 
 
 class Source:
@@ -51,8 +53,8 @@ class Source:
         """Return what is written over old states.
 
         Args:
-            component: Of which.
-            layer: Of which.
+            component: The component whose states are written.
+            layer: The layer of these states.
             index: (items, rows) positions.
             old: (items, variants, rows, width).
             random: Of each variant: whether a random change of the same size is written instead.
@@ -74,7 +76,7 @@ class Source:
         return self._signs[width]
 
 
-class Patching(GrowingBatch):
+class PatchedBatch(GrowingBatch):
     """Patches of one group of positions.
 
     Args:
@@ -90,7 +92,7 @@ class Patching(GrowingBatch):
         decoder: Decoder,
         prefill: Prefill,
         source: Source,
-        places: Places,
+        places: QueryRows,
         sites: Sequence[Site],
     ) -> None:
         super().__init__(decoder, prefill, places.first, [site.layer for site in sites])
@@ -131,7 +133,8 @@ class Patching(GrowingBatch):
             new = self._source.written(component, layer, index, by_item, random)
             return new.view(old.shape)
 
-        with changing(modules_of(self._decoder, component)[layer], change):
+        with StateHooks() as hooks:
+            hooks.on_output(modules_of(self._decoder, component)[layer], change)
             return self._run(layer, state, entering)
 
     def _attend_joining(self, layer: int, call: AttentionCall, seen: AttentionCall) -> Tensor:
@@ -144,12 +147,12 @@ class Patching(GrowingBatch):
 
 def run_patched(
     decoder: Decoder,
-    forward: Callable[[], Any],
+    forward: Callable[[], R],
     source: Source,
-    places: Places,
+    places: QueryRows,
     site: Site,
     n_tokens: int,
-) -> Any:
+) -> R:
     """Run the model with one patch.
 
     Args:
@@ -175,9 +178,9 @@ def run_patched(
         new = source.written(site.component, site.layer, index, old, [site.random])[:, 0]
         return states.scatter(1, index[..., None].expand_as(new), new)
 
-    if site.layer < 0:
-        patched = changing_input(decoder.layers[0], change)
-    else:
-        patched = changing(modules_of(decoder, site.component)[site.layer], change)
-    with patched:
+    with StateHooks() as hooks:
+        if site.layer < 0:
+            hooks.on_input(decoder.layers[0], change)
+        else:
+            hooks.on_output(modules_of(decoder, site.component)[site.layer], change)
         return forward()

@@ -33,7 +33,8 @@ class TraceRecord(ItemRecord):
         twin: As `patched`: the probability of that answer.
         attributed: By direction: the change of the right answer's probability by every patch that
             is not random, to first order.
-        way: "replay", or "full" (one forward for every patch).
+        engine: What ran the patches: "fast", "full" (one forward for every patch), or
+            "gradient" where they are attributed alone.
     """
 
     corrupted: Sequence[float]
@@ -42,7 +43,7 @@ class TraceRecord(ItemRecord):
     patched: Mapping[str, Sequence[float]] = field(default_factory=dict)
     twin: Mapping[str, Sequence[float]] = field(default_factory=dict)
     attributed: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    way: str = "replay"
+    engine: str = "fast"
 
 
 def dropped(item: Item, clean: Tensor, corrupted: Tensor) -> str | None:

@@ -60,7 +60,7 @@ class Tracer:
             at once.
         plan: How much runs at once.
         seed: Of the random changes.
-        way: "auto"; or "replay" or "full" to insist on one.
+        engine: One of `ENGINES`: "auto"; or "fast" or "full" to insist on one.
 
     Attributes:
         patcher: Runs the patches.
@@ -82,12 +82,12 @@ class Tracer:
         single: bool = False,
         plan: Plan | None = None,
         seed: int = 0,
-        way: str = "auto",
+        engine: str = "auto",
     ) -> None:
         check_options(directions, method, single)
         self.subject = subject
         self.plan = plan or Plan()
-        self.patcher = Patcher(subject, sites, single=single, plan=self.plan, way=way)
+        self.patcher = Patcher(subject, sites, single=single, plan=self.plan, engine=engine)
         self.true_sites = [site for site in self.patcher.sites if not site.random]
         self.directions = list(dict.fromkeys(directions))
         self.method = method
@@ -106,14 +106,14 @@ class Tracer:
         return self.plan.in_halves(items, self._records)
 
     def settle(self, items: Sequence[Item]) -> None:
-        """Find out which way to take on some items; the same ones give the same answer."""
+        """Choose the engine on some items; the same items give the same choice."""
 
-        def find(part: Sequence[Item]) -> list[None]:
-            if self.patcher.way == "auto" and self.method != "attribution":
+        def choose(part: Sequence[Item]) -> list[None]:
+            if self.patcher.choice.open and self.method != "attribution":
                 self.trace(part, [self._corrupt(item) for item in part])
             return []
 
-        self.plan.in_halves(items, find)
+        self.plan.in_halves(items, choose)
 
     # ------------------------------------------------------------------ records
 
@@ -133,6 +133,7 @@ class Tracer:
             if ("logits", name) in found:  # of the very batch that was patched
                 logits[kept] = found.pop(("logits", name)).to(logits)
         plain, other = clean.double().cpu().tolist(), corrupted.double().cpu().tolist()
+        engine = "gradient" if self.method == "attribution" else self.patcher.choice.engine
         records = []
         for n, item in enumerate(items):
             mine: dict[str, dict[str, list[Any]]] = {"patched": {}, "twin": {}, "attributed": {}}
@@ -149,7 +150,7 @@ class Tracer:
                     corrupted=rounded(other[n]),
                     dropped=why[n],
                     twin_answer=twins[n].answer if own else None,
-                    way="gradient" if self.method == "attribution" else self.patcher.way,
+                    engine=engine,
                     **mine,
                 )
             )

@@ -16,8 +16,8 @@ from torch import Tensor
 from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import ConfigError, PositionError
 from tempo_attn.lab.engine.hidden_states import COMPONENTS, Component
+from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.items import Batch
-from tempo_attn.lab.sweep.edited_rows import index_of
 
 GROUPS = ("text", "early", "keyword", "option", "late", "last", "audio")
 
@@ -93,25 +93,7 @@ def sites(
     return list(found)
 
 
-@dataclass
-class Places:
-    """The positions of one group.
-
-    Attributes:
-        index: (items, positions), ascending; shorter lists repeat their last one.
-        counts: (items,): how many there really are.
-    """
-
-    index: Tensor
-    counts: Tensor
-
-    @property
-    def first(self) -> int:
-        """The first position of all items."""
-        return int(self.index.min())
-
-
-def places(batch: Batch, group: str) -> Places:
+def places(batch: Batch, group: str) -> QueryRows:
     """Find the positions of a group.
 
     Raises:
@@ -123,7 +105,7 @@ def places(batch: Batch, group: str) -> Places:
         raise PositionError(
             f"{none[0]!r}: no {group!r} positions in the prompt; choose other groups"
         )
-    return Places(*index_of(chosen))
+    return QueryRows.of(chosen)
 
 
 def _chosen(batch: Batch, group: str) -> Tensor:

@@ -47,7 +47,7 @@ def write(run: Run) -> TraceReport:
         "method": own["method"],
         "single_positions": own["single"],
         "n_patches": len(sites),
-        "way": sorted({record.way for record in records if record.dropped is None}),
+        "engine": sorted({record.engine for record in records if record.dropped is None}),
         "items": dropped_rows(records),
         "attribution": agreement_rows(rows),
     }

@@ -7,8 +7,8 @@ from dataclasses import replace
 from rich.console import Console
 from rich.table import Table
 
-from tempo_attn.config import Mode
 from tempo_attn.lab.compare.write import CompareReport
+from tempo_attn.modes import Mode
 from tempo_tasks.lab.show.numbers import percent, show_summary
 
 _SHOWN = 20

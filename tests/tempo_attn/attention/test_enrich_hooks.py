@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from transformers import DynamicCache
 
 from tempo_attn import AttnScaleConfig, AttnScaleModel, apply_attn_scale
-from tempo_attn.attention.edits import enrich_states
+from tempo_attn.attention.mode_formulas import enrich_states
 from tempo_attn.config import Adaptive
 from tempo_attn.errors import (
     AdapterError,

@@ -27,13 +27,13 @@ def biased(tiny_model):
         yield twin
 
 
-# "all_text" is many rows, which the fast way gives to torch's own attention.
+# "all_text" is many rows, which the fast engine gives to torch's own attention.
 @pytest.mark.parametrize("rows", [["last"], ["keyword", "last"], ["all_text"]], ids="+".join)
-@pytest.mark.parametrize("way", ["replay", "full"])
-def test_sweep(biased, tiny_model, prepared, rows, way):
+@pytest.mark.parametrize("engine", ["fast", "full"])
+def test_sweep(biased, tiny_model, prepared, rows, engine):
     variants = variants_of(biased, [rows], [[1], [0, 2]])
     subject = Subject(biased, prepared, tokenizer=prepared.tokenizer)
-    sweeper = Sweeper(subject, variants, way=way)
+    sweeper = Sweeper(subject, variants, engine=engine)
     found = sweeper.answer(sweeper.subject.read(prepared.items))
     inputs, tokenizer = prepared.inputs, prepared.tokenizer
     assert close(found.logits, wrapped_logits(biased, biased, inputs, variants, tokenizer))
@@ -49,9 +49,9 @@ def test_audio_statistics_are_those_of_the_weights(biased, prepared):
         weights = biased(**prepared.inputs, output_attentions=True).attentions[1]
     audio = prepared.inputs["input_ids"] == biased.config.audio_token_id
     expected = (weights[:, :, -1] * audio[:, None]).sum(-1).mean(-1)
-    for way in ("replay", "full"):
+    for engine in ("fast", "full"):
         sweeper = Sweeper(
-            Subject(biased, prepared, tokenizer=prepared.tokenizer), variants, way=way
+            Subject(biased, prepared, tokenizer=prepared.tokenizer), variants, engine=engine
         )
         statistics = sweeper.answer(sweeper.subject.read(prepared.items)).audio
         before, after = statistics[..., 0], statistics[..., 1]
@@ -70,11 +70,11 @@ def test_mass(biased, tiny_processor, prepared):
         assert torch.allclose(shares[:, 0, layer, 0], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("way", ["replay", "full"])
-def test_trace(biased, prepared, way):
+@pytest.mark.parametrize("engine", ["fast", "full"])
+def test_trace(biased, prepared, engine):
     twins = Twins(prepared)
     chosen = sites(6, components=COMPONENTS, groups=["text", "last"], nulls=False)[::4]
-    tracer = tracer_of(biased, twins, chosen, directions=["recover"], way=way)
+    tracer = tracer_of(biased, twins, chosen, directions=["recover"], engine=engine)
     found = traced(tracer, twins)["patched", "recover"]
     by_hooks = ByHooks(biased, biased, twins.corrupted.inputs, twins.clean.inputs, twins.items)
     batch = Subject(biased, twins, tokenizer=prepared.tokenizer).read(twins.items)

@@ -134,13 +134,13 @@ def test_options_of_the_others(told, monkeypatch, tmp_path):
     assert tempo(monkeypatch, "share", *DATA, "--rows", "keyword+last,option") == 0
     assert told.pop()[0][1] == [("keyword", "last"), ("option",)]
     arguments = ["--strengths", "0.2,3", "--layers", "0,2+3", "--rows", "last", "--nulls", "none"]
-    assert tempo(monkeypatch, "compare", *DATA, *arguments, "--way", "replay") == 0
+    assert tempo(monkeypatch, "compare", *DATA, *arguments, "--way", "fast") == 0
     assert told.pop()[1] == {
         "strengths": (0.2, 3.0),
         "layers": [(0,), (2, 3)],
         "rows": [("last",)],
         "nulls": [],
-        "way": "replay",
+        "way": "fast",
     }
     assert tempo(monkeypatch, "compare", *DATA) == 0
     assert told.pop()[1]["rows"] == [("last",), ("keyword",), ("keyword", "last"), ("option",)]
@@ -250,7 +250,7 @@ MISTAKES = {
     "sweep DATA --layers first": r"ConfigError: --layers first: cannot read 'first'",
     "sweep DATA --heads 4": r"ConfigError: heads: head 4 of layer 0 is out of range",
     "sweep DATA --nulls some": r"ConfigError: --nulls: unknown 'some'; expected one of sign, keys",
-    "sweep DATA --way fast": r"ConfigError: --way: unknown 'fast'; expected one of auto, replay",
+    "sweep DATA --way quick": r"ConfigError: --way: unknown 'quick'; expected one of auto, fast",
     "share DATA --model ./nowhere": r"ConfigError: model argument pretrained='./nowhere': no such",
     "share DATA --device cudda": r"ConfigError: model argument device='cudda': .*mean 'cuda'",
     "share DATA --device cuda:9": r"ConfigError: model argument device='cuda:9': .*torch sees",
@@ -266,7 +266,7 @@ MISTAKES = {
     "share DATA --rows first": r"ConfigError: --rows: unknown 'first'; expected one of last",
     "compare DATA --strengths much": r"ConfigError: --strengths much: 'much' is no number",
     "compare DATA --layers 9": r"ConfigError: layers: layer 9 is out of range",
-    "compare DATA --way fast": r"ConfigError: --way: unknown 'fast'",
+    "compare DATA --way quick": r"ConfigError: --way: unknown 'quick'",
     "compare DATA --presets mat": r"ConfigError: --presets: unknown 'mat'. Did you mean 'mata'\?",
     "compare DATA --presets mata --layers 9": r"ConfigError: layers: layer 9 is out of range",
     "compare DATA --presets pai --layers 0,1": r"ConfigError: --layers with --presets: expected on",
@@ -285,7 +285,7 @@ MISTAKES = {
     "trace DATA --layers first": r"ConfigError: --layers first: cannot read 'first'",
     "trace DATA --method patch": r"ConfigError: method is 'patch'; .*Did you mean 'patching'\?",
     "trace DATA --single --method both": r"ConfigError: attribution is of whole groups of positio",
-    "trace DATA --way fast": r"ConfigError: --way: unknown 'fast'; expected one of auto, replay",
+    "trace DATA --way quick": r"ConfigError: --way: unknown 'quick'; expected one of auto, fast",
     "fit --out edit": r"ConfigError: give either --tasks, to run a sweep first, or --from",
     "fit DATA --from run --out edit": r"ConfigError: give either --tasks, .* or --from",
     "fit DATA --out edit --objective acc": r"ConfigError: objective is 'acc'; .*mean 'accuracy'\?",

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tempo_attn.config import MODES, QUERIES
+from tempo_attn.config import QUERIES
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.sweep.grid import STRENGTHS
+from tempo_attn.modes import MODES, USUAL_FACTORS
 from tempo_tasks.lab.options import (
     Requested,
     parse_directions,
@@ -34,7 +34,7 @@ def test_edits():
 
 @pytest.mark.parametrize("mode", ["scale", "scale_preserving", "upweight_matched"])
 def test_a_mode_of_alpha_alone_has_alphas_usual_strengths(mode):
-    assert parse_edits([mode]) == {mode: STRENGTHS}
+    assert parse_edits([mode]) == {mode: USUAL_FACTORS}
 
 
 @pytest.mark.parametrize(

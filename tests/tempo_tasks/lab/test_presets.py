@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tempo_attn import AttnScaleConfig, presets
-from tempo_attn.attention.edits import edit_logits
+from tempo_attn.attention.mode_formulas import edit_logits
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.presets.table import Compared, ranges
 from tempo_attn.lab.run_folder.folder import read_run

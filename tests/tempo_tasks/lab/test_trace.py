@@ -149,7 +149,7 @@ def test_the_files_are_the_records_tables(whole):
         "method": "patching",
         "single_positions": False,
         "n_patches": 8,
-        "way": ["replay"],
+        "way": ["fast"],
         "attribution": [],
     }
 
@@ -543,7 +543,7 @@ def test_options_by_default_are_those_of_python(told, monkeypatch):
 
 def test_the_command_runs_and_says_what_it_wrote(tmp_path, unseen, monkeypatch, capsys):
     typed = ["trace", "--tasks", TASK, "--metadata", json.dumps(DATA), "--layers", "4"]
-    more = ["--groups", "last", "--limit", 4, "--single", "--no-nulls", "--way", "replay"]
+    more = ["--groups", "last", "--limit", 4, "--single", "--no-nulls", "--way", "fast"]
     assert tempo(monkeypatch, *typed, *more, "--out", tmp_path) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "trace.csv, trace.json, summary.json" in shown

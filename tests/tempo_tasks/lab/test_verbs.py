@@ -159,7 +159,7 @@ def test_the_files_of_a_sweep(whole):
     found = json.loads((whole / "summary.json").read_text())
     assert (found["command"], found["model"], found["tasks"]) == ("sweep", "embedded", [TASK])
     assert (found["n"], found["n_clips"], found["n_variants"]) == (8, 8, 4 + 8 + 8)
-    assert found["way"] == ["replay"]
+    assert found["way"] == ["fast"]
     assert found["recomputed_control"]["logits"] < 1e-4
     assert found["recomputed_control"]["n_changed"] == 0
 
@@ -218,8 +218,8 @@ def test_the_slow_way_gives_the_same_answers(small, tmp_path):
     sweep(tmp_path, SMALL, way="full")
     fast, slow = read_run(small).records, read_run(tmp_path).records
     assert [record["key"] for record in fast] == [record["key"] for record in slow]
-    assert {record["way"] for record in fast} == {"replay"}
-    assert {record["way"] for record in slow} == {"full"}
+    assert {record["engine"] for record in fast} == {"fast"}
+    assert {record["engine"] for record in slow} == {"full"}
     for one, other in zip(fast, slow, strict=True):
         assert np.array(one["logits"]) == pytest.approx(np.array(other["logits"]), abs=2e-4)
         assert np.array(one["audio"]) == pytest.approx(np.array(other["audio"]), abs=1e-4)
@@ -484,7 +484,7 @@ def plant(folder, whole, helps, n_items=40):
                 "plain": plain,
                 "logits": [right if helps(variant) else plain for variant in variants],
                 "audio": [[0.5, 0.6, 1.0, 1.1]] * len(variants),
-                "way": "replay",
+                "way": "fast",
                 "generated": None,
             }
             file.write(json.dumps(record) + "\n")

@@ -260,7 +260,7 @@ def test_a_decoder_with_several_states_says_so():
     tiny = FAMILIES["gemma3n"]()
     prepared = make_prepared(tiny.inputs, n_items=1)
     reader = Lens(Subject(tiny.model, prepared), ["last"], candidates=["letters"])
-    with pytest.raises(UnsupportedModelError, match=r"Gemma3nTextDecoderLayer hands on \(4, 1, 24"):
+    with pytest.raises(UnsupportedModelError, match=r"Gemma3nTextDecoderLayer gives \(4, 1, 24"):
         reader.run_batch(prepared.items)
 
 

@@ -90,7 +90,7 @@ def test_every_familys_share_is_what_a_sweep_calls_mass(name):
         for rows in ("last", "all_text")
         for layer in layers
     ]
-    (swept,) = Sweeper(subject, variants, way="full").run_batch(prepared.items)
+    (swept,) = Sweeper(subject, variants, engine="full").run_batch(prepared.items)
     assert record.plain == pytest.approx(swept.plain, abs=1e-4)
     for variant, (before, after, *_) in zip(variants, swept.audio, strict=True):
         share = record.audio["+".join(variant.rows)][variant.layers[0]]

@@ -1,4 +1,4 @@
-"""Enrichments in a sweep: both ways against the wrapper, effects, choosing, and end to end."""
+"""Enrichments in a sweep: both engines against the wrapper, effects, choosing, and end to end."""
 
 import csv
 import json
@@ -19,11 +19,11 @@ from tempo_attn.lab.engine.model_under_study import Subject
 from tempo_attn.lab.run_folder.folder import read_run
 from tempo_attn.lab.sweep.choose import choose
 from tempo_attn.lab.sweep.effects import effects
+from tempo_attn.lab.sweep.fast_engine import EditedBatch
 from tempo_attn.lab.sweep.grid import Grid, Variant
 from tempo_attn.lab.sweep.panels import by_panel, edit_name
 from tempo_attn.lab.sweep.probes import probes
 from tempo_attn.lab.sweep.records import SweepResults
-from tempo_attn.lab.sweep.replay import Replay
 from tempo_attn.lab.sweep.run import Sweeper
 from tempo_attn.lab.sweep.table import to_rows
 from tempo_tasks.lab import verbs
@@ -85,8 +85,8 @@ def test_replay_full_and_the_wrapper_agree(tiny_model, prepared, sweep, layers, 
     assert len(enriched) == n_enriched * 2  # pairs of source and layers, weights
     assert {variants[n].source for n in enriched} >= {0, 1}
     expected = wrapped_logits(tiny_model, tiny_model, prepared.inputs, variants, prepared.tokenizer)
-    fast = answer(sweep(variants, way="replay"), prepared)
-    slow = answer(sweep(variants, way="full"), prepared)
+    fast = answer(sweep(variants, engine="fast"), prepared)
+    slow = answer(sweep(variants, engine="full"), prepared)
     assert far(fast.logits, expected) < TOLERANCE
     assert far(slow.logits, expected) < TOLERANCE
     change = (fast.logits - fast.plain[:, None])[:, enriched].abs().amax((0, 2))
@@ -97,22 +97,22 @@ def test_replay_full_and_the_wrapper_agree(tiny_model, prepared, sweep, layers, 
     assert slow.audio[:, enriched].isnan().all()
     others = [n for n in range(len(variants)) if n not in enriched]
     assert torch.equal(fast.audio[:, others].isnan(), slow.audio[:, others].isnan())
-    statistics = [way.audio[:, others].nan_to_num() for way in (fast, slow)]
+    statistics = [found.audio[:, others].nan_to_num() for found in (fast, slow)]
     assert far(*statistics) < TOLERANCE
 
 
 @pytest.mark.parametrize("memory", [1, 2**21])
 def test_small_chunks_change_nothing(prepared, sweep, memory):
     variants = mixed(SINGLE)
-    whole = answer(sweep(variants, way="replay", plan=Plan(memory=2**30)), prepared)
-    pieces = answer(sweep(variants, way="replay", plan=Plan(memory=memory)), prepared)
+    whole = answer(sweep(variants, engine="fast", plan=Plan(memory=2**30)), prepared)
+    pieces = answer(sweep(variants, engine="fast", plan=Plan(memory=memory)), prepared)
     assert far(pieces.logits, whole.logits) < TOLERANCE
     assert torch.equal(pieces.audio.isnan(), whole.audio.isnan())
 
 
 def test_items_alone_or_together_are_the_same(prepared, sweep):
     edit = enrichment(0.6, (2, 4), ("option",), 0)
-    sweeper = sweep([edit.control, edit, edit.null("sign")], way="replay")
+    sweeper = sweep([edit.control, edit, edit.null("sign")], engine="fast")
     together = answer(sweeper, prepared)
     for row, item in enumerate(prepared.items):
         alone = sweeper.answer(sweeper.subject.read([item]))
@@ -124,14 +124,14 @@ def test_all_sorts_of_sets_of_layers_run_the_fast_way(prepared, sweep):
     for layers in (SINGLE, SEVERAL, [[1], [3, 4]]):
         sweeper = sweep(mixed(layers, [["last"]]))
         answer(sweeper, prepared)
-        assert sweeper.way == "replay", sweeper.reason
+        assert sweeper.choice.engine == "fast", sweeper.choice.reason
 
 
 @pytest.mark.parametrize("layers", [BOTH, [[2], [1, 3]]], ids=str)
 def test_further_sets_of_layers_run_the_fast_way(prepared, sweep, layers):
     sweeper = sweep(mixed(layers, [["last"]]))
     answer(sweeper, prepared)
-    assert sweeper.way == "replay", sweeper.reason
+    assert sweeper.choice.engine == "fast", sweeper.choice.reason
 
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))
@@ -169,12 +169,12 @@ def test_a_replay_that_forgets_to_enrich_is_found_out(prepared, sweep, monkeypat
         assert {v.mode == "enrich" for v in probed if v.rows == rows} == {True, False}
     honest = sweep(variants)
     expected = answer(honest, prepared).logits
-    assert honest.way == "replay"
-    monkeypatch.setattr(Replay, "_enriched", lambda self, layer, rows, numbers: rows)
+    assert honest.choice.engine == "fast"
+    monkeypatch.setattr(EditedBatch, "_enriched", lambda self, layer, rows, numbers: rows)
     mutated = sweep(variants)
     found = answer(mutated, prepared)
-    assert mutated.way == "full"
-    assert "differ by" in mutated.reason
+    assert mutated.choice.engine == "full"
+    assert "differ by" in mutated.choice.reason
     assert far(found.logits, expected) < TOLERANCE
 
 
@@ -186,7 +186,7 @@ def test_the_model_is_left_as_it_was(tiny_model, prepared, sweep):
     before = hooks()  # transformers 5.24 leaves its own, once hidden states were asked for
     sweeper = sweep([enrichment(), enrichment(0.6, (2, 4), ("option",), 0)])
     answer(sweeper, prepared)
-    answer(sweep([enrichment()], way="full"), prepared)
+    answer(sweep([enrichment()], engine="full"), prepared)
     assert hooks() == before
 
 
@@ -246,8 +246,8 @@ def test_the_random_sign_is_the_same_in_both_ways(prepared, sweep):
         sources=[0, 1],
     )
     variants = grid.variants(6, 4)
-    fast = answer(sweep(variants, way="replay"), prepared)
-    slow = answer(sweep(variants, way="full"), prepared)
+    fast = answer(sweep(variants, engine="fast"), prepared)
+    slow = answer(sweep(variants, engine="full"), prepared)
     assert far(fast.logits, slow.logits) < TOLERANCE
     at = [n for n, v in enumerate(variants) if (v.mode, v.role) == ("enrich", "sign")]
     assert len(at) == 3 * 2 * (1 + 2 + 2)
@@ -434,7 +434,7 @@ def swept(tmp_path_factory):
 
 def test_a_sweep_of_the_embedded_model(swept):
     summary = json.loads((swept / "summary.json").read_text())
-    assert summary["way"] == ["replay"]
+    assert summary["engine"] == ["fast"]
     run = read_run(swept)
     variants = [Variant.from_dict(v) for v in run.manifest.settings.of_command["variants"]]
     edits = [v for v in variants if v.role == "edit"]

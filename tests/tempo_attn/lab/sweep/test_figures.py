@@ -18,7 +18,8 @@ from tempo_attn.figures import chunks, save, style
 from tempo_attn.lab.figures.lines import layer_ticks, looks
 from tempo_attn.lab.sweep import figures as pictures
 from tempo_attn.lab.sweep.effects import Effect, Null
-from tempo_attn.lab.sweep.grid import STRENGTHS, Variant
+from tempo_attn.lab.sweep.grid import Variant
+from tempo_attn.modes import USUAL_FACTORS
 from tests.support.paths import ROOT
 
 NAN = float("nan")
@@ -81,7 +82,7 @@ def sweep(n_layers, *, kinds=("eo",), conditions=("aqa",), rows=(("last",),), **
         for kind in kinds
         for row_set in rows
         for layer in range(n_layers)
-        for strength in STRENGTHS
+        for strength in USUAL_FACTORS
     ]
 
 
@@ -142,12 +143,12 @@ def test_a_line_has_the_changes_of_its_strength_in_percentage_points(drawn):
     line = lines(axes)["scale 0.5"]
     np.testing.assert_allclose(line.get_ydata(), [-1.95, -0.95, 0.05, 1.05, 2.05, 3.05])
     np.testing.assert_array_equal(np.round(line.get_xdata()), range(6))
-    assert list(lines(axes))[1:] == [f"scale {s:g}" for s in STRENGTHS]
+    assert list(lines(axes))[1:] == [f"scale {s:g}" for s in USUAL_FACTORS]
     assert axes.get_title() == "eo, aqa (n = 200, 180 clips)"
     assert axes.get_ylabel() == "query rows: last"
     assert figure.get_supylabel() == "change of accuracy, percentage points"
     assert figure.get_supxlabel() == "layer"
-    assert legend_names(figure)[:6] == [f"scale {s:g}" for s in STRENGTHS]
+    assert legend_names(figure)[:6] == [f"scale {s:g}" for s in USUAL_FACTORS]
 
 
 def test_the_order_of_effects_does_not_matter_to_the_lines(drawn):
@@ -160,7 +161,7 @@ def test_the_order_of_effects_does_not_matter_to_the_lines(drawn):
 def test_intervals_of_one_layer_stand_side_by_side(drawn):
     (figure,) = drawn(pictures.layer_curves, sweep(6))
     bars = [c for c in panels(figure)[0].collections if hasattr(c, "get_segments")]
-    assert len(bars) == len(STRENGTHS)
+    assert len(bars) == len(USUAL_FACTORS)
     first = [bar.get_segments()[0] for bar in bars]
     for segment in first:
         np.testing.assert_allclose(segment[:, 1], [-6, 2])
@@ -247,7 +248,7 @@ def test_many_edits_of_several_modes_have_a_panel_for_each_mode(drawn):
     (figure,) = drawn(pictures.layer_curves, effects)
     labels = [axes.get_ylabel().replace("\n", " ") for axes in panels(figure)]
     assert labels == [f"query rows: last, {m}" for m in ("scale", "upweight", "knockout")]
-    names = [f"strength {strength:g}" for strength in STRENGTHS]
+    names = [f"strength {strength:g}" for strength in USUAL_FACTORS]
     assert legend_names(figure)[:7] == [*names, "knockout"]
     one, other = (lines(axes)["strength 0.2"] for axes in panels(figure)[:2])
     assert one.get_color() == other.get_color()
@@ -415,7 +416,7 @@ def test_chunks_are_about_as_long():
 
 
 def test_lines_can_be_told_apart_in_grey():
-    found = list(looks([f"scale {strength}" for strength in STRENGTHS]).values())
+    found = list(looks([f"scale {strength}" for strength in USUAL_FACTORS]).values())
     grey = [float(np.dot(look.color[:3], [0.299, 0.587, 0.114])) for look in found]
     assert min(np.diff(grey)) > 0.05
     assert grey[-1] < 0.75  # and seen on white

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tempo_attn.config import ATTENTION_MODES, MODES, NEUTRAL, QUERIES
+from tempo_attn.attention.mode_formulas import LOGIT_FORMULAS
+from tempo_attn.config import QUERIES
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.sweep.grid import NULLS, ROWS, STRENGTHS, Grid, Variant
+from tempo_attn.lab.sweep.grid import ROWS, Grid, Variant
+from tempo_attn.modes import MODES, NULLS, USUAL_FACTORS
 
 
 def grid(strengths=None, rows=(("last",),), nulls=(), **fields):
@@ -24,10 +26,10 @@ def edits(variants):
 
 
 def test_every_combination_once_with_shared_controls_and_a_null_each():
-    variants = Grid(strengths={"scale": STRENGTHS}).variants(28, 4)
+    variants = Grid(strengths={"scale": USUAL_FACTORS}).variants(28, 4)
     controls = 28 * len(ROWS)
-    assert len(edits(variants)) == controls * len(STRENGTHS)
-    assert len(variants) == len(set(variants)) == controls * (1 + 2 * len(STRENGTHS))
+    assert len(edits(variants)) == controls * len(USUAL_FACTORS)
+    assert len(variants) == len(set(variants)) == controls * (1 + 2 * len(USUAL_FACTORS))
 
 
 def test_controls_come_first_and_nulls_behind_their_edits():
@@ -151,8 +153,9 @@ def test_a_wrong_grid_is_refused(fields, message):
         grid(**fields).variants(3, 4)
 
 
-@pytest.mark.parametrize(("mode", "neutral"), NEUTRAL.items())
-def test_a_neutral_strength_is_no_edit(mode, neutral):
+@pytest.mark.parametrize("mode", [mode for mode in MODES if MODES[mode].has_strength])
+def test_a_neutral_strength_is_no_edit(mode):
+    neutral = MODES[mode].neutral
     sources = [0] if mode == "enrich" else []
     with pytest.raises(
         ConfigError, match=f"{mode} {neutral:g}[, ].*leave the neutral strength out"
@@ -170,7 +173,7 @@ places = st.lists(st.integers(0, 99), min_size=1, unique=True).map(lambda v: tup
         Variant,
         layers=places,
         rows=st.lists(st.sampled_from(QUERIES), min_size=1, unique=True).map(tuple),
-        mode=st.sampled_from(MODES),
+        mode=st.sampled_from(list(MODES)),
         strength=st.none() | st.floats(allow_nan=False, allow_infinity=False),
         heads=st.none() | places,
         source=st.none() | st.integers(0, 99),
@@ -196,7 +199,7 @@ def test_a_variant_in_words():
 
 
 def test_variants_of_a_grid_have_names_of_their_own():
-    strengths = {mode: () if mode == "knockout" else (0.5, 2.0) for mode in ATTENTION_MODES}
+    strengths = {mode: () if mode == "knockout" else (0.5, 2.0) for mode in LOGIT_FORMULAS}
     strengths["enrich"] = (0.25, 1.0)
     rows = [["last"], ["last", "keyword"]]
     heads = [None, [0], [1, 2]]

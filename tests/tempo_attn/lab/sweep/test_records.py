@@ -54,7 +54,7 @@ logits = st.lists(numbers, min_size=2, max_size=4)
         plain=logits,
         logits=st.lists(logits, max_size=3),
         audio=st.lists(st.lists(st.none() | numbers, min_size=4, max_size=4), max_size=3),
-        way=st.sampled_from(["replay", "full"]),
+        engine=st.sampled_from(["fast", "full"]),
         generated=st.none() | st.integers(-1, 3),
     )
 )

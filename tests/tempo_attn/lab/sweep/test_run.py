@@ -18,8 +18,8 @@ from tempo_attn.families import get_family
 from tempo_attn.lab.engine.batching import Plan
 from tempo_attn.lab.engine.engine_choice import TOLERANCE
 from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.sweep.fast_engine import EditedBatch
 from tempo_attn.lab.sweep.grid import Grid, Variant
-from tempo_attn.lab.sweep.replay import Replay
 from tempo_attn.lab.sweep.run import Sweeper
 from tests.support.lab_items import CANDIDATES, make_prepared, wrapped_logits
 from tests.support.tiny_models import FAMILIES
@@ -85,8 +85,8 @@ def test_every_family(name, form):
     variants = grid.variants(len(attentions), n_heads)
     sweeper = Sweeper(Subject(tiny.model, prepared, forward=tiny.run), variants)
     found = answer(sweeper, prepared)
-    assert sweeper.way == ("full" if name in SLOW_WAY else "replay")
-    assert bool(sweeper.reason) == (name in SLOW_WAY)
+    assert sweeper.choice.engine == ("full" if name in SLOW_WAY else "fast")
+    assert bool(sweeper.choice.reason) == (name in SLOW_WAY)
     assert close(found.logits, wrapped_logits(tiny.model, tiny.run, inputs, variants))
     assert close(found.plain, found.logits[:, 0])  # a control, recomputed
     assert float((found.logits - found.plain[:, None]).abs().max()) > 1e-3  # the edits do something
@@ -98,7 +98,7 @@ def test_every_family(name, form):
 @pytest.mark.parametrize("layers", ["each", [[0, 2], [1, 2]], "all"], ids=str)
 def test_rows_and_layer_sets(tiny_model, prepared, sweep, rows, layers):
     variants = variants_of(tiny_model, [rows], layers, heads=[None, [0, 3]])
-    found = answer(sweep(variants, way="replay"), prepared)
+    found = answer(sweep(variants, engine="fast"), prepared)
     expected = wrapped_logits(tiny_model, tiny_model, prepared.inputs, variants, prepared.tokenizer)
     assert close(found.logits, expected)
 
@@ -106,16 +106,16 @@ def test_rows_and_layer_sets(tiny_model, prepared, sweep, rows, layers):
 @pytest.mark.parametrize("memory", [1, 2**22])
 def test_small_chunks_change_nothing(tiny_model, prepared, sweep, memory):
     variants = variants_of(tiny_model, [["last"], ["keyword", "last"]])
-    whole = answer(sweep(variants, way="replay", plan=Plan(memory=2**30)), prepared)
-    pieces = answer(sweep(variants, way="replay", plan=Plan(memory=memory)), prepared)
+    whole = answer(sweep(variants, engine="fast", plan=Plan(memory=2**30)), prepared)
+    pieces = answer(sweep(variants, engine="fast", plan=Plan(memory=memory)), prepared)
     assert close(pieces.logits, whole.logits)
 
 
 def test_both_ways_agree_on_random_perturbations_and_audio_statistics(tiny_model, prepared, sweep):
     rows = [["last"], ["option"], ["all_text"]]
     variants = variants_of(tiny_model, rows, nulls=("sign", "keys"))
-    fast = answer(sweep(variants, way="replay"), prepared)
-    slow = answer(sweep(variants, way="full"), prepared)
+    fast = answer(sweep(variants, engine="fast"), prepared)
+    slow = answer(sweep(variants, engine="full"), prepared)
     assert close(fast.logits, slow.logits)
     assert torch.equal(fast.audio.isnan(), slow.audio.isnan())
     assert close(fast.audio.nan_to_num(), slow.audio.nan_to_num())
@@ -123,7 +123,7 @@ def test_both_ways_agree_on_random_perturbations_and_audio_statistics(tiny_model
 
 def test_items_alone_or_together_are_the_same(tiny_model, prepared, sweep):
     variants = variants_of(tiny_model, [["last"], ["option"]], nulls=("sign", "keys"))
-    sweeper = sweep(variants, way="replay")
+    sweeper = sweep(variants, engine="fast")
     together = answer(sweeper, prepared)
     for row, item in enumerate(prepared.items):
         alone = sweeper.answer(sweeper.subject.read([item]))
@@ -140,7 +140,7 @@ def test_audio_statistics_by_hand(tiny_model, prepared, sweep):
         Variant(layers=(1,), rows=("last",), mode=mode, strength=strength)
         for mode, strength in [("scale_preserving", 3.0), ("upweight", 2.0), ("knockout", None)]
     ]
-    audio = answer(sweep(edits, way="replay"), prepared).audio
+    audio = answer(sweep(edits, engine="fast"), prepared).audio
     twin = copy.deepcopy(tiny_model)
     twin.set_attn_implementation({"text_config": "eager"})
     with torch.no_grad():
@@ -169,7 +169,7 @@ def test_audio_statistics_by_hand(tiny_model, prepared, sweep):
 def test_the_random_sign_has_the_size_of_the_edit(tiny_model, prepared, sweep):
     """With a bias of b, the perturbation is +b or -b at every audio key, by the item's content."""
     edit = Variant(layers=(0,), rows=("last",), mode="upweight", strength=0.7)
-    sweeper = sweep([edit, edit.null("sign"), edit.null("keys")], way="full")
+    sweeper = sweep([edit, edit.null("sign"), edit.null("keys")], engine="full")
     batch = sweeper.subject.read(prepared.items)
     rows = sweeper._edited_rows(batch)[("last",)]
     assert set(rows.signs[batch.audio].tolist()) == {-1.0, 1.0}
@@ -178,7 +178,7 @@ def test_the_random_sign_has_the_size_of_the_edit(tiny_model, prepared, sweep):
     assert not bool((rows.random & ~batch.real).any())
     n_text = (batch.real & ~batch.audio).sum(1)
     assert torch.equal(rows.random.sum(1), torch.minimum(batch.audio.sum(1), n_text))
-    again = sweep([edit], way="full", seed=1)._edited_rows(batch)[("last",)]
+    again = sweep([edit], engine="full", seed=1)._edited_rows(batch)[("last",)]
     assert not torch.equal(again.signs, rows.signs)
 
 
@@ -247,8 +247,8 @@ def test_a_model_that_fools_the_fast_way_is_found_out(tiny_model, prepared, swee
     variants = variants_of(model, [["keyword", "last"]])
     sweeper = Sweeper(Subject(model, prepared, tokenizer=prepared.tokenizer), variants)
     found = answer(sweeper, prepared)
-    assert sweeper.way == "full"
-    assert "differ by" in sweeper.reason
+    assert sweeper.choice.engine == "full"
+    assert "differ by" in sweeper.choice.reason
     assert "full forward" in caplog.text
     expected = wrapped_logits(model, model, prepared.inputs, variants, prepared.tokenizer)
     assert close(found.logits, expected)
@@ -317,7 +317,7 @@ def test_hooks_on_layers_run_once_where_a_variant_joins(tiny_model, prepared):
     variants = variants_of(model, [["last"]])
     sweeper = sweeper_of(model, prepared, variants)
     found = answer(sweeper, prepared)
-    assert sweeper.way == "replay"
+    assert sweeper.choice.engine == "fast"
     assert close(found.logits, wrapped_logits(model, model, prepared.inputs, variants))
 
 
@@ -338,11 +338,11 @@ def test_a_replay_that_edits_nothing_is_found_out(tiny_model, prepared, monkeypa
     variants = variants_of(model, [["option"]])
     honest = sweeper_of(model, prepared, variants)
     answer(honest, prepared)
-    assert honest.way == "replay"
-    monkeypatch.setattr(Replay, "_edited_logits", unedited)
+    assert honest.choice.engine == "fast"
+    monkeypatch.setattr(EditedBatch, "_edited_logits", unedited)
     mutated = sweeper_of(model, prepared, variants)
     answer(mutated, prepared)
-    assert mutated.way == "full"
+    assert mutated.choice.engine == "full"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
@@ -358,7 +358,7 @@ def test_an_adapter_on_the_unembedding_counts(tiny_model, prepared, dtype):
     variants = variants_of(model, [["last"]])
     sweeper = sweeper_of(model, prepared, variants)
     found = answer(sweeper, prepared)
-    assert sweeper.way == "replay"
+    assert sweeper.choice.engine == "fast"
     with torch.no_grad():
         own = model(**inputs).logits[:, -1, list(CANDIDATES)].float()
     assert float((found.plain - own).abs().max()) < (1e-4 if dtype == torch.float32 else 0.1)
@@ -376,15 +376,15 @@ def test_a_layer_that_cannot_run_on_few_rows_takes_the_slow_way(tiny_model, prep
     variants = variants_of(model, [["last"]])
     sweeper = sweeper_of(model, prepared, variants)
     found = answer(sweeper, prepared)
-    assert sweeper.way == "full"
-    assert "IndexError" in sweeper.reason
+    assert sweeper.choice.engine == "full"
+    assert "IndexError" in sweeper.choice.reason
     assert close(found.logits, wrapped_logits(model, model, prepared.inputs, variants))
 
 
 def test_a_row_always_sees_its_own_key(tiny_model, prepared, sweep):
     """Random keys are never all that a row sees: a knockout of them leaves something."""
     edit = Variant(layers=(0,), rows=("all_text",), mode="knockout")
-    sweeper = sweep([edit.null("keys")], way="full")
+    sweeper = sweep([edit.null("keys")], engine="full")
     batch = sweeper.subject.read(prepared.items)
     rows = sweeper._edited_rows(batch)[("all_text",)]
     n_rows, n_tokens = rows.index.shape[1], batch.audio.shape[1]

@@ -142,7 +142,7 @@ def test_for_a_linear_read_out_it_is_the_patch(tiny_model, twins):
         decoder.layers[5].mlp.down_proj.weight.zero_()
     chosen = sites(6, components=COMPONENTS, groups=["last", "text"], layers=[5], nulls=False)
     both = ("recover", "shift")
-    one = tracer_of(model, twins, chosen, method="both", directions=both, way="full")
+    one = tracer_of(model, twins, chosen, method="both", directions=both, engine="full")
     found = traced(one, twins)
     for direction, side in zip(both, (twins.corrupted, twins.clean), strict=True):
         with torch.no_grad():

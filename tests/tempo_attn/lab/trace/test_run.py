@@ -18,7 +18,7 @@ from tempo_attn.lab.engine.batching import Plan
 from tempo_attn.lab.engine.hidden_states import COMPONENTS, keeping
 from tempo_attn.lab.engine.model_under_study import Subject
 from tempo_attn.lab.trace.patcher import Patcher
-from tempo_attn.lab.trace.patches import Patching, Source
+from tempo_attn.lab.trace.patches import PatchedBatch, Source
 from tempo_attn.lab.trace.records import DIRECTIONS, TraceRecord, dropped
 from tempo_attn.lab.trace.run import Tracer
 from tempo_attn.lab.trace.sites import GROUPS, Site, places, sites
@@ -49,7 +49,7 @@ def tracer(tiny_model, twins):
 
 
 def close(found, expected):
-    """Probabilities differ by about 1e-7 between the ways; patches of tiny models do 1e-3."""
+    """Probabilities differ by about 1e-7 between the engines; patches of tiny models do 1e-3."""
     return float((found - expected).abs().max()) < 1e-5
 
 
@@ -99,7 +99,7 @@ def grid(groups=SINGLE_GROUPS, **settings):
 def test_a_trace_finds_the_one_way_that_there_is(tiny_processor, wired, mlp):
     """1 at every site on the way, 0 at every other; and first order ranks the same ones on top."""
     model, known = (wired_model(tiny_processor, mlp=True), wired[1]) if mlp else wired
-    tracer = tracer_of(model, known, grid(), method="both", way="replay")
+    tracer = tracer_of(model, known, grid(), method="both", engine="fast")
     found = traced(tracer, known)
     expected = torch.tensor([float(on_the_way(site, mlp)) for site in tracer.true_sites])
     rates = rates_of(model, known, found, "recover")
@@ -115,7 +115,7 @@ def test_a_trace_finds_the_one_way_that_there_is(tiny_processor, wired, mlp):
 def test_the_other_direction_breaks_the_same_way(wired):
     """Sites of a serial way are each sufficient and each necessary."""
     model, known = wired
-    tracer = tracer_of(model, known, grid(), directions=["shift"], way="replay")
+    tracer = tracer_of(model, known, grid(), directions=["shift"], engine="fast")
     rates = rates_of(model, known, traced(tracer, known), "shift")
     expected = torch.tensor([float(on_the_way(site)) for site in tracer.true_sites])
     assert float((rates - expected).abs().max()) < 1e-4
@@ -124,7 +124,7 @@ def test_the_other_direction_breaks_the_same_way(wired):
 def test_text_as_a_whole_has_it_from_where_it_is_fetched(wired):
     model, known = wired
     chosen = sites(N_LAYERS, groups=["text"], nulls=False)
-    tracer = tracer_of(model, known, chosen, way="replay")
+    tracer = tracer_of(model, known, chosen, engine="fast")
     rates = rates_of(model, known, traced(tracer, known), "recover")
     expected = torch.tensor([float(site.layer >= FETCH) for site in chosen])
     assert float((rates - expected).abs().max()) < 1e-4
@@ -133,7 +133,7 @@ def test_text_as_a_whole_has_it_from_where_it_is_fetched(wired):
 def test_every_row_holds_the_answer_but_only_one_is_looked_at(wired):
     """What a probe finds is not what the model uses: the options' rows hold the same code."""
     model, known = wired
-    tracer = tracer_of(model, known, [Site(layer=FETCH, group="option")], way="replay")
+    tracer = tracer_of(model, known, [Site(layer=FETCH, group="option")], engine="fast")
     batch = tracer.subject.read(known.items)
     with torch.no_grad():
         states = model(**known.clean.inputs, output_hidden_states=True).hidden_states[FETCH + 1]
@@ -156,7 +156,7 @@ def test_random_changes_of_the_same_size_carry_nothing(wired):
     assert len(chosen) == 5
     rates = []
     for seed in range(5):
-        tracer = tracer_of(model, known, chosen, seed=seed, way="replay")
+        tracer = tracer_of(model, known, chosen, seed=seed, engine="fast")
         rates.append(rates_of(model, known, traced(tracer, known), "recover"))
     rates = torch.stack(rates)  # (seeds, items, sites)
     assert float(rates.std()) > 1e-4  # they are changes, of other signs for every seed and item
@@ -169,7 +169,7 @@ def test_one_position_of_many_that_say_the_same_is_too_little(wired):
     chosen = [Site(layer=0, group="audio"), Site(layer=FETCH, group="keyword")]
     together, alone = (
         rates_of(model, known, traced(tracer, known), "recover")
-        for tracer in (tracer_of(model, known, chosen, single=s, way="replay") for s in (0, 1))
+        for tracer in (tracer_of(model, known, chosen, single=s, engine="fast") for s in (0, 1))
     )
     assert float((together - 1).abs().max()) < 1e-4
     assert float(alone[:, 0].max()) < 0.05
@@ -181,7 +181,7 @@ def test_one_position_of_many_that_say_the_same_is_too_little(wired):
 
 @pytest.mark.parametrize("name", sorted(set(FAMILIES) - NO_STATES))
 def test_every_family(name):
-    """The fast way, the slow way and plain hooks, on all components and layers."""
+    """The fast engine, the full one and plain hooks, on all components and layers."""
     tiny = FAMILIES[name]()
     known = twins_of(tiny)
     n_layers = len(get_family(tiny.config).decoder(tiny.model).layers)
@@ -189,15 +189,15 @@ def test_every_family(name):
     chosen = sites(n_layers, components=components, groups=["text", "last", "audio"], nulls=False)
     chosen += [site.null for site in chosen[::3]]
     chosen = chosen[::2] if name == "gemma4" else chosen  # which takes its time
-    found, way = by_engine(tiny, known, chosen[::5], "recover", "auto")
-    assert way == ("full" if name in SLOW_WAY else "replay")
-    ways = [way, "full"] if way == "replay" else [way]
-    for way, direction, some in [
-        (ways[0], "recover", chosen),
-        (ways[0], "shift", chosen[1::4]),
-        (ways[-1], "recover", chosen[2::4]),
+    found, engine = by_engine(tiny, known, chosen[::5], "recover", "auto")
+    assert engine == ("full" if name in SLOW_WAY else "fast")
+    engines = [engine, "full"] if engine == "fast" else [engine]
+    for engine, direction, some in [
+        (engines[0], "recover", chosen),
+        (engines[0], "shift", chosen[1::4]),
+        (engines[-1], "recover", chosen[2::4]),
     ]:
-        found, _ = by_engine(tiny, known, some, direction, way)
+        found, _ = by_engine(tiny, known, some, direction, engine)
         base, source = inputs_of(known, direction)
         by_hooks = ByHooks(tiny.model, tiny.run, base, source, known.items)
         batch = Subject(tiny.model, known).read(known.items)
@@ -207,14 +207,14 @@ def test_every_family(name):
         assert float((found - plain[:, None]).abs().max()) > 1e-3  # the patches do something
 
 
-def by_engine(tiny, known, chosen, direction, way):
-    """Probabilities of all sites, and the way that was taken."""
-    one = tracer_of(tiny.model, known, chosen, tiny.run, directions=[direction], way=way)
+def by_engine(tiny, known, chosen, direction, engine):
+    """Probabilities of all sites, and the engine that was taken."""
+    one = tracer_of(tiny.model, known, chosen, tiny.run, directions=[direction], engine=engine)
     found = traced(one, known)["patched", direction]
-    if way == "auto":
-        assert bool(one.patcher.reason) == (one.patcher.way == "full")
-        assert (one.patcher.checked is None) == (one.patcher.way == "full")
-    return found, one.patcher.way
+    if engine == "auto":
+        assert bool(one.patcher.choice.reason) == (one.patcher.choice.engine == "full")
+        assert (one.patcher.choice.checked is None) == (one.patcher.choice.engine == "full")
+    return found, one.patcher.choice.engine
 
 
 @pytest.mark.parametrize("name", sorted(NO_STATES))
@@ -241,7 +241,7 @@ def test_all_groups_of_a_padded_batch(tiny_model, twins, tracer):
     chosen = sites(6, components=COMPONENTS, layers=[-1, 2, 4], nulls=False)
     chosen += [site.null for site in chosen[::7]]
     assert {site.group for site in chosen} == set(GROUPS)
-    fast = tracer(chosen, way="replay")
+    fast = tracer(chosen, engine="fast")
     found = traced(fast, twins)
     batch = fast.subject.read(twins.items)
     assert bool((~batch.real).any())
@@ -252,9 +252,9 @@ def test_all_groups_of_a_padded_batch(tiny_model, twins, tracer):
 
 def test_order_and_repetition_of_sites_do_not_matter(twins, tracer):
     chosen = sites(6, components=COMPONENTS, groups=["last", "keyword"], layers=[-1, 1, 4])
-    found = traced(tracer(chosen, way="replay"), twins)["patched", "recover"]
+    found = traced(tracer(chosen, engine="fast"), twins)["patched", "recover"]
     mixed = [*chosen[::-1], chosen[3]]
-    again = traced(tracer(mixed, way="replay"), twins)["patched", "recover"]
+    again = traced(tracer(mixed, engine="fast"), twins)["patched", "recover"]
     assert close(again[:, :-1].flip(1), found)
     assert close(again[:, -1], found[:, 3])
 
@@ -271,9 +271,9 @@ def test_patches_come_back_in_the_order_they_are_given(tiny_model, twins, tracer
             subject.call(clean)
         source = Source(states, at.first, [[0, 0], [0, 1]])
         prefill, _ = subject.decoder.remember(lambda: subject.call(corrupted), at.first)
-        found = Patching(subject.decoder, prefill, source, at, mixed).run()
+        found = PatchedBatch(subject.decoder, prefill, source, at, mixed).run()
         for number, site in enumerate(mixed):
-            alone = Patching(subject.decoder, prefill, source, at, [site]).run()
+            alone = PatchedBatch(subject.decoder, prefill, source, at, [site]).run()
             assert torch.allclose(found[:, number], alone[:, 0], atol=1e-4)
             others = found[:, [n for n in range(5) if n != number]] - alone
             assert float(others.abs().amax(-1).min()) > 1e-3
@@ -282,7 +282,7 @@ def test_patches_come_back_in_the_order_they_are_given(tiny_model, twins, tracer
 def test_items_alone_or_together_are_the_same(twins, tracer):
     """Alone, nothing is padded: the tokens in front are cut off."""
     chosen = sites(6, groups=["option", "audio"], layers=[-1, 2, 5])
-    together = traced(tracer(chosen, way="replay"), twins)["patched", "recover"]
+    together = traced(tracer(chosen, engine="fast"), twins)["patched", "recover"]
     for row, item in enumerate(twins.items):
         n_padding = int((twins.clean.inputs["attention_mask"][row] == 0).sum())
 
@@ -292,7 +292,7 @@ def test_items_alone_or_together_are_the_same(twins, tracer):
                 inputs[name] = inputs[name][:, n_padding:]
             return inputs
 
-        tracer_alone = tracer(chosen, way="replay")
+        tracer_alone = tracer(chosen, engine="fast")
         tracer_alone.subject.prepare = alone
         found = tracer_alone.trace([item], [twin(item)])["patched", "recover"]
         assert close(found[0], together[row])
@@ -302,21 +302,21 @@ def test_items_alone_or_together_are_the_same(twins, tracer):
 def test_small_chunks_change_nothing(twins, tracer, single):
     chosen = sites(6, components=COMPONENTS, groups=["last", "keyword", "option"], layers=[0, 3])
     whole, pieces = (
-        traced(tracer(chosen, way="replay", single=single, plan=Plan(memory=memory)), twins)
+        traced(tracer(chosen, engine="fast", single=single, plan=Plan(memory=memory)), twins)
         for memory in (2**30, 1)
     )
     assert close(whole["patched", "recover"], pieces["patched", "recover"])
 
 
-@pytest.mark.parametrize("way", ["replay", "full"])
-def test_single_positions_by_hand(tiny_model, twins, tracer, way):
+@pytest.mark.parametrize("engine", ["fast", "full"])
+def test_single_positions_by_hand(tiny_model, twins, tracer, engine):
     """The mean over one full forward for every position; items have unlike many of them."""
     chosen = [
         Site(layer=4, group="option"),
         Site(component="attention", layer=3, group="option").null,
         Site(layer=4, group="keyword"),
     ]
-    one = tracer(chosen, single=True, way=way)
+    one = tracer(chosen, single=True, engine=engine)
     found = traced(one, twins)["patched", "recover"]
     batch = one.subject.read(twins.items)
     by_hooks = ByHooks(tiny_model, tiny_model, *inputs_of(twins, "recover"), twins.items)
@@ -330,7 +330,7 @@ def test_single_positions_by_hand(tiny_model, twins, tracer, way):
                 where[item, position] = True
                 alone.append(by_hooks(site, where)[item])
             assert close(found[item, number], torch.stack(alone).mean())
-    together = traced(tracer(chosen, way=way), twins)["patched", "recover"]
+    together = traced(tracer(chosen, engine=engine), twins)["patched", "recover"]
     assert float((found - together)[:, 0].abs().max()) > 1e-3
     assert close(found[:, 2], together[:, 2])
 
@@ -352,7 +352,7 @@ def test_all_that_differs_gives_all_of_the_other_run(tiny_model, twins, tracer, 
         if group not in ("text", "last")
     ]
     nothing += [Site(layer=-1, group=group) for group in GROUPS if group != "audio"]
-    tracing = tracer([*whole, *nothing], directions=[direction], way="replay")
+    tracing = tracer([*whole, *nothing], directions=[direction], engine="fast")
     found = traced(tracing, twins)["patched", direction]
     base, source = (
         own_probability(tiny_model, inputs, twins.items) for inputs in inputs_of(twins, direction)
@@ -365,7 +365,7 @@ def test_all_that_differs_gives_all_of_the_other_run(tiny_model, twins, tracer, 
 def test_the_same_run_written_over_itself_changes_nothing(tiny_model, twins, tracer):
     """With its null: no change has a random change of the same size."""
     chosen = sites(6, components=COMPONENTS, layers=[-1, 1, 4])
-    one = tracer(chosen, directions=DIRECTIONS, way="replay")
+    one = tracer(chosen, directions=DIRECTIONS, engine="fast")
     found = one.trace(twins.items, twins.items)
     plain = own_probability(tiny_model, twins.clean.inputs, twins.items)
     for direction in DIRECTIONS:
@@ -375,8 +375,8 @@ def test_the_same_run_written_over_itself_changes_nothing(tiny_model, twins, tra
 def test_directions_are_each_others_mirror(twins, tracer):
     chosen = sites(6, groups=["text", "audio"], layers=[-1, 2, 5])
     corrupted = [twin(item) for item in twins.items]
-    one = tracer(chosen, directions=["recover"], way="replay").trace(twins.items, corrupted)
-    other = tracer(chosen, directions=["shift"], way="replay").trace(corrupted, twins.items)
+    one = tracer(chosen, directions=["recover"], engine="fast").trace(twins.items, corrupted)
+    other = tracer(chosen, directions=["shift"], engine="fast").trace(corrupted, twins.items)
     assert torch.equal(one["patched", "recover"], other["patched", "shift"])
 
 
@@ -432,7 +432,7 @@ def test_which_items_tell_something(prepared, clean, corrupted, why):
 def test_dropped_items_are_kept_without_patches(twins, tracer, monkeypatch):
     """The second one has answer 1; the first one's numbers are those of the first one alone."""
     chosen = sites(6, groups=["last"], layers=[1, 3])
-    one = tracer(chosen, method="both", way="replay", directions=DIRECTIONS)
+    one = tracer(chosen, method="both", engine="fast", directions=DIRECTIONS)
     fake_logits(one, monkeypatch, [WRONG, WRONG], [TIE, TIE])
     first, second = one.run_batch(twins.items)
     assert (first.dropped, first.patched, first.attributed) == ("clean answer wrong", {}, {})
@@ -447,7 +447,7 @@ def test_dropped_items_are_kept_without_patches(twins, tracer, monkeypatch):
 
 
 def test_every_record_has_its_own_items_numbers(twins, tracer, monkeypatch):
-    one = tracer(sites(6, groups=["last"], layers=[1, 3]), way="replay")
+    one = tracer(sites(6, groups=["last"], layers=[1, 3]), engine="fast")
     fake_logits(one, monkeypatch, [RIGHT, WRONG], [WRONG, RIGHT])  # answers 0 and 1
     records = one.run_batch(twins.items)
     expected = traced(one, twins)["patched", "recover"].tolist()
@@ -489,7 +489,7 @@ def test_records_go_through_json_and_name_the_two_runs(tiny_model, twins, tracer
             "method is 'gradient'; expected one of 'patching', 'attribution', 'both'",
         ),
         ({"method": "both", "single": True}, "use method 'patching' for single ones"),
-        ({"way": "quick"}, "way is 'quick'; expected one of 'auto', 'replay', 'full'"),
+        ({"engine": "quick"}, "engine is 'quick'; expected one of 'auto', 'fast', 'full'"),
     ],
 )
 def test_what_there_is_not_is_refused(tracer, settings, message):
@@ -565,9 +565,9 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(twins, tracer, monkeyp
         assert mine.patched["recover"] == pytest.approx(theirs.patched["recover"], abs=2e-5)
 
 
-def test_memory_that_runs_out_while_the_ways_are_compared_is_no_reason(twins, tracer, monkeypatch):
-    """The batch is halved, and the fast way is still to be had."""
-    run, sizes = Patching.run, []
+def test_memory_that_runs_out_while_engines_are_compared_is_no_reason(twins, tracer, monkeypatch):
+    """The batch is halved, and the fast engine is still to be had."""
+    run, sizes = PatchedBatch.run, []
 
     def scarce(patching):
         sizes.append(len(patching._index))
@@ -575,24 +575,24 @@ def test_memory_that_runs_out_while_the_ways_are_compared_is_no_reason(twins, tr
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
         return run(patching)
 
-    monkeypatch.setattr(Patching, "run", scarce)
+    monkeypatch.setattr(PatchedBatch, "run", scarce)
     one = tracer(sites(6, groups=["last"], layers=[1, 3]))
     all_right(one, monkeypatch)
     assert len(one.run_batch(twins.items)) == 2
-    assert one.patcher.way == "replay"
+    assert one.patcher.choice.engine == "fast"
     assert sizes[:2] == [2, 1]
 
 
-def test_a_tracer_settles_on_a_way_and_keeps_it(twins, tracer, monkeypatch):
+def test_a_tracer_settles_on_an_engine_and_keeps_it(twins, tracer, monkeypatch):
     one = tracer(sites(6, groups=["last"], layers=[1, 3]))
     one.settle(twins.items)
-    assert one.patcher.way == "replay"
-    assert one.patcher.checked < 1e-5
+    assert one.patcher.choice.engine == "fast"
+    assert one.patcher.choice.checked < 1e-5
     monkeypatch.setattr(Patcher, "_in_full", None)
     traced(one, twins)
     other = tracer(sites(6, groups=["last"], layers=[1, 3]), method="attribution")
-    other.settle(twins.items)  # which has no two ways
-    assert other.patcher.way == "auto"
+    other.settle(twins.items)  # which has no two engines
+    assert other.patcher.choice.engine == "auto"
 
 
 def test_a_model_that_fools_the_fast_way_is_found_out(tiny_model, twins):
@@ -603,8 +603,8 @@ def test_a_model_that_fools_the_fast_way_is_found_out(tiny_model, twins):
     chosen = sites(6, groups=["keyword", "last"], layers=[2])
     one = tracer_of(model, twins, chosen)
     found = traced(one, twins)["patched", "recover"]
-    assert one.patcher.way == "full"
-    assert "differ by" in one.patcher.reason
+    assert one.patcher.choice.engine == "full"
+    assert "differ by" in one.patcher.choice.reason
     batch = one.subject.read(twins.items)
     by_hooks = ByHooks(model, model, *inputs_of(twins, "recover"), twins.items)
     expected = [by_hooks(site, mask_of(batch, site.group)) for site in chosen]
@@ -632,7 +632,7 @@ def test_16_bits_hide_no_mistake(tiny_model, twins, fooled):
         mlp.register_forward_hook(lambda module, args, output: output + 4 * output.mean(1)[:, None])
     one = tracer_of(model, known, sites(6, groups=["keyword", "last"], layers=[2]))
     traced(one, known)
-    assert one.patcher.way == ("full" if fooled else "replay"), one.patcher.checked
+    assert one.patcher.choice.engine == ("full" if fooled else "fast"), one.patcher.choice.checked
 
 
 def test_hooks_of_others_on_layers_count_once(tiny_model, twins):
@@ -645,7 +645,7 @@ def test_hooks_of_others_on_layers_count_once(tiny_model, twins):
     chosen += [Site(component=component, layer=1, group="keyword") for component in COMPONENTS[1:]]
     one = tracer_of(model, twins, chosen)
     found = traced(one, twins)["patched", "recover"]
-    assert one.patcher.way == "replay"
+    assert one.patcher.choice.engine == "fast"
     batch = one.subject.read(twins.items)
     by_hooks = ByHooks(model, model, *inputs_of(twins, "recover"), twins.items)
     expected = [by_hooks(site, mask_of(batch, site.group)) for site in chosen]
@@ -658,8 +658,8 @@ def test_a_hook_of_others_before_the_first_layer_counts_once(tiny_model, twins):
     steer = torch.randn(128, generator=torch.Generator().manual_seed(0))
     layer = model.get_decoder().layers[0]
     layer.register_forward_pre_hook(lambda module, args: (args[0] + steer, *args[1:]))
-    for way in ("replay", "full"):
-        one = tracer_of(model, twins, [Site(layer=-1, group="audio")], way=way)
+    for engine in ("fast", "full"):
+        one = tracer_of(model, twins, [Site(layer=-1, group="audio")], engine=engine)
         found = traced(one, twins)["patched", "recover"]
         assert close(found[:, 0], own_probability(model, twins.clean.inputs, twins.items))
 
@@ -671,14 +671,14 @@ def hooks_on(model):
     ]
 
 
-@pytest.mark.parametrize("way", ["replay", "full"])
-def test_the_model_is_left_as_it_was(tiny_model, twins, tracer, way):
+@pytest.mark.parametrize("engine", ["fast", "full"])
+def test_the_model_is_left_as_it_was(tiny_model, twins, tracer, engine):
     attentions = get_family(tiny_model.config).attentions(tiny_model)
     configs, hooks = [part.config for part in attentions], hooks_on(tiny_model)
     with torch.no_grad():
         before = tiny_model(**twins.clean.inputs).logits
     chosen = sites(6, components=COMPONENTS, groups=["last"], layers=[-1, 0, 5])
-    one = tracer(chosen, way=way, method="both")
+    one = tracer(chosen, engine=engine, method="both")
     traced(one, twins)
     assert hooks_on(tiny_model) == hooks
     assert all(part.config is old for part, old in zip(attentions, configs, strict=True))
@@ -687,8 +687,8 @@ def test_the_model_is_left_as_it_was(tiny_model, twins, tracer, way):
         assert torch.equal(tiny_model(**twins.clean.inputs).logits, before)
 
 
-@pytest.mark.parametrize("way", ["replay", "full"])
-def test_an_exception_leaves_nothing_behind(tiny_model, twins, tracer, monkeypatch, way):
+@pytest.mark.parametrize("engine", ["fast", "full"])
+def test_an_exception_leaves_nothing_behind(tiny_model, twins, tracer, monkeypatch, engine):
     hooks = hooks_on(tiny_model)
 
     def broken(*args):
@@ -696,7 +696,7 @@ def test_an_exception_leaves_nothing_behind(tiny_model, twins, tracer, monkeypat
 
     monkeypatch.setattr(Source, "written", broken)
     for component, layer in [("residual", -1), ("residual", 2), ("attention", 2), ("mlp", 2)]:
-        one = tracer([Site(component=component, layer=layer, group="last")], way=way)
+        one = tracer([Site(component=component, layer=layer, group="last")], engine=engine)
         with pytest.raises(ZeroDivisionError):
             traced(one, twins)
         assert hooks_on(tiny_model) == hooks
@@ -705,7 +705,7 @@ def test_an_exception_leaves_nothing_behind(tiny_model, twins, tracer, monkeypat
 def test_layers_that_run_for_the_last_row_only_are_asked_for_all(tiny_model, twins, tracer):
     """As some models' last layers do where only the last logits are asked for."""
     chosen = sites(6, groups=["keyword", "last"], layers=[0, 5])
-    expected = traced(tracer(chosen, way="full"), twins)["patched", "recover"]
+    expected = traced(tracer(chosen, engine="full"), twins)["patched", "recover"]
     model = copy.deepcopy(tiny_model)
     last = model.get_decoder().layers[-1]
     forward = model.forward
@@ -723,7 +723,7 @@ def test_layers_that_run_for_the_last_row_only_are_asked_for_all(tiny_model, twi
 
     subject = Subject(model, twins, tokenizer=twins.clean.tokenizer, forward=call)
     assert "logits_to_keep" in subject._more
-    one = Tracer(subject, twin, chosen, way="full")
+    one = Tracer(subject, twin, chosen, engine="full")
     assert close(traced(one, twins)["patched", "recover"], expected)
     assert "logits_to_keep" not in subject._more
 
@@ -741,7 +741,7 @@ def test_a_twins_own_answer_goes_the_other_way(wired, direction):
     """Where the right answer's probability comes, that of the twin's answer goes."""
     model, known = wired
     chosen = [Site(layer=2, group=group) for group in ("keyword", "option")]
-    one = tracer_of(model, known, chosen, directions=[direction], way="replay")
+    one = tracer_of(model, known, chosen, directions=[direction], engine="fast")
     corrupted = [otherwise(item) for item in known.items]
     found = one.trace(known.items, corrupted)["twin", direction]
     inputs = inputs_of(known, direction)
@@ -753,7 +753,7 @@ def test_a_twins_own_answer_goes_the_other_way(wired, direction):
 def test_records_keep_the_twins_answer(wired):
     model, known = wired
     subject = Subject(model, known, tokenizer=known.clean.tokenizer)
-    one = Tracer(subject, otherwise, [Site(layer=2, group="keyword")], way="replay")
+    one = Tracer(subject, otherwise, [Site(layer=2, group="keyword")], engine="fast")
     for record in one.run_batch(known.items):
         assert record.dropped is None
         assert record.twin_answer == (record.answer + 1) % 4
@@ -769,7 +769,7 @@ def test_a_twins_answer_does_not_depend_on_the_batch(wired):
     def some_otherwise(item):
         return otherwise(item) if item.index else twin(item)
 
-    one = Tracer(subject, some_otherwise, [Site(layer=2, group="keyword")], way="replay")
+    one = Tracer(subject, some_otherwise, [Site(layer=2, group="keyword")], engine="fast")
     same, *others = one.run_batch(known.items)
     assert (same.twin_answer, same.twin) == (None, {})
     for record in others:

@@ -8,7 +8,7 @@ import torch
 from tempo_attn.errors import ConfigError, PositionError
 from tempo_attn.lab.engine.hidden_states import COMPONENTS
 from tempo_attn.lab.engine.model_under_study import Subject
-from tempo_attn.lab.trace.sites import GROUPS, Places, Site, places, sites
+from tempo_attn.lab.trace.sites import GROUPS, Site, places, sites
 from tests.support.lab_items import make_prepared
 from tests.support.prompts import SCENES, build_case
 
@@ -152,7 +152,3 @@ def test_a_site_goes_through_json():
 def test_what_there_is_not_is_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         sites(4, **settings)
-
-
-def test_the_first_of_all_items_is_where_patches_begin():
-    assert Places(torch.tensor([[7, 9], [4, 4]]), torch.tensor([2, 1])).first == 4

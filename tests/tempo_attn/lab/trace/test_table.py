@@ -519,7 +519,7 @@ def test_agreement_is_of_each_place_and_needs_both_rates():
 
 
 def test_records_and_sites_go_through_json():
-    whole = replace(RECORDS[0], twin_answer=2, twin={"recover": [0.1] * 4}, way="full")
+    whole = replace(RECORDS[0], twin_answer=2, twin={"recover": [0.1] * 4}, engine="full")
     lost = record(1, 0.3, 0.6, dropped="clean answer wrong")
     for one in (*many(2), whole, lost):
         text = json.dumps(one.to_dict(), allow_nan=False)

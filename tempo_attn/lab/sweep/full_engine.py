@@ -1,6 +1,6 @@
-"""The slow way: one full forward of the model for every variant.
+"""The full engine: one full forward of the model for every variant.
 
-For models whose layers cannot be run one by one, and for checking the fast way. The model's own
+For models whose layers cannot be run one by one, and for checking the fast engine. The model's own
 kernel runs for all rows, and the edited ones are worked out again and written over it.
 """
 
@@ -10,17 +10,18 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tempo_attn.attention.edited_attention import Attention, AttentionCall
-from tempo_attn.attention.hidden_states import states_of
-from tempo_attn.attention.masks import Visibility, visible_keys
-from tempo_attn.attention.row_attention import context_of, logits_of
+from tempo_attn.attention.hidden_states import StateHooks
+from tempo_attn.attention.row_attention import context_of
 from tempo_attn.lab.engine.growing_batch import rows_at
 from tempo_attn.lab.engine.model_under_study import RowsLeftOut
 from tempo_attn.lab.engine.prefill import Decoder
+from tempo_attn.lab.engine.query_rows import row_logits
 from tempo_attn.lab.sweep.edited_rows import EditedRows
 from tempo_attn.lab.sweep.grid import Variant
+from tempo_attn.modes import MODES
 
 
 def run_full(
@@ -40,7 +41,7 @@ def run_full(
     Raises:
         RowsLeftOut: An edited layer did not run for all rows.
     """
-    if variant.mode == "enrich":
+    if MODES[variant.mode].edits_states:
         return run_enriched(decoder, forward, edited, variant)
     statistics: list[Tensor] = []
 
@@ -67,25 +68,21 @@ def run_enriched(
     """Run the model with an enrichment; see `run_full`. Audio statistics are not defined: NaN."""
     early: list[Tensor] = []
 
-    def keep(module: nn.Module, args: Any, output: Any) -> None:
-        early[:] = [_rows_of(states_of(module, output), edited)]
+    def keep(states: Tensor) -> None:
+        early[:] = [_rows_of(states, edited)]
 
-    def mix(module: nn.Module, args: Any, output: Any) -> Any:
-        states = states_of(module, output)
+    def mix(states: Tensor) -> Tensor:
         rows = edited.on(states.device)
         deep = _rows_of(states, edited)[:, None]
         new = rows.enrich(deep, early[0].to(deep.device), [variant])[:, 0]
-        states = states.scatter(1, rows.index[..., None].expand_as(new), new)
-        return (states, *output[1:]) if isinstance(output, tuple) else states
+        return states.scatter(1, rows.index[..., None].expand_as(new), new)
 
     assert variant.source is not None
-    hooks = [decoder.layers[variant.source].register_forward_hook(keep)]
-    hooks += [decoder.layers[layer].register_forward_hook(mix) for layer in variant.layers]
-    try:
+    with StateHooks() as hooks:
+        hooks.on_output(decoder.layers[variant.source], keep)
+        for layer in variant.layers:
+            hooks.on_output(decoder.layers[layer], mix)
         returned = forward()
-    finally:
-        for hook in hooks:
-            hook.remove()
     return returned, torch.full((len(edited.index), 4), torch.nan, device=edited.index.device)
 
 
@@ -93,25 +90,6 @@ def _rows_of(states: Tensor, edited: EditedRows) -> Tensor:
     if states.shape[1] < edited.audio.shape[1]:
         raise RowsLeftOut
     return rows_at(states, edited.index)
-
-
-def row_logits(call: AttentionCall, index: Tensor) -> tuple[Tensor, Visibility]:
-    """Return the logits of some rows of a call over all positions, and what they may see.
-
-    Args:
-        call: The call; queries and keys of all positions.
-        index: (items, rows) positions.
-
-    Returns:
-        (items, heads, rows, keys), scaled, soft-capped, unmasked, at least float32; and what the
-        rows see, (items, 1 or heads, rows, keys).
-    """
-    n_heads, n_queries, dim = call.query.shape[1:]
-    at = index[:, None, :, None].expand(-1, n_heads, -1, dim)
-    logits = logits_of(call.query.gather(2, at), call.key, call.scaling, call.softcap)
-    n_keys = call.key.shape[2]
-    how = (0, n_queries, n_keys, call.sliding_window, call.is_causal)
-    return logits, visible_keys(call.mask, index, *how)
 
 
 def attend_rows(call: AttentionCall, edited: EditedRows, variant: Variant) -> tuple[Tensor, Tensor]:

@@ -6,8 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tempo_attn.attention.edits import edit_logits
-from tempo_attn.config import ATTENTION_MODES, MODES
+from tempo_attn.attention.mode_formulas import (
+    LOGIT_FORMULAS,
+    STATE_FORMULAS,
+    edit_logits,
+    edit_states,
+)
+from tempo_attn.modes import MODES
 
 
 def blocks():
@@ -54,8 +59,8 @@ def test_upweighting(logits, keys, b):
 def test_a_row_without_keys_is_left_alone():
     logits = torch.randn(1, 2, 3, 4)
     keys = torch.zeros(1, 1, 3, 4, dtype=torch.bool)
-    for mode in ATTENTION_MODES:
-        strength = None if mode == "knockout" else 2.0
+    for mode in LOGIT_FORMULAS:
+        strength = 2.0 if MODES[mode].has_strength else None
         assert edit_logits(logits, keys, mode, strength).equal(logits)
 
 
@@ -66,10 +71,14 @@ def test_each_batch_row_has_its_strength():
     torch.testing.assert_close(edited, torch.stack([0.5 * logits[0], 2.0 * logits[1]]))
 
 
-def test_every_mode_but_that_of_states_edits_logits():
-    assert set(MODES) - set(ATTENTION_MODES) == {"enrich"}
+def test_every_mode_has_one_formula_of_its_kind():
+    of_states = [mode.name for mode in MODES.values() if mode.edits_states]
+    assert list(STATE_FORMULAS) == of_states == ["enrich"]
+    assert list(LOGIT_FORMULAS) == [mode for mode in MODES if mode not in of_states]
     with pytest.raises(ValueError, match="unknown mode 'enrich'"):
         edit_logits(torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1, dtype=bool), "enrich", 0.5)
+    with pytest.raises(ValueError, match="unknown mode 'scale'; expected one of enrich"):
+        edit_states(torch.zeros(1, 2), torch.zeros(1, 2), "scale", 0.5)
 
 
 def test_bad_modes():

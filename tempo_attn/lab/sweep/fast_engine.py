@@ -1,7 +1,7 @@
-"""The fast way: only the rows behind the first edited one run again, from the edited layer up.
+"""The fast engine: only the rows from the first edited one on run again, from the edited layer up.
 
-A growing batch (see `growing`). At its first edited layer only a variant's edited rows differ from
-the prefill's, so only they are computed there.
+A growing batch (see `GrowingBatch`). At its first edited layer only a variant's edited rows differ
+from the prefill's, so only they are computed there.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from tempo_attn.lab.engine.growing_batch import GrowingBatch, Now, rows_at
 from tempo_attn.lab.engine.prefill import Decoder, LayerState, Prefill
 from tempo_attn.lab.sweep.edited_rows import EditedRows, groups
 from tempo_attn.lab.sweep.grid import Variant
+from tempo_attn.modes import MODES
 
 
-class Replay(GrowingBatch):
+class EditedBatch(GrowingBatch):
     """Variants with the same rows, run again on one remembered prefill.
 
     Args:
@@ -48,7 +49,9 @@ class Replay(GrowingBatch):
         hidden = super().run()
         counts = torch.tensor([len(variant.layers) for variant in self._variants])
         self.statistics /= counts.to(self.statistics)[:, None]
-        of_states = [n for n, variant in enumerate(self._variants) if variant.mode == "enrich"]
+        of_states = [
+            n for n, variant in enumerate(self._variants) if MODES[variant.mode].edits_states
+        ]
         self.statistics[:, of_states] = torch.nan
         return hidden
 
@@ -61,7 +64,7 @@ class Replay(GrowingBatch):
         index = self._edited.on(state.hidden.device).index
         plain = self._rows_of_prefill(layer, index)[:, None]
         rows = plain.repeat(1, len(joining), 1, 1)
-        of_attention = [n for n in joining if self._variants[n].mode != "enrich"]
+        of_attention = [n for n in joining if not MODES[self._variants[n].mode].edits_states]
         if of_attention:
             entering = self._rows_of_prefill(layer - 1, index)[:, None]
             self._now = Now(of_attention, index, joining=True)

@@ -117,7 +117,7 @@ def unshown(graphs: list[Graph], sources: Sources, left_out: tuple[str, ...]) ->
             continue
         if not any(graph.node_of(one.file) and graph.node_of(target) for graph in graphs):
             problems.append(f"no graph of docs/architecture.md shows that {one}")
-    return problems
+    return list(dict.fromkeys(problems))
 
 
 def left_out_paths(page: str) -> list[str]:

@@ -16,15 +16,25 @@ from tempo_attn.errors import (
     UnknownFamilyError,
     UnsupportedInputError,
 )
+from tests.support.enriched_by_hand import ATTENTION, SORTS, STATES, edited_by_hand
 from tests.support.prompts import build_case
 from tests.support.reference import FullMatrix, difference, full_matrix
 
-CONFIG = AttnScaleConfig(strength=4.0, layers=[2])
+CONFIG = ATTENTION
+
+
+@pytest.fixture(params=SORTS.values(), ids=SORTS)
+def config(request):
+    """An edit of attention and one of states: what is tested here holds for both."""
+    return request.param
+
+
+only_attention = pytest.mark.parametrize("config", [ATTENTION], ids=["attention"])
 
 
 @pytest.fixture
-def wrapped(model):
-    wrapper = apply_attn_scale(model, CONFIG)
+def wrapped(model, config):
+    wrapper = apply_attn_scale(model, config)
     with torch.no_grad():
         yield wrapper
     wrapper.unload()
@@ -51,6 +61,7 @@ def test_it_looks_like_the_model(model, wrapped, one):
     assert wrapped(ids, **rest).logits.equal(wrapped(**one.inputs).logits)
 
 
+@only_attention
 def test_every_entry_is_edited(model, wrapped, one):
     """Calls below the top class, or of the model itself, are edited as well."""
     edited = wrapped(**one.inputs).logits
@@ -188,7 +199,7 @@ def test_text_only_prompts_raise_unless_disabled(wrapped, processor):
         wrapped(**inputs)
 
 
-def test_a_row_without_audio_in_a_batch(model, wrapped, processor, one):
+def test_a_row_without_audio_in_a_batch(model, wrapped, config, processor, one):
     text = without_audio(processor)["input_ids"]
     width = one.inputs["input_ids"].shape[1] - text.shape[1]
     batch = dict(one.inputs)
@@ -202,7 +213,7 @@ def test_a_row_without_audio_in_a_batch(model, wrapped, processor, one):
     with pytest.raises(PositionError, match=r"\[1\]"):
         wrapped(**batch)
     wrapped.unload()
-    lenient = apply_attn_scale(model, CONFIG, on_missing="warn")
+    lenient = apply_attn_scale(model, config, on_missing="warn")
     with lenient.disable_adapter():
         plain = lenient(**batch).logits
     with pytest.warns(UserWarning, match="no audio positions"):
@@ -232,6 +243,7 @@ def test_a_prompt_without_keyword(model, processor, one):
         apply_attn_scale(model, config, on_missing="ignore")
 
 
+@only_attention
 def test_attention_that_went_another_way_raises(model, wrapped, one):
     """Somebody puts the original configuration back: the edit would silently be lost."""
     attention = model.model.language_model.layers[2].self_attn
@@ -244,10 +256,15 @@ def test_attention_that_went_another_way_raises(model, wrapped, one):
     wrapped(**one.inputs)
 
 
-def test_a_single_layer_cannot_be_run_alone(model, wrapped, one):
+@pytest.mark.parametrize(
+    ("config", "number"),
+    [(ATTENTION, 2), (STATES, 1), (STATES, 3)],
+    ids=["edited", "source", "enriched"],
+)
+def test_a_single_layer_cannot_be_run_alone(model, wrapped, number):
     hidden = torch.zeros(1, 4, model.config.text_config.hidden_size)
     rotary = model.model.language_model.rotary_emb(hidden, torch.arange(4)[None])
-    layer = model.model.language_model.layers[2]
+    layer = model.model.language_model.layers[number]
     with pytest.raises(EditNotAppliedError, match="outside a forward call"):
         layer(hidden, position_embeddings=rotary)
     with wrapped.disable_adapter():
@@ -265,6 +282,7 @@ def test_unexpanded_audio_is_refused(model, wrapped, processor, one):
         wrapped(**short)
 
 
+@only_attention
 def test_queries_before_the_audio_raise(wrapped, one):
     rows = torch.zeros_like(one.audio)
     rows[0, 1] = True
@@ -275,16 +293,16 @@ def test_queries_before_the_audio_raise(wrapped, one):
         wrapped(**one.inputs)
 
 
-def test_an_interrupted_call_leaves_no_trace(model, wrapped, one):
+def test_an_interrupted_call_leaves_no_trace(model, wrapped, batch, one):
     expected = wrapped(**one.inputs).logits
     for error in (KeyboardInterrupt, RuntimeError):
 
         def fail(*args, error=error):
             raise error
 
-        hook = model.model.language_model.layers[4].register_forward_pre_hook(fail)
+        hook = model.model.language_model.layers[3].register_forward_pre_hook(fail)
         with pytest.raises(error):
-            wrapped(**one.inputs)
+            wrapped(**batch.inputs)
         hook.remove()
         assert wrapped(**one.inputs).logits.equal(expected)
 
@@ -355,20 +373,27 @@ def test_a_cache_filled_without_the_edit_is_refused(wrapped, one):
         wrapped(input_ids=token, past_key_values=cache)
 
 
-@pytest.mark.parametrize("phase", ["prefill", "all"])
-def test_beams_and_several_sequences(model, batch, phase):
+@pytest.mark.parametrize(
+    "config",
+    [
+        AttnScaleConfig(strength=3.0, layers=[1, 3]),
+        AttnScaleConfig(strength=3.0, layers=[1, 3], phase="all"),
+        AttnScaleConfig(mode="enrich", strength=0.9, layers=[3], source=1),
+    ],
+    ids=["prefill", "all", "states"],
+)
+def test_beams_and_several_sequences(model, batch, config):
     """Each beam is edited as its prompt is."""
-    config = AttnScaleConfig(strength=3.0, layers=[1, 3], phase=phase)
-    edit = FullMatrix("scale", 3.0, [1, 3], batch.rows["last"], batch.audio)
-    edit.rows, edit.keys = (t.repeat_interleave(3, 0) for t in (edit.rows, edit.keys))
-    edit.decode_rows = phase == "all"
+    rows, audio = (t.repeat_interleave(3, 0) for t in (batch.rows["last"], batch.audio))
     kwargs = {"max_new_tokens": 4, "num_beams": 3, "num_return_sequences": 2, "do_sample": False}
-    with full_matrix(model, model.model.language_model, edit):
+    plain = model.generate(**batch.inputs, **kwargs)
+    with edited_by_hand(model, config, rows, audio, decode_rows=config.phase == "all"):
         expected = model.generate(**batch.inputs, **kwargs)
     wrapped = apply_attn_scale(model, config)
     found = wrapped.generate(**batch.inputs, **kwargs)
     wrapped.unload()
     assert found.equal(expected)
+    assert not found.equal(plain)
 
 
 def test_a_prompt_prefilled_in_pieces(model, processor, batch):
@@ -395,24 +420,31 @@ def test_a_prompt_prefilled_in_pieces(model, processor, batch):
     assert difference(rest.logits[:, -1], whole.logits[0]) < 1e-5
 
 
-def test_a_second_turn_on_the_same_cache(model, processor, one):
+@pytest.mark.parametrize(
+    "config",
+    [
+        AttnScaleConfig(strength=5.0, layers=[2]),
+        AttnScaleConfig(mode="enrich", strength=0.7, layers=[2, 4], source=0),
+    ],
+    ids=SORTS,
+)
+def test_a_second_turn_on_the_same_cache(model, wrapped, config, processor, one):
     """New text without audio of its own: its last row is edited, on the first turn's audio."""
-    wrapped = apply_attn_scale(model, AttnScaleConfig(strength=5.0, layers=[2]))
     turn = processor.tokenizer("<|im_end|>\nAnd now?", return_tensors="pt").input_ids
-    with torch.no_grad():
-        cache = wrapped(
-            **one.inputs, past_key_values=DynamicCache(), use_cache=True
-        ).past_key_values
-        n_before = cache.get_seq_length()
-        logits = wrapped(input_ids=turn, past_key_values=cache).logits
-        whole = {**one.inputs, "input_ids": torch.cat([one.inputs["input_ids"], turn], 1)}
-        whole["attention_mask"] = torch.ones_like(whole["input_ids"])
-        rows = torch.zeros_like(whole["input_ids"], dtype=torch.bool)
-        rows[0, [n_before - 1, -1]] = True
-        with wrapped.positions(query_mask=rows):
-            expected = wrapped(**whole).logits
-    wrapped.unload()
-    assert difference(logits, expected[:, n_before:]) < 1e-5
+    cache = wrapped(**one.inputs, past_key_values=DynamicCache(), use_cache=True).past_key_values
+    n_before = cache.get_seq_length()
+    logits = wrapped(input_ids=turn, past_key_values=cache).logits
+    whole = {**one.inputs, "input_ids": torch.cat([one.inputs["input_ids"], turn], 1)}
+    whole["attention_mask"] = torch.ones_like(whole["input_ids"])
+    rows = torch.zeros_like(whole["input_ids"], dtype=torch.bool)
+    rows[0, [n_before - 1, -1]] = True
+    with wrapped.positions(query_mask=rows):
+        stated = wrapped(**whole).logits
+    audio = torch.nn.functional.pad(one.audio, (0, turn.shape[1]))
+    with wrapped.disable_adapter(), edited_by_hand(model, config, rows, audio):
+        by_hand = model(**whole).logits
+    assert difference(logits, stated[:, n_before:]) < 1e-5
+    assert difference(logits, by_hand[:, n_before:]) < 1e-5
 
 
 def test_stated_prompt_length_for_teacher_forcing(model, one):
@@ -493,23 +525,24 @@ def lora(model):
     return peft.get_peft_model(model, config)
 
 
-def test_around_a_lora_model(model, batch):
+def test_around_a_lora_model(model, batch, config):
     adapted = lora(model).eval()
-    edit = FullMatrix("scale", 4.0, [2], batch.rows["last"], batch.audio)
-    decoder = adapted.get_base_model().model.language_model
-    with full_matrix(adapted, decoder, edit), torch.no_grad():
-        expected = adapted(**batch.inputs).logits
-    wrapped = apply_attn_scale(adapted, CONFIG)
     with torch.no_grad():
-        assert difference(wrapped(**batch.inputs).logits[batch.real], expected[batch.real]) < 1e-5
+        plain = adapted(**batch.inputs).logits
+        with edited_by_hand(adapted, config, batch.rows["last"], batch.audio):
+            expected = adapted(**batch.inputs).logits
+        wrapped = apply_attn_scale(adapted, config)
+        found = wrapped(**batch.inputs).logits
+        assert difference(found[batch.real], expected[batch.real]) < 1e-5
+        assert difference(found[batch.real], plain[batch.real]) > 1e-3
         tokens = wrapped.generate(**batch.inputs, max_new_tokens=2, do_sample=False)
     assert tokens.shape[1] == batch.inputs["input_ids"].shape[1] + 2
     assert wrapped.unload() is adapted
 
 
-def test_inside_a_lora_model(model, batch):
+def test_inside_a_lora_model(model, batch, config):
     """LoRA is put on a wrapped model; both are active."""
-    outer = lora(apply_attn_scale(model, CONFIG)).eval()
+    outer = lora(apply_attn_scale(model, config)).eval()
     inner = outer.get_base_model()
     assert isinstance(inner, AttnScaleModel)
     with torch.no_grad():
@@ -518,7 +551,7 @@ def test_inside_a_lora_model(model, batch):
             only_lora = outer(**batch.inputs).logits
         with outer.disable_adapter():
             only_edit = outer(**batch.inputs).logits
-    assert set(inner.status().prefills.values()) == {2}
+    assert inner.status().prefills == dict.fromkeys(config.layers, 2)
     assert not both.equal(only_lora)
     assert not both.equal(only_edit)
 

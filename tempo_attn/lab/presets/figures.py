@@ -15,6 +15,7 @@ from tempo_attn.statistics import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _WIDTH, _LINE, _LABELS = 3.0, 0.27, 1.9
 """Inches: a panel's width, a preset's height, room for the labels."""
@@ -80,13 +81,23 @@ def forest(panels: Mapping[str, Sequence[Mark]], path: Path) -> list[Path]:
                 axes.set_yticks(range(len(names[0])), names[0])
                 axes.tick_params(axis="y", length=0)
             figure.supxlabel("change of accuracy, percentage points (95 % interval by clip)")
-            figure.legend(
-                list(entries.values()), list(entries), loc="outside upper center", ncols=3
-            )
-            width, height = figure.get_size_inches()
-            figure.set_size_inches(width, height + 0.3)  # the legend's
+            _legend(figure, entries)
             figures.append(figure)
         return save_all(figures, path)
+
+
+def _legend(figure: Figure, entries: Mapping[str, Any]) -> None:
+    """Put a legend above the panels, in as few lines as the figure's width allows."""
+    width, height = figure.get_size_inches()
+    for columns in (3, 2, 1):
+        legend = figure.legend(
+            list(entries.values()), list(entries), loc="outside upper center", ncols=columns
+        )
+        if columns == 1 or legend.get_window_extent().width <= width * figure.dpi:
+            n_lines = math.ceil(len(entries) / columns)
+            figure.set_size_inches(width, height + 0.3 + 0.16 * (n_lines - 1))
+            return
+        legend.remove()
 
 
 def _bounds(marks: Sequence[Mark]) -> Interval:

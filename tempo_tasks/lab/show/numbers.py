@@ -24,7 +24,7 @@ def show_summary(about: Mapping[str, Any]) -> None:
     agreed, control = about["generation"], about["recomputed_control"]
     console.print(
         f"{about['n']} items of {about['n_clips']} clips, {about['n_variants']} variants each "
-        f"({' and '.join(about['way'])}); without an edit "
+        f"({' and '.join(about['engine'])}); without an edit "
         f"{100 * about['plain_accuracy']:.1f} % are right."
     )
     if agreed["n"]:

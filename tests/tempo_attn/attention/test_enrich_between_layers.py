@@ -1,29 +1,29 @@
-"""Mode "enrich": early states mixed into deep ones, against hooks written here by hand."""
+"""Mode "enrich": early states mixed into deep ones, against hooks written by hand.
 
-import copy
+What a wrapper does in every mode (adapters, copies, beams, turns, prompts without audio) is tested
+in test_model.py and test_forward_call.py, for this mode too.
+"""
+
 import dataclasses
 import gc
 import weakref
-from contextlib import contextmanager
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from transformers import DynamicCache
 
 from tempo_attn import AttnScaleConfig, AttnScaleModel, apply_attn_scale
 from tempo_attn.attention.mode_formulas import enrich_states
 from tempo_attn.config import Adaptive
 from tempo_attn.errors import (
-    AdapterError,
     ConfigError,
     EditNotAppliedError,
-    PositionError,
     UnsupportedModelError,
 )
 from tempo_attn.families import get_family
+from tests.support.enriched_by_hand import by_hand, leaving
 from tests.support.reference import difference
 from tests.support.tiny_models import FAMILIES
 
@@ -41,63 +41,6 @@ def enrich(weight=0.4, layers=(3,), source=1, **fields):
     return AttnScaleConfig(
         mode="enrich", strength=weight, layers=list(layers), source=source, **fields
     )
-
-
-# ---------------------------------------------------------------------- the reference
-
-
-def mixed_by_hand(deep, early, weight):
-    """One state after the formula, in double precision."""
-    deep, early = deep.double(), early.double()
-    size = deep.square().sum().sqrt()
-    mix = (1 - weight) * deep + weight * early * size / early.square().sum().sqrt()
-    return mix * size / mix.square().sum().sqrt()
-
-
-def states_in(output):
-    return output[0] if isinstance(output, tuple) else output
-
-
-@contextmanager
-def by_hand(layers, source, edited, rows, weight):
-    """Enrich the rows, (batch, positions) bool, of a plain model; calls of another length pass."""
-    kept = []
-
-    def keep(module, args, output):
-        kept[:] = [states_in(output)]
-
-    def mix(module, args, output):
-        states = states_in(output)
-        if states.shape[:2] != rows.shape:
-            return None
-        new = states.clone()
-        for b, at in rows.nonzero().tolist():
-            new[b, at] = mixed_by_hand(states[b, at], kept[0][b, at], weight).to(new.dtype)
-        return (new, *output[1:]) if isinstance(output, tuple) else new
-
-    hooks = [layers[source].register_forward_hook(keep)]
-    hooks += [layers[layer].register_forward_hook(mix) for layer in edited]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-@contextmanager
-def leaving(layers):
-    """Note what leaves every layer, behind all hooks that are there already."""
-    seen = {}
-
-    def note(number):
-        return lambda module, args, output: seen.update({number: states_in(output).clone()})
-
-    hooks = [layer.register_forward_hook(note(n)) for n, layer in enumerate(layers)]
-    try:
-        yield seen
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def layers_of(model):
@@ -478,58 +421,7 @@ def test_generation_edits_the_prefill_only(model, processor, batch, cache):
     assert wrapped.status().steps == {}
 
 
-def test_generation_without_a_cache_keeps_the_prompts_rows(model, batch):
-    wrapped = apply_attn_scale(model, enrich(0.8, [2, 4]))
-    with_cache, without = (
-        wrapped.generate(**batch.inputs, **GENERATE, use_cache=use) for use in (True, False)
-    )
-    assert with_cache.sequences.equal(without.sequences)
-    for ours, theirs in zip(with_cache.logits, without.logits, strict=True):
-        assert difference(ours, theirs) < 1e-5
-
-
-def test_beams(model, batch):
-    kwargs = {"max_new_tokens": 4, "num_beams": 3, "num_return_sequences": 2, "do_sample": False}
-    rows = batch.rows["last"].repeat_interleave(3, 0)
-    with by_hand(layers_of(model), 1, [3], rows, 0.9):
-        expected = model.generate(**batch.inputs, **kwargs)
-    wrapped = apply_attn_scale(model, enrich(0.9))
-    assert wrapped.generate(**batch.inputs, **kwargs).equal(expected)
-
-
-def test_a_second_turn_on_the_same_cache(model, processor, one):
-    wrapped = apply_attn_scale(model, enrich(0.7, [2, 4], 0))
-    turn = processor.tokenizer("<|im_end|>\nAnd now?", return_tensors="pt").input_ids
-    with torch.no_grad():
-        cache = wrapped(**one.inputs, past_key_values=DynamicCache(), use_cache=True)
-        logits = wrapped(input_ids=turn, past_key_values=cache.past_key_values).logits
-        ids = torch.cat([one.inputs["input_ids"], turn], 1)
-        whole = {**one.inputs, "input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        n_before = one.inputs["input_ids"].shape[1]
-        rows = torch.zeros_like(ids, dtype=torch.bool)
-        rows[0, [n_before - 1, -1]] = True
-        with wrapped.disable_adapter(), by_hand(layers_of(model), 0, [2, 4], rows, 0.7):
-            expected = model(**whole).logits
-    assert difference(logits, expected[:, n_before:]) < 1e-5
-
-
 # ---------------------------------------------------------------------- on and off
-
-
-def test_disabling_and_removing_are_bit_identical(model, batch):
-    with torch.no_grad():
-        plain = model(**batch.inputs).logits
-        wrapped = apply_attn_scale(model, enrich(0.5, [2, 5], 0))
-        edited = wrapped(**batch.inputs).logits
-        with wrapped.disable_adapter():
-            assert wrapped(**batch.inputs).logits.equal(plain)
-            assert not wrapped.status().enabled
-        assert wrapped(**batch.inputs).logits.equal(edited)
-        assert model(**batch.inputs).logits.equal(edited)
-        assert not edited.equal(plain)
-        assert wrapped.unload() is model
-        assert model(**batch.inputs).logits.equal(plain)
-    assert not hooked(model)
 
 
 def test_adapters_of_both_sorts(model, one):
@@ -579,63 +471,7 @@ def test_saved_and_loaded(model, one, tmp_path):
     assert again.status().layers == (2,)
 
 
-def test_a_copy_of_the_wrapper_shares_nothing(model, one):
-    wrapped = apply_attn_scale(model, enrich(0.5, [3, 4]))
-    with torch.no_grad():
-        edited = wrapped(**one.inputs).logits
-        twin = copy.deepcopy(wrapped)
-        assert twin.base_model is not model
-        assert twin(**one.inputs).logits.equal(edited)
-        assert twin.status().prefills == {3: 1, 4: 1}
-        assert wrapped.status().prefills == {3: 1, 4: 1}
-        plain = wrapped.unload()(**one.inputs).logits
-        assert twin(**one.inputs).logits.equal(edited)
-    assert not plain.equal(edited)
-    assert not hooked(model)
-
-
 # ---------------------------------------------------------------------- never silently nothing
-
-
-def test_prompts_without_audio(model, processor, one):
-    wrapped = apply_attn_scale(model, enrich())
-    text = dict(processor(text=["Which sound is first?"], return_tensors="pt"))
-    with torch.no_grad():
-        with pytest.raises(PositionError, match=r"no audio positions.*batch row\(s\) \[0\]"):
-            wrapped(**text)
-        with pytest.raises(PositionError, match="disable_adapter"):
-            wrapped.generate(**text, max_new_tokens=1)
-        with wrapped.disable_adapter():
-            wrapped(**text)
-        wrapped(**one.inputs)
-
-
-def test_a_row_without_audio_in_a_batch(model, batch):
-    """Left alone bit for bit, with on_missing="warn"."""
-    inputs = dict(batch.inputs, input_ids=batch.inputs["input_ids"].clone())
-    inputs["input_ids"][1][batch.audio[1]] = 5
-    inputs["input_features"] = inputs["input_features"][:1]
-    inputs["feature_attention_mask"] = inputs["feature_attention_mask"][:1]
-    wrapped = apply_attn_scale(model, enrich(queries="all_text"), on_missing="warn")
-    with torch.no_grad():
-        with pytest.warns(UserWarning, match="no audio positions"):
-            found = wrapped(**inputs).logits
-        with wrapped.disable_adapter():
-            plain = wrapped(**inputs).logits
-    assert found[1].equal(plain[1])
-    assert difference(found[0], plain[0]) > 1e-3
-
-
-@pytest.mark.parametrize("layer", [1, 3], ids=["source", "edited"])
-def test_a_single_layer_cannot_be_run_alone(model, one, layer):
-    wrapped = apply_attn_scale(model, enrich())
-    hidden = torch.zeros(1, 4, model.config.text_config.hidden_size)
-    rotary = model.model.language_model.rotary_emb(hidden, torch.arange(4)[None])
-    with torch.no_grad():
-        with pytest.raises(EditNotAppliedError, match="outside a forward call"):
-            layers_of(model)[layer](hidden, position_embeddings=rotary)
-        with wrapped.disable_adapter():
-            layers_of(model)[layer](hidden, position_embeddings=rotary)
 
 
 @pytest.mark.parametrize(
@@ -651,21 +487,6 @@ def test_a_lost_hook_is_found_out(model, one, layer, message):
         layers_of(model)[layer]._forward_hooks.clear()
         with pytest.raises(EditNotAppliedError, match=message):
             wrapped(**one.inputs)
-
-
-def test_an_interrupted_call_leaves_no_trace(model, batch, one):
-    wrapped = apply_attn_scale(model, enrich(0.5, [2, 4]))
-    with torch.no_grad():
-        expected = wrapped(**one.inputs).logits
-
-        def fail(*args):
-            raise KeyboardInterrupt
-
-        hook = layers_of(model)[3].register_forward_pre_hook(fail)
-        with pytest.raises(KeyboardInterrupt):
-            wrapped(**batch.inputs)
-        hook.remove()
-        assert wrapped(**one.inputs).logits.equal(expected)
 
 
 def test_states_are_not_held_after_a_call(model, one):
@@ -688,50 +509,3 @@ def test_gradients_flow_through_both_states(model, one):
     found = gradients(apply_attn_scale(model, enrich(0.5)))
     for ours, theirs in zip(found, expected, strict=True):
         assert float((ours - theirs).norm() / theirs.norm()) < 1e-4
-
-
-def test_only_one_wrapper_at_a_time(model):
-    apply_attn_scale(model, enrich())
-    with pytest.raises(AdapterError, match="unload"):
-        apply_attn_scale(model, AttnScaleConfig(strength=4.0, layers=[2]))
-
-
-def test_the_model_alone_cannot_be_copied(model):
-    apply_attn_scale(model, enrich())
-    with pytest.raises(AdapterError, match="copy the wrapper"):
-        copy.deepcopy(model)
-
-
-# ---------------------------------------------------------------------- PEFT
-
-
-def lora(model):
-    peft = pytest.importorskip("peft")
-    torch.manual_seed(3)
-    config = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
-    return peft.get_peft_model(model, config).eval()
-
-
-def test_around_a_lora_model(model, batch):
-    adapted = lora(model)
-    layers = adapted.get_base_model().model.language_model.layers
-    with torch.no_grad():
-        with by_hand(layers, 1, [3], batch.rows["last"], 0.4):
-            expected = adapted(**batch.inputs).logits
-        wrapped = apply_attn_scale(adapted, enrich())
-        assert difference(wrapped(**batch.inputs).logits[batch.real], expected[batch.real]) < 1e-5
-    assert wrapped.unload() is adapted
-
-
-def test_inside_a_lora_model(model, batch):
-    outer = lora(apply_attn_scale(model, enrich()))
-    inner = outer.get_base_model()
-    with torch.no_grad():
-        both = outer(**batch.inputs).logits
-        with inner.disable_adapter():
-            only_lora = outer(**batch.inputs).logits
-        with outer.disable_adapter():
-            only_edit = outer(**batch.inputs).logits
-    assert inner.status().prefills == {3: 2}
-    assert not both.equal(only_lora)
-    assert not both.equal(only_edit)

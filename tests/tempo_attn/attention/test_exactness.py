@@ -100,9 +100,17 @@ def test_generation_equals_the_full_matrix(model, processor, batch, mode, phase,
     assert status.audio_tokens == tuple(batch.audio.sum(1).tolist())
 
 
-@pytest.mark.parametrize("phase", ["prefill", "all"])
-def test_generation_without_a_cache_keeps_the_prompts_rows(model, processor, batch, phase):
-    config = AttnScaleConfig(strength=3.0, layers=[2], queries=["last", "keyword"], phase=phase)
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"strength": 3.0, "layers": [2], "phase": "prefill"},
+        {"strength": 3.0, "layers": [2], "phase": "all"},
+        {"mode": "enrich", "strength": 0.8, "layers": [2, 4], "source": 1},
+    ],
+    ids=["prefill", "all", "states"],
+)
+def test_generation_without_a_cache_keeps_the_prompts_rows(model, processor, batch, edit):
+    config = AttnScaleConfig(queries=["last", "keyword"], **edit)
     kwargs = {"max_new_tokens": 4, "do_sample": False, "output_logits": True}
     wrapped = apply_attn_scale(model, config, tokenizer=processor)
     results = [
@@ -173,16 +181,26 @@ def test_the_identity_is_bit_identical(model, batch, mode, strength):
     assert set(counts) == set(range(6))
 
 
-def test_disabling_and_removing_are_bit_identical(model, batch):
+@pytest.mark.parametrize(
+    "config",
+    [
+        AttnScaleConfig(strength=5.0, layers="all"),
+        AttnScaleConfig(mode="enrich", strength=0.5, layers=[2, 5], source=0),
+    ],
+    ids=["attention", "states"],
+)
+def test_disabling_and_removing_are_bit_identical(model, batch, config):
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     saved = copy.deepcopy(model.config.to_dict())
     with torch.no_grad():
         plain = model(**batch.inputs).logits
-        wrapped = apply_attn_scale(model, AttnScaleConfig(strength=5.0, layers="all"))
+        wrapped = apply_attn_scale(model, config)
         edited = wrapped(**batch.inputs).logits
         with wrapped.disable_adapter():
             assert wrapped(**batch.inputs).logits.equal(plain)
+            assert not wrapped.status().enabled
         assert wrapped(**batch.inputs).logits.equal(edited)
+        assert model(**batch.inputs).logits.equal(edited)
         assert not edited.equal(plain)
         assert wrapped.unload() is model
         assert model(**batch.inputs).logits.equal(plain)

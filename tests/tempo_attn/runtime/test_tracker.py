@@ -18,10 +18,11 @@ from tempo_attn.errors import (
     UnsupportedModelError,
 )
 from tempo_attn.runtime.key_value_cache import CACHE_NAMES, cache_in, cache_name, cache_of
+from tests.support.enriched_by_hand import ATTENTION, SORTS, STATES
 from tests.support.prompts import build_case
 from tests.support.reference import FullMatrix, difference, full_matrix
 
-CONFIG = AttnScaleConfig(strength=4.0, layers=[2])
+CONFIG = ATTENTION
 WORDS = ("earliest onset", "latest offset")
 GREEDY = {
     "max_new_tokens": 4,
@@ -38,9 +39,15 @@ def no_gradients():
         yield
 
 
+@pytest.fixture(params=SORTS.values(), ids=SORTS)
+def config(request):
+    """An edit of attention and one of states: what is tested here holds for both."""
+    return request.param
+
+
 @pytest.fixture
-def wrapped(model):
-    return apply_attn_scale(model, CONFIG)
+def wrapped(model, config):
+    return apply_attn_scale(model, config)
 
 
 def longer(case, n_more, value=7):
@@ -94,6 +101,7 @@ def test_a_copy_is_a_wrapper_of_its_own(model, wrapped, one):
     twin = copy.deepcopy(wrapped)
     assert twin.base_model is not model
     assert twin(**one.inputs).logits.equal(expected)
+    assert twin.status().prefills == wrapped.status().prefills
     twin.set_adapter("b")
     assert not twin(**one.inputs).logits.equal(expected)
     twin.unload()
@@ -174,9 +182,12 @@ def test_a_generation_within_a_generation(wrapped, processor, one, use_cache):
 
 
 @pytest.mark.parametrize("how", [{}, {"use_cache": False}, {"prompt_lookup_num_tokens": 4}])
-@pytest.mark.parametrize("phase", ["prefill", "all"])
-def test_the_models_own_generate_is_edited_alike(model, one, phase, how):
-    wrapped = apply_attn_scale(model, AttnScaleConfig(strength=4.0, layers=[2], phase=phase))
+@pytest.mark.parametrize(
+    "config",
+    [ATTENTION, AttnScaleConfig(strength=4.0, layers=[2], phase="all"), STATES],
+    ids=["prefill", "all", "states"],
+)
+def test_the_models_own_generate_is_edited_alike(model, wrapped, one, how):
     kwargs = {"max_new_tokens": 8, "do_sample": False, **how}
     expected = wrapped.generate(**one.inputs, max_new_tokens=8, do_sample=False)
     assert model.generate(**one.inputs, **kwargs).equal(expected)

@@ -434,7 +434,7 @@ def swept(tmp_path_factory):
 
 def test_a_sweep_of_the_embedded_model(swept):
     summary = json.loads((swept / "summary.json").read_text())
-    assert summary["way"] == ["fast"]
+    assert summary["engine"] == ["fast"]
     run = read_run(swept)
     variants = [Variant.from_dict(v) for v in run.manifest.settings.of_command["variants"]]
     edits = [v for v in variants if v.role == "edit"]

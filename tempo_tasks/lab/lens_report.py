@@ -14,7 +14,7 @@ from tempo_attn.errors import ConfigError
 from tempo_attn.lab.item_records import is_right
 from tempo_attn.lab.lens.critical import MARGIN, correlation_rows, critical_rows
 from tempo_attn.lab.lens.figures import information_by_layer
-from tempo_attn.lab.lens.run import LensRecord
+from tempo_attn.lab.lens.records import LensRecord
 from tempo_attn.lab.lens.table import GAP, lens_rows
 from tempo_tasks.tables import write_csv, write_json
 
@@ -70,7 +70,7 @@ def summary(manifest: Row, records: Sequence[LensRecord]) -> dict[str, Any]:
         "model": manifest["fingerprints"]["model"]["name"],
         "tasks": manifest["settings"]["tasks"],
         "n": len(records),
-        "n_clips": len({record.clip for record in records}),
+        "n_clusters": len({record.cluster for record in records}),
         "plain_accuracy": round(float(right.mean()), 6),
         "n_without_labels": len(unread),
         "margin": MARGIN,
@@ -110,7 +110,7 @@ def _show(layers: Sequence[Row], critical: Sequence[Row], about: Row) -> None:
         before = name
     console.print(table)
     console.print(
-        f"{about['n']} items of {about['n_clips']} clips; {100 * about['plain_accuracy']:.1f} % "
+        f"{about['n']} items of {about['n_clusters']} clips; {100 * about['plain_accuracy']:.1f} % "
         f"are right. {about['n_without_labels']} have no reading of labels: two of their options "
         "begin with the same token."
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tempo_attn.errors import ConfigError, RunFolderError, TempoError
-from tempo_attn.lab.mass.run import ShareRecord
-from tempo_attn.lab.mass.table import share_rows
+from tempo_attn.lab.mass.records import MassRecord
+from tempo_attn.lab.mass.table import mass_rows
 from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.lab.sweep.records import SweepRecord, SweepResults
 from tempo_tasks.lab import lens_report, presets_report, report, trace_report
@@ -65,8 +65,8 @@ def write_tables(
 ) -> list[Path]:
     """Write the tables and pictures of a finished run, by its verb."""
     if manifest["verb"] == "share":
-        shares = [ShareRecord.from_dict(record) for record in records]
-        return report.write_shares(folder, share_rows(shares))
+        shares = [MassRecord.from_dict(record) for record in records]
+        return report.write_shares(folder, mass_rows(shares))
     if manifest["verb"] == "lens":
         return lens_report.write_lens(folder, manifest, records)
     if manifest["verb"] == "trace":

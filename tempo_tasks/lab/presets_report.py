@@ -139,7 +139,7 @@ def _marks(lines: Sequence[Line]) -> dict[str, list[Mark]]:
     columns = in_order((line.kind, line.condition) for line in lines)
     for column in dict.fromkeys(columns):
         of_panel = [line for line in lines if (line.kind, line.condition) == column]
-        sizes = [str(of_panel[0].n), f"{of_panel[0].n_clips} clips"]
+        sizes = [str(of_panel[0].n), f"{of_panel[0].n_clusters} clips"]
         panels[title(column, sizes)] = [
             Mark(
                 label=line.label,

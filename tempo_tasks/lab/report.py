@@ -15,10 +15,11 @@ from rich.table import Table
 
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.item_records import POOLED
+from tempo_attn.lab.mass.figures import mass_by_layer
 from tempo_attn.lab.sweep.checks import agreement, largest_control_difference
 from tempo_attn.lab.sweep.choose import Choice
 from tempo_attn.lab.sweep.effects import Effect, effects
-from tempo_attn.lab.sweep.figures import heat_map, layer_curves, mass_against_change, share_by_layer
+from tempo_attn.lab.sweep.figures import heat_map, layer_curves, mass_against_change
 from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.lab.sweep.records import SweepResults
 from tempo_attn.lab.sweep.table import to_rows
@@ -76,7 +77,7 @@ def summary(manifest: Mapping[str, Any], results: SweepResults) -> dict[str, Any
         "model": manifest["fingerprints"]["model"]["name"],
         "tasks": manifest["settings"]["tasks"],
         "n": len(results.records),
-        "n_clips": len(set(results.clips.tolist())),
+        "n_clusters": len(set(results.clusters.tolist())),
         "n_variants": len(results.variants),
         "plain_accuracy": round(float(results.plain_right.mean()), 6),
         "way": sorted({record.engine for record in results.records}),
@@ -151,7 +152,7 @@ def _show_about(about: Mapping[str, Any]) -> None:
     console = Console(width=120)
     agreed, control = about["generation"], about["recomputed_control"]
     console.print(
-        f"{about['n']} items of {about['n_clips']} clips, {about['n_variants']} variants each "
+        f"{about['n']} items of {about['n_clusters']} clips, {about['n_variants']} variants each "
         f"({' and '.join(about['way'])}); without an edit "
         f"{100 * about['plain_accuracy']:.1f} % are right."
     )
@@ -204,22 +205,22 @@ def write_shares(folder: Path, table: Sequence[Mapping[str, Any]]) -> list[Path]
         shown.add_column(column, justify="right")
     gaps = {_place(row): row for row in table if row["group"] == "right - wrong"}
     for row in table:
-        if row["group"] == "all" and row["share"] is not None:
+        if row["group"] == "all" and row["mass"] is not None:
             gap = gaps.get(_place(row))
             shown.add_row(
                 f"{row['kind']} {row['condition']} ({row['n']})",
                 row["rows"],
                 str(row["layer"]),
-                _percent(row["share"]),
+                _percent(row["mass"]),
                 f"{_percent(row['low'])} to {_percent(row['high'])}",
                 _percent(row["first"]),
-                "-" if gap is None else _points(*(gap[name] for name in ("share", "low", "high"))),
+                "-" if gap is None else _points(*(gap[name] for name in ("mass", "low", "high"))),
             )
     Console(width=110).print(shown)
     return [
         write_csv(folder / "shares.csv", table),
         write_json(folder / "shares.json", list(table)),
-        *share_by_layer(drawn, folder / "shares"),
+        *mass_by_layer(drawn, folder / "shares"),
     ]
 
 
@@ -232,7 +233,7 @@ def show_choice(choice: Choice, folder: Path | None) -> None:
     console = Console(width=100, markup=False)  # a folder's name may look like markup
     low, high = choice.interval
     console.print(
-        f"Chosen on all {choice.n} items of {choice.n_clips} clips: "
+        f"Chosen on all {choice.n} items of {choice.n_clusters} clips: "
         + (
             "no edit: none is better than leaving the model alone."
             if choice.variant is None

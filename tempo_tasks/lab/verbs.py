@@ -12,9 +12,9 @@ from tempo_attn.config_fields import one_of
 from tempo_attn.errors import ConfigError
 from tempo_attn.hub.find import shared_name
 from tempo_attn.lab.items import Item
-from tempo_attn.lab.mass.run import Sharer
+from tempo_attn.lab.mass.run import MassMeter
 from tempo_attn.lab.run_folder.folder import merge_runs, read_run
-from tempo_attn.lab.sweep.choose import Choice, check_options, choose, clip_folds
+from tempo_attn.lab.sweep.choose import Choice, check_options, choose, cluster_folds
 from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.lab.sweep.records import SweepRecord
 from tempo_attn.lab.sweep.run import Sweeper
@@ -91,7 +91,7 @@ def run_sweep(
 def share(settings: Settings, rows: Sequence[Sequence[str]]) -> Outcome | None:
     """Measure attention shares and write their tables."""
     study = Study(settings)
-    sharer = Sharer(study.subject, rows, plan=study.plan)
+    sharer = MassMeter(study.subject, rows, plan=study.plan)
     settings_of_run = {"rows": [list(names) for names in rows]}
     return written(study, *study.run("share", settings_of_run, sharer.run_batch))
 
@@ -140,7 +140,9 @@ def fit(
         assert requested is not None
         _check_choosable(settings, kind)
         study = Study(settings, requested.variants)
-        clip_folds([item.clip for item in study.items if kind in (None, item.kind)], folds, seed)
+        cluster_folds(
+            [item.cluster for item in study.items if kind in (None, item.kind)], folds, seed
+        )
         variants = requested.variants(study)
         _, manifest, records = run_sweep(study, variants, out=out / "sweep")
         if not study.is_main:

@@ -79,7 +79,7 @@ class Line:
     of: str
     rows: str
     n: int
-    n_clips: int
+    n_clusters: int
     control_accuracy: float
     accuracy: float
     change: float
@@ -99,7 +99,7 @@ class Line:
 
 _MEANS = ("mass_before", "mass_after", "entropy_before", "entropy_after")
 _SHARED = (
-    *("condition", "kind", "n", "n_clips", "control_accuracy", "accuracy", "change", "interval"),
+    *("condition", "kind", "n", "n_clusters", "control_accuracy", "accuracy", "change", "interval"),
     *("p", "p_holm", "fix_rate", "break_rate", *_MEANS),
 )
 
@@ -170,7 +170,7 @@ def _mean(
     """Return the mean over single layers, its interval by clip of the items' means."""
     one = group[0]
     items = results.where(None if one.kind == POOLED else one.kind, one.condition)
-    right, clips = results.right[items].astype(float), results.clips[items]
+    right, clips = results.right[items].astype(float), results.clusters[items]
     edits = [effect.variant for effect in group]
     controls = [edit.control for edit in edits]
 
@@ -195,7 +195,7 @@ def _mean(
         of="one at a time",
         rows="+".join(one.variant.rows),
         n=one.n,
-        n_clips=one.n_clips,
+        n_clusters=one.n_clusters,
         control_accuracy=fmean(e.control_accuracy for e in group),
         accuracy=fmean(e.accuracy for e in group),
         change=mean,

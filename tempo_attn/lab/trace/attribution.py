@@ -23,14 +23,14 @@ from tempo_attn.lab.engine.hidden_states import (
     modules_of,
     place,
 )
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.items import Batch
 from tempo_attn.lab.trace.sites import Site
 
 
 def attributed(
-    subject: Subject,
+    subject: ModelUnderStudy,
     base: Batch,
     states: States,
     start: int,
@@ -88,7 +88,7 @@ def _at(by_position: Tensor, places: QueryRows, start: int) -> Tensor:
 
 @contextmanager
 def _graph_from_first_layer(
-    subject: Subject, outputs: Mapping[Component, list[Tensor]]
+    subject: ModelUnderStudy, outputs: Mapping[Component, list[Tensor]]
 ) -> Iterator[None]:
     """Keep what leaves the components, with gradients of the decoder's layers and nothing else."""
     learned = [weight for weight in subject.model.parameters() if weight.requires_grad]

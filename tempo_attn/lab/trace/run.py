@@ -16,9 +16,9 @@ from torch import Tensor
 
 from tempo_attn.config_fields import one_of
 from tempo_attn.errors import ConfigError, PositionError
-from tempo_attn.lab.engine.batching import Plan
+from tempo_attn.lab.engine.batching import BatchPlan
 from tempo_attn.lab.engine.hidden_states import States, keeping
-from tempo_attn.lab.engine.model_under_study import Subject, finite, rounded
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, finite, rounded
 from tempo_attn.lab.items import Batch, Item
 from tempo_attn.lab.trace.attribution import attributed
 from tempo_attn.lab.trace.patcher import Patcher
@@ -73,20 +73,20 @@ class Tracer:
 
     def __init__(
         self,
-        subject: Subject,
+        subject: ModelUnderStudy,
         corrupt: Callable[[Item], Item],
         sites: Sequence[Site],
         *,
         directions: Sequence[Direction] = ("recover",),
         method: str = "patching",
         single: bool = False,
-        plan: Plan | None = None,
+        plan: BatchPlan | None = None,
         seed: int = 0,
         engine: str = "auto",
     ) -> None:
         check_options(directions, method, single)
         self.subject = subject
-        self.plan = plan or Plan()
+        self.plan = plan or BatchPlan()
         self.patcher = Patcher(subject, sites, single=single, plan=self.plan, engine=engine)
         self.true_sites = [site for site in self.patcher.sites if not site.random]
         self.directions = list(dict.fromkeys(directions))
@@ -97,7 +97,7 @@ class Tracer:
         self._groups = list(dict.fromkeys(site.group for site in sites))
 
     def run(self, items: Sequence[Item]) -> Iterator[list[TraceRecord]]:
-        """Trace all items, batch by batch; see `Plan` for how they are batched."""
+        """Trace all items, batch by batch; see `BatchPlan` for how they are batched."""
         for batch in self.plan.batches(items):
             yield self.run_batch(batch)
 

@@ -1,4 +1,4 @@
-"""Recovery rates and belief shifts of a trace, with intervals by clip and their null."""
+"""Recovery rates and belief shifts of a trace, with intervals by cluster and their null."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def trace_rows(
     Args:
         records: Of all items, in any order.
         sites: The patches, in the records' order.
-        resamples: Of the percentile bootstrap over clips.
+        resamples: Of the percentile bootstrap over clusters.
         seed: Of the resamples.
         level: Coverage of the intervals.
 
     Returns:
-        Rows with `n`, `n_clips`, `rate`, `low`, `high`; `mean_rate` with its ends; the null's
+        Rows with `n`, `n_clusters`, `rate`, `low`, `high`; `mean_rate` with its ends; the null's
         (`null`, `null_low`, `null_high`): a change of the same size in random directions; the same
         of the twin's right answer (`twin` ..., `twin_null` ...), where the corrupted run has one:
         what only does harm lowers the right answer but does not raise the twin's; the rate
         `attributed` to first order; and the mean probabilities `p_base`, `p_source`, `p_patched`.
-        None where nothing was measured, and for ends where there are fewer than two clips or, of
+        None where nothing was measured, and for ends where there are fewer than two clusters or, of
         the twin's answer, resamples in which the two runs do not differ, or the other way round.
     """
     how = {"resamples": resamples, "seed": seed, "level": level}
@@ -62,14 +62,14 @@ def trace_rows(
             patched = _array([r.patched.get(direction) for r in kept])
             attributed = _array([r.attributed.get(direction) for r in kept])
             changes = None if patched is None else patched - base[:, None]
-            rates = _ends(changes, source - base, runs.clips, how)
+            rates = _ends(changes, source - base, runs.clusters, how)
             to_twin = None
             if twins is not None:
                 before, after = twins.base_and_source(direction)
                 theirs = _array([r.twin.get(direction) for r in kept])
                 gained = None if theirs is None else theirs - before[:, None]
-                to_twin = _ends(gained, after - before, runs.clips, how)
-            first_order = _ends(attributed, source - base, runs.clips, how)
+                to_twin = _ends(gained, after - before, runs.clusters, how)
+            first_order = _ends(attributed, source - base, runs.clusters, how)
             true = [site for site in sites if not site.random]
             for order, site in enumerate(true):
                 number, null = places[site], places.get(site.null)
@@ -82,7 +82,7 @@ def trace_rows(
                         "group": site.group,
                         "layer": site.layer,
                         "n": len(kept),
-                        "n_clips": len(np.unique(runs.clips)),
+                        "n_clusters": len(np.unique(runs.clusters)),
                         **_named(rates, number, ("rate", "low", "high")),
                         **_named(rates, number, ("mean_rate", "mean_low", "mean_high"), 3),
                         **_named(rates, null, ("null", "null_low", "null_high")),
@@ -156,10 +156,10 @@ def agreement_rows(rows: Sequence[Mapping[str, Any]], *, top: int = 5) -> list[d
 
 
 class _Runs:
-    """The two runs' probabilities of some answers, (items,), and the items' clips."""
+    """The two runs' probabilities of some answers, (items,), and the items' clusters."""
 
-    def __init__(self, clean: Array, corrupted: Array, clips: Array) -> None:
-        self.clean, self.corrupted, self.clips = clean, corrupted, clips
+    def __init__(self, clean: Array, corrupted: Array, clusters: Array) -> None:
+        self.clean, self.corrupted, self.clusters = clean, corrupted, clusters
 
     @classmethod
     def of(cls, records: Sequence[TraceRecord], answers: Sequence[int]) -> _Runs:
@@ -170,8 +170,8 @@ class _Runs:
             shares = np.exp(logits - logits.max(1, keepdims=True))
             shares /= shares.sum(1, keepdims=True)
             parts.append(np.take_along_axis(shares, chosen, 1)[:, 0])
-        clips = np.unique([record.clip for record in records], return_inverse=True)[1]
-        return cls(parts[0], parts[1], clips)
+        clusters = np.unique([record.cluster for record in records], return_inverse=True)[1]
+        return cls(parts[0], parts[1], clusters)
 
     def base_and_source(self, direction: str) -> tuple[Array, Array]:
         """Return the probabilities in the run that is patched, and in the other one."""
@@ -191,13 +191,15 @@ def _array(values: Sequence[Sequence[float] | None]) -> Array | None:
     return None if values[0] is None else np.array(values, dtype=float)
 
 
-def _ends(changes: Array | None, gaps: Array, clips: Array, how: Mapping[str, Any]) -> Array | None:
+def _ends(
+    changes: Array | None, gaps: Array, clusters: Array, how: Mapping[str, Any]
+) -> Array | None:
     """Return pooled rates and means of rates with their ends, (sites, 6).
 
     Args:
         changes: (items, sites): P_patched - P_base, or None.
         gaps: (items,): P_source - P_base.
-        clips: (items,).
+        clusters: (items,).
         how: `resamples`, `seed` and `level`.
     """
     # The twin's answer may be no likelier in one run than in the other.
@@ -208,10 +210,10 @@ def _ends(changes: Array | None, gaps: Array, clips: Array, how: Mapping[str, An
     ratios = np.divide(changes, gap, out=np.full_like(changes, np.nan), where=gap != 0)
     found = np.full((n_sites, 6), np.nan)
     found[:, 0], found[:, 3] = changes.sum(0) / gaps.sum(), ratios.mean(0)
-    if len(np.unique(clips)) < 2:  # one clip has no spread
+    if len(np.unique(clusters)) < 2:  # one cluster has no spread
         return found
-    weights = cluster_weights(clips, how["resamples"], how["seed"]).astype(float)
-    sums, sizes = cluster_sums(np.concatenate([changes, ratios, gap], 1), clips)
+    weights = cluster_weights(clusters, how["resamples"], how["seed"]).astype(float)
+    sums, sizes = cluster_sums(np.concatenate([changes, ratios, gap], 1), clusters)
     drawn = weights @ sums
     tails = [(1 - how["level"]) / 2, (1 + how["level"]) / 2]
     if (drawn[:, -1] * np.sign(gaps.sum()) > _NO_GAP).all():  # else rates have no bounds

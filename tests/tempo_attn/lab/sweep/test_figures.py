@@ -16,6 +16,7 @@ from PIL import Image
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.figures.lines import layer_ticks, looks
 from tempo_attn.lab.figures.sheets import chunks, save, style
+from tempo_attn.lab.mass.figures import mass_by_layer
 from tempo_attn.lab.sweep import figures as pictures
 from tempo_attn.lab.sweep.effects import Effect, Null
 from tempo_attn.lab.sweep.grid import Variant
@@ -40,7 +41,7 @@ def effect(layers=(0,), rows=("last",), mode="scale", strength=0.5, heads=None, 
         "kind": "eo",
         "condition": "aqa",
         "n": 200,
-        "n_clips": 180,
+        "n_clusters": 180,
         "control_accuracy": 0.5,
         "accuracy": 0.48,
         "change": -0.02,
@@ -89,7 +90,7 @@ def sweep(n_layers, *, kinds=("eo",), conditions=("aqa",), rows=(("last",),), **
 def share(layer=0, group="all", rows="last", **fields):
     """A row of a share of 30 %; `fields` replace its values."""
     place = {"kind": "eo", "condition": "aqa", "group": group, "rows": rows, "layer": layer}
-    return place | {"share": 0.3, "low": 0.2, "high": 0.4, "n": 200} | fields
+    return place | {"mass": 0.3, "low": 0.2, "high": 0.4, "n": 200} | fields
 
 
 @pytest.fixture
@@ -325,7 +326,7 @@ def test_eighty_layers_fit_a_heat_map(drawn):
         (pictures.heat_map, [effect()]),
         (pictures.heat_map, sweep(6, kinds=("eo", "lo", "ld"))),
         (pictures.mass_against_change, [effect()]),
-        (pictures.share_by_layer, [share(rows=rows) for rows in ("last", "keyword", "option")]),
+        (mass_by_layer, [share(rows=rows) for rows in ("last", "keyword", "option")]),
     ],
 )
 def test_nothing_is_cut_off(drawn, function, effects):
@@ -491,12 +492,12 @@ def test_no_change_at_all_has_colours_too(drawn):
 
 def test_one_group_has_a_line_for_each_row_set(drawn):
     rows = [
-        share(layer, rows=query, kind=kind, share=0.1 * layer)
+        share(layer, rows=query, kind=kind, mass=0.1 * layer)
         for kind in ("eo", "lo")
         for query in ("last", "keyword")
         for layer in (2, 1, 0)
     ]
-    (figure,) = drawn(pictures.share_by_layer, rows)
+    (figure,) = drawn(mass_by_layer, rows)
     found = panels(figure)
     assert [axes.get_title() for axes in found] == ["eo, aqa (n = 200)", "lo, aqa (n = 200)"]
     assert legend_names(figure) == ["query rows: last", "query rows: keyword"]
@@ -506,7 +507,7 @@ def test_one_group_has_a_line_for_each_row_set(drawn):
     bands = [c.get_paths()[0].vertices[:, 1] for c in found[0].collections]
     assert [(band.min(), band.max()) for band in bands] == [pytest.approx((20, 40))] * 2
     assert found[0].get_ylim()[0] == 0
-    assert figure.get_supylabel() == "share of attention on audio, %"
+    assert figure.get_supylabel() == "attention mass on audio, %"
 
 
 def test_right_against_wrong_has_a_panel_for_each_row_set(drawn):
@@ -517,7 +518,7 @@ def test_right_against_wrong_has_a_panel_for_each_row_set(drawn):
         for group, n in sizes.items()
         for layer in range(3)
     ]
-    (figure,) = drawn(pictures.share_by_layer, rows)
+    (figure,) = drawn(mass_by_layer, rows)
     found = panels(figure)
     assert [axes.get_ylabel() for axes in found] == ["query rows: last", "query rows: option"]
     assert found[0].get_title() == "eo, aqa (n = 200, 120 right, 80 wrong)"
@@ -531,14 +532,14 @@ def test_right_against_wrong_has_a_panel_for_each_row_set(drawn):
 
 def test_shares_without_intervals_are_lines(drawn):
     rows = [share(layer, low=None, high=NAN) for layer in range(3)]
-    (figure,) = drawn(pictures.share_by_layer, rows)
+    (figure,) = drawn(mass_by_layer, rows)
     np.testing.assert_allclose(
         lines(panels(figure)[0])["query rows: last"].get_ydata(), [30, 30, 30]
     )
 
 
 def test_differences_of_shares_are_no_shares(drawn):
-    (figure,) = drawn(pictures.share_by_layer, [share(), share(group="right - wrong", share=-0.1)])
+    (figure,) = drawn(mass_by_layer, [share(), share(group="right - wrong", mass=-0.1)])
     assert legend_names(figure) == ["query rows: last"]
     assert panels(figure)[0].get_ylim()[0] == 0
 
@@ -546,7 +547,7 @@ def test_differences_of_shares_are_no_shares(drawn):
 @pytest.mark.parametrize("rows", [[], [share(group="right - wrong")]])
 def test_no_shares_are_an_error(rows, tmp_path):
     with pytest.raises(ConfigError, match="nothing to draw"):
-        pictures.share_by_layer(rows, tmp_path / "share")
+        mass_by_layer(rows, tmp_path / "share")
 
 
 # --- change against mass
@@ -566,7 +567,7 @@ def test_a_point_is_the_change_of_mass_and_of_accuracy(drawn):
     np.testing.assert_allclose(found["upweight"].get_xydata(), [[-5, -10], [5, 0]])
     assert found["scale"].get_marker() != found["upweight"].get_marker()
     assert {line.get_linestyle() for line in found.values()} == {"None"}
-    assert figure.get_supxlabel().startswith("change of the share of attention on audio")
+    assert figure.get_supxlabel().startswith("change of attention mass on audio")
 
 
 def test_strengths_at_one_place_are_joined_in_order(drawn):
@@ -614,7 +615,7 @@ def draw_all(folder: Path) -> dict[str, bytes]:
     files = [
         *pictures.layer_curves(effects, folder / "layers"),
         *pictures.heat_map(effects, folder / "heat"),
-        *pictures.share_by_layer([share(0), share(1)], folder / "share"),
+        *mass_by_layer([share(0), share(1)], folder / "share"),
         *pictures.mass_against_change(effects, folder / "mass"),
     ]
     return {file.name: file.read_bytes() for file in files}

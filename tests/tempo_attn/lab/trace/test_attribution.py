@@ -8,7 +8,7 @@ from torch import nn
 
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.lab.engine.hidden_states import COMPONENTS, keeping, place
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.trace.attribution import attributed
 from tempo_attn.lab.trace.patches import Source, run_patched
 from tempo_attn.lab.trace.sites import GROUPS, Site, places, sites
@@ -23,7 +23,7 @@ def twins(prepared):
 
 
 def subject_of(model, twins, forward=None):
-    return Subject(model, twins, tokenizer=twins.clean.tokenizer, forward=forward)
+    return ModelUnderStudy(model, twins, tokenizer=twins.clean.tokenizer, forward=forward)
 
 
 def states_of(subject, batch, components=COMPONENTS, start=0):

@@ -14,9 +14,9 @@ from tempo_attn.errors import (
     UnsupportedModelError,
 )
 from tempo_attn.families import get_family
-from tempo_attn.lab.engine.batching import Plan
+from tempo_attn.lab.engine.batching import BatchPlan
 from tempo_attn.lab.engine.hidden_states import COMPONENTS, keeping
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.trace.patcher import Patcher
 from tempo_attn.lab.trace.patches import PatchedBatch, Source
 from tempo_attn.lab.trace.records import DIRECTIONS, TraceRecord, dropped
@@ -200,7 +200,7 @@ def test_every_family(name):
         found, _ = by_engine(tiny, known, some, direction, engine)
         base, source = inputs_of(known, direction)
         by_hooks = ByHooks(tiny.model, tiny.run, base, source, known.items)
-        batch = Subject(tiny.model, known).read(known.items)
+        batch = ModelUnderStudy(tiny.model, known).read(known.items)
         expected = torch.stack([by_hooks(site, mask_of(batch, site.group)) for site in some], 1)
         assert close(found, expected)
         plain = own_probability(tiny.run, base, known.items)
@@ -302,7 +302,7 @@ def test_items_alone_or_together_are_the_same(twins, tracer):
 def test_small_chunks_change_nothing(twins, tracer, single):
     chosen = sites(6, components=COMPONENTS, groups=["last", "keyword", "option"], layers=[0, 3])
     whole, pieces = (
-        traced(tracer(chosen, engine="fast", single=single, plan=Plan(memory=memory)), twins)
+        traced(tracer(chosen, engine="fast", single=single, plan=BatchPlan(memory=memory)), twins)
         for memory in (2**30, 1)
     )
     assert close(whole["patched", "recover"], pieces["patched", "recover"])
@@ -721,7 +721,7 @@ def test_layers_that_run_for_the_last_row_only_are_asked_for_all(tiny_model, twi
         run = shortened if logits_to_keep else forward
         return run(input_ids=input_ids, attention_mask=attention_mask, **kwargs)
 
-    subject = Subject(model, twins, tokenizer=twins.clean.tokenizer, forward=call)
+    subject = ModelUnderStudy(model, twins, tokenizer=twins.clean.tokenizer, forward=call)
     assert "logits_to_keep" in subject._more
     one = Tracer(subject, twin, chosen, engine="full")
     assert close(traced(one, twins)["patched", "recover"], expected)
@@ -752,7 +752,7 @@ def test_a_twins_own_answer_goes_the_other_way(wired, direction):
 
 def test_records_keep_the_twins_answer(wired):
     model, known = wired
-    subject = Subject(model, known, tokenizer=known.clean.tokenizer)
+    subject = ModelUnderStudy(model, known, tokenizer=known.clean.tokenizer)
     one = Tracer(subject, otherwise, [Site(layer=2, group="keyword")], engine="fast")
     for record in one.run_batch(known.items):
         assert record.dropped is None
@@ -764,7 +764,7 @@ def test_records_keep_the_twins_answer(wired):
 def test_a_twins_answer_does_not_depend_on_the_batch(wired):
     """As in a run over several kinds: mirrored, the first event is another, the longest is not."""
     model, known = wired
-    subject = Subject(model, known, tokenizer=known.clean.tokenizer)
+    subject = ModelUnderStudy(model, known, tokenizer=known.clean.tokenizer)
 
     def some_otherwise(item):
         return otherwise(item) if item.index else twin(item)

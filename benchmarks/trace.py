@@ -123,7 +123,7 @@ def _measure(name, options):
         times = {"naive": [], "engine": []}
         for _ in tqdm(range(options.rounds), desc=f"{name}, {label}, {len(chosen)} patches"):
             begin = time.process_time()
-            fast = tracer.trace(items, twins)["patched", "recover"]
+            fast = tracer.trace(items, twins).patched["recover"]
             times["engine"].append(time.process_time() - begin)
             begin = time.process_time()
             slow = _naive(model, corrupted, clean, chosen, where, items)

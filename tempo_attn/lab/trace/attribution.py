@@ -32,6 +32,7 @@ from tempo_attn.lab.trace.sites import Site
 def attributed(
     subject: ModelUnderStudy,
     base: Batch,
+    answers: Sequence[int],
     states: States,
     start: int,
     places: Mapping[str, QueryRows],
@@ -42,6 +43,7 @@ def attributed(
     Args:
         subject: The model; its decoder's attention is its own.
         base: The run that is patched.
+        answers: Index of each item's right candidate.
         states: What left the components of the run that states come from, from `start` on.
         start: The first position in them.
         places: The positions of every group.
@@ -61,8 +63,8 @@ def attributed(
         _graph_from_first_layer(subject, outputs),
     ):
         logits = subject.candidate_logits(subject.call(base), base)
-        answers = torch.tensor([[item.answer] for item in base.items], device=logits.device)
-        total = logits.softmax(-1).gather(1, answers).sum()
+        right = torch.tensor(answers, device=logits.device)[:, None]
+        total = logits.softmax(-1).gather(1, right).sum()
         flat = [output for component in components for output in outputs[component]]
         gradients = list(torch.autograd.grad(total, flat, allow_unused=True))
     found: dict[tuple[Component, int], Tensor] = {}

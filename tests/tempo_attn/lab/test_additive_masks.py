@@ -75,7 +75,7 @@ def test_trace(biased, prepared, engine):
     twins = Twins(prepared)
     chosen = sites(6, components=COMPONENTS, groups=["text", "last"], nulls=False)[::4]
     tracer = tracer_of(biased, twins, chosen, directions=["recover"], engine=engine)
-    found = traced(tracer, twins)["patched", "recover"]
+    found = traced(tracer, twins).patched["recover"]
     by_hooks = ByHooks(biased, biased, twins.corrupted.inputs, twins.clean.inputs, twins.items)
     batch = ModelUnderStudy(biased, twins, tokenizer=prepared.tokenizer).read(twins.items)
     expected = torch.stack([by_hooks(site, mask_of(batch, site.group)) for site in chosen], 1)

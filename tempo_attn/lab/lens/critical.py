@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from tempo_attn.lab.lens.records import LensRecord
-from tempo_attn.lab.lens.table import GAP, Cell, cells, drawn_scores, ends_of, number
-from tempo_attn.statistics import Array, cluster_sums, cluster_weights
+from tempo_attn.lab.lens.table import GAP, Cell, cells, drawn_scores, number
+from tempo_attn.statistics import Array, cluster_sums, cluster_weights, percentile_interval
 
 MARGIN = 0.2
 """a of the paper: how far above chance a layer's score must be to count."""
@@ -52,10 +52,10 @@ def critical_rows(
     """Return the table of critical layers: per kind, condition, candidates, set of rows and group.
 
     Args:
-        records: Of all items, in any order.
+        records: The records of all items, in any order.
         a: Margin above chance.
         resamples: As `interval_of_mean`, like the other arguments.
-        seed: Of the resamples.
+        seed: Seed of the bootstrap resamples.
         level: Coverage of the intervals.
 
     Returns:
@@ -93,7 +93,7 @@ def _critical(
     cell: Cell, group: str, chosen: Array, point: float, drawn: Array, level: float
 ) -> dict[str, Any]:
     defined = np.isfinite(drawn).mean() if len(drawn) else np.nan
-    low, high = ends_of(drawn, level)
+    low, high = percentile_interval(drawn, level)
     if not (np.isfinite(point) and defined >= level):
         low = high = np.nan
     return {
@@ -121,10 +121,10 @@ def correlation_rows(
     (ours). Items without any layer above the threshold are left out and counted (`n_without`).
 
     Args:
-        records: Of all items, in any order.
+        records: The records of all items, in any order.
         a: Margin above chance.
         resamples: As `interval_of_mean`, like the other arguments.
-        seed: Of the resamples.
+        seed: Seed of the bootstrap resamples.
         level: Coverage of the intervals.
 
     Returns:
@@ -142,7 +142,7 @@ def correlation_rows(
         rho, ends = np.nan, np.full(2, np.nan)
         if len(np.unique(x)) > 1 and len(np.unique(y)) > 1:
             rho = float(stats.spearmanr(x, y).statistic)
-            ends = ends_of(_drawn_correlations(x, y, clusters, resamples, seed), level)
+            ends = percentile_interval(_drawn_correlations(x, y, clusters, resamples, seed), level)
         found.append(
             {
                 **cell.labels,

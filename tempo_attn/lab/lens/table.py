@@ -16,7 +16,7 @@ import numpy as np
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.item_records import is_right
 from tempo_attn.lab.lens.records import LensRecord
-from tempo_attn.statistics import Array, cluster_sums, cluster_weights, interval_of_mean
+from tempo_attn.statistics import Array, interval_of_mean, percentile_interval, resampled_means
 
 GROUPS = ("all", "right", "wrong")
 GAP = "right - wrong"
@@ -84,9 +84,9 @@ def lens_rows(
     """Return the table of scores: per kind, condition, candidates, set of rows, group and layer.
 
     Args:
-        records: Of all items, in any order.
+        records: The records of all items, in any order.
         resamples: As `interval_of_mean`, like the other arguments.
-        seed: Of the resamples.
+        seed: Seed of the bootstrap resamples.
         level: Coverage of the intervals.
 
     Returns:
@@ -107,7 +107,7 @@ def lens_rows(
             gap = cell.means(cell.right) - cell.means(~cell.right)
             drawn = drawn_scores(cell, cell.right, resamples, seed)
             drawn = drawn - drawn_scores(cell, ~cell.right, resamples, seed)
-            found += _layers(cell, GAP, cell.right | True, gap, ends_of(drawn, level).T)
+            found += _layers(cell, GAP, cell.right | True, gap, percentile_interval(drawn, level).T)
     return found
 
 
@@ -136,28 +136,8 @@ def _layers(
 
 
 def drawn_scores(cell: Cell, chosen: Array, resamples: int, seed: int) -> Array:
-    """Scores of some items in resamples of the clusters, (resamples, layers); NaN without."""
-    if len(np.unique(cell.clusters)) < 2:  # one cluster has no spread
-        return np.full((0, cell.hit.shape[1]), np.nan)
-    weights = cluster_weights(cell.clusters, resamples, seed)
-    sums, _ = cluster_sums(np.where(chosen[:, None], cell.hit, 0.0), cell.clusters)
-    sizes, _ = cluster_sums(chosen[:, None].astype(float), cell.clusters)
-    with np.errstate(invalid="ignore"):  # a resample without any item of the group
-        means: Array = (weights @ sums) / (weights @ sizes)
-    return means
-
-
-def ends_of(drawn: Array, level: float) -> Array:
-    """Percentile interval of each column, (2, ...), of the resamples that have a value."""
-    if not 0 < level < 1:
-        raise ConfigError(f"level is {level}; expected a share between 0 and 1, such as 0.95")
-    known = np.isfinite(drawn).any(0)
-    tail = 100 * (1 - level) / 2
-    filled = np.where(known, drawn, 0.0)
-    ends: Array = np.full((2, *np.shape(known)), np.nan)
-    if len(drawn):
-        ends = np.where(known, np.nanpercentile(filled, [tail, 100 - tail], axis=0), np.nan)
-    return ends
+    """Return some items' scores in resamples of the cell's clusters; see `resampled_means`."""
+    return resampled_means(cell.hit, cell.clusters, chosen, resamples=resamples, seed=seed)
 
 
 def number(value: float) -> float | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tempo_attn.lab.item_records import is_right
 from tempo_attn.lab.mass.records import MassRecord
-from tempo_attn.statistics import Array, cluster_sums, cluster_weights, interval_of_mean
+from tempo_attn.statistics import Array, interval_of_mean, percentile_interval, resampled_means
 
 GROUPS = ("all", "right", "wrong")
 
@@ -20,9 +20,9 @@ def mass_rows(
     """Return the table: per kind, condition, group of items, set of query rows and layer.
 
     Args:
-        records: Of all items, in any order.
+        records: The records of all items, in any order.
         resamples: As `interval_of_mean`, like the other arguments.
-        seed: Of the resamples.
+        seed: Seed of the bootstrap resamples.
         level: Coverage of the intervals.
 
     Returns:
@@ -81,7 +81,10 @@ def _table(
                 }
             )
     if right.any() and not right.all():
-        low, high = _difference_interval(audio, right, clusters, how)
+        draws = {"resamples": how["resamples"], "seed": how["seed"]}
+        drawn = resampled_means(audio, clusters, right, **draws)
+        drawn = drawn - resampled_means(audio, clusters, ~right, **draws)
+        low, high = percentile_interval(drawn, how["level"])
         difference = audio[right].mean(0) - audio[~right].mean(0)
         found += [
             {
@@ -100,24 +103,6 @@ def _table(
             for layer in range(audio.shape[1])
         ]
     return found
-
-
-def _difference_interval(
-    audio: Array, right: Array, clusters: Array, how: Mapping[str, Any]
-) -> tuple[Array, Array]:
-    """Percentile bootstrap over clusters of a difference of two groups' means, (layers,) each."""
-    if len(np.unique(clusters)) < 2:  # one cluster has no spread
-        return (np.full(audio.shape[1], np.nan),) * 2
-    weights = cluster_weights(clusters, how["resamples"], how["seed"])
-    means = []
-    for chosen in (right, ~right):
-        sums, _ = cluster_sums(np.where(chosen[:, None], audio, 0.0), clusters)
-        sizes, _ = cluster_sums(chosen[:, None].astype(float), clusters)
-        with np.errstate(invalid="ignore"):  # a resample without any item of the group
-            means.append((weights @ sums) / (weights @ sizes))
-    tail = 100 * (1 - how["level"]) / 2
-    low, high = np.nanpercentile(means[0] - means[1], [tail, 100 - tail], axis=0)
-    return low, high
 
 
 def _number(value: float) -> float | None:

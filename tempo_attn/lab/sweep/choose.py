@@ -72,7 +72,7 @@ class Choice:
         n: Items.
         n_clusters: Clusters.
         folds: Number of folds.
-        seed: Of the folds and of the bootstrap.
+        seed: Seed of the folds and of the bootstrap.
         control_accuracy: Of the held-out items under the control of their fold's edit; under the
             plain run where no edit was chosen.
         accuracy: Of the held-out items under their fold's edit.
@@ -146,7 +146,7 @@ def choose(
     Args:
         results: The sweep.
         folds: Number of parts that the clusters are divided into.
-        seed: Of the division and of the bootstrap.
+        seed: Seed of the division and of the bootstrap.
         objective: "accuracy", or "margin": the right candidate's logit above the best other one.
         kind: Kind of the items to choose on; None for all.
         resamples: Number of bootstrap resamples.
@@ -244,7 +244,7 @@ def cluster_folds(clusters: npt.ArrayLike, folds: int, seed: int) -> Array:
     Args:
         clusters: The cluster of each item, (items,).
         folds: Number of folds.
-        seed: Of the division, which does not depend on the order of the items.
+        seed: Seed of the division, which does not depend on the order of the items.
 
     Returns:
         The fold of each item, (items,), from 0; all items of a cluster are in the same one.

@@ -150,7 +150,7 @@ def effects(
     Args:
         results: The sweep.
         resamples: Number of bootstrap resamples.
-        seed: Of the resamples.
+        seed: Seed of the bootstrap resamples.
         level: Coverage of the intervals.
 
     Returns:

@@ -80,7 +80,7 @@ class Tracer:
         single: Patch the positions of a group one at a time, and take the mean over them; else all
             at once.
         plan: How much runs at once.
-        seed: Of the random changes.
+        seed: Seed of the random changes.
         engine: One of `ENGINES`: "auto"; or "fast" or "full" to insist on one.
 
     Attributes:

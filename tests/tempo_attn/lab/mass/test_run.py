@@ -1,4 +1,4 @@
-"""Attention shares against the eager weights of the plain model, and their table by hand."""
+"""Attention masses against the eager weights of the plain model, and their table by hand."""
 
 import copy
 import json
@@ -33,15 +33,15 @@ def meter(tiny_model, prepared):
 # ------------------------------------------------------------------------------ what is measured
 
 
-def test_shares_are_the_eager_attention_weights(tiny_model, tiny_processor, prepared, meter):
+def test_masses_are_the_eager_attention_weights(tiny_model, tiny_processor, prepared, meter):
     """Of every layer: the mean over heads and rows of the softmax on audio, and on the start."""
     case = build_case(tiny_processor, SCENES)  # its rows come from the tokenizer's own offsets
     twin = copy.deepcopy(tiny_model)
     twin.set_attn_implementation({"text_config": "eager"})
     with torch.no_grad():
         output = twin(**prepared.inputs, output_attentions=True)
-    logits, shares = meter.shares(meter.subject.read(prepared.items))
-    assert shares.shape == (2, len(ROWS), len(output.attentions), 2)
+    logits, masses = meter.measure(meter.subject.read(prepared.items))
+    assert masses.shape == (2, len(ROWS), len(output.attentions), 2)
     assert torch.allclose(logits, output.logits[:, -1, 20:24], atol=1e-4)
     n_checked = 0
     for item in range(2):
@@ -53,11 +53,11 @@ def test_shares_are_the_eager_attention_weights(tiny_model, tiny_processor, prep
             for layer, weights in enumerate(output.attentions):
                 mine = weights[item][:, rows]  # (heads, rows, keys)
                 expected = [mine[..., audio].sum(-1).mean(), mine[..., first].mean()]
-                found = shares[item, number, layer].tolist()
+                found = masses[item, number, layer].tolist()
                 assert found == pytest.approx([float(e) for e in expected], abs=1e-5)
                 n_checked += 1
     assert n_checked == 2 * 3 * 6
-    assert float(shares[..., 0].std()) > 0.01  # nothing uniform that any mean would fit
+    assert float(masses[..., 0].std()) > 0.01  # nothing uniform that any mean would fit
 
 
 def test_a_padded_item_alone_or_in_a_batch_is_the_same(prepared, meter):
@@ -98,8 +98,8 @@ def test_every_familys_share_is_what_a_sweep_calls_mass(name):
         assert share == pytest.approx(before, abs=2e-5)
         assert before == pytest.approx(after, abs=2e-5)
     without = [number for number, module in enumerate(attentions) if module is None]
-    for shares in (record.audio, record.first):
-        assert all(share[layer] is None for share in shares.values() for layer in without)
+    for masses in (record.audio, record.first):
+        assert all(mass[layer] is None for mass in masses.values() for layer in without)
 
 
 def test_a_family_without_attention_in_some_layers_is_among_them():
@@ -121,15 +121,15 @@ def test_a_record_goes_through_json(prepared, meter):
 
 def test_out_of_memory_halves_the_batch_and_loses_nothing(prepared, meter, monkeypatch):
     (expected,) = meter.run(prepared.items)
-    shares, sizes = meter.shares, []
+    measure, sizes = meter.measure, []
 
     def scarce(batch):
         sizes.append(len(batch.items))
         if len(batch.items) > 1:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
-        return shares(batch)
+        return measure(batch)
 
-    monkeypatch.setattr(meter, "shares", scarce)
+    monkeypatch.setattr(meter, "measure", scarce)
     (found,) = meter.run(prepared.items)
     assert sizes == [2, 1, 1]
     assert [record.id for record in found] == [record.id for record in expected]
@@ -162,7 +162,7 @@ def test_a_set_of_rows_has_one_name_however_it_is_written(meter, prepared):
 
 
 def record(index, *, right, audio, first=None, cluster=None, rows="last", **fields):
-    """An item whose rows give audio these shares, layer by layer."""
+    """An item whose rows give audio these masses, layer by layer."""
     logits = [1.0, 0.0, 0.0, 0.0]
     return MassRecord(
         key=f"{index:064x}",
@@ -274,8 +274,8 @@ def test_kinds_conditions_and_rows_are_apart():
         record(3, right=True, audio=[0.5], kind="lo"),
     ]
     table = mass_rows(records[::-1])  # in any order
-    shares = {(r["condition"], r["kind"]): r["mass"] for r in table if r["group"] == "all"}
-    assert shares == {("aqa", "lo"): 0.3, ("aqa", "eo"): 0.2, ("silence", "lo"): 0.3}
+    masses = {(r["condition"], r["kind"]): r["mass"] for r in table if r["group"] == "all"}
+    assert masses == {("aqa", "lo"): 0.3, ("aqa", "eo"): 0.2, ("silence", "lo"): 0.3}
     assert table == mass_rows(records)
 
 

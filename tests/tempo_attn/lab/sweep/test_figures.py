@@ -9,7 +9,7 @@ from tempo_attn.errors import ConfigError
 from tempo_attn.lab.sweep import figures
 from tempo_attn.modes import USUAL_FACTORS
 from tests.support.drawing import bands, bars, cells, colours, legend, lines, panels, places, ticks
-from tests.support.drawn_data import effect, share, sweep
+from tests.support.drawn_data import effect, sweep
 
 NAN = float("nan")
 RANDOM = "random sign (mean, 95 % intervals)"
@@ -184,60 +184,6 @@ def test_modes_have_their_own_tables(drawn):
     modes = ("scale", "knockout", "upweight")
     assert [label for label, _ in places(figure)] == [f"query rows: last, {m}" for m in modes]
     assert [ticks(axes, "x") for axes in panels(figure)] == [["0.5"], ["knockout"], ["0.5"]]
-
-
-# ------------------------------------------------------------------------------ share by layer
-
-
-def test_one_group_has_a_line_for_each_row_set(drawn):
-    rows = [
-        share(layer, rows=query, kind=kind, share=0.1 * layer)
-        for kind in ("eo", "lo")
-        for query in ("last", "keyword")
-        for layer in (2, 1, 0)
-    ]
-    (figure,) = drawn(figures.share_by_layer, [*rows, share(group="right - wrong", share=-0.1)])
-    assert places(figure) == [("", "eo, aqa (n = 200)"), ("", "lo, aqa (n = 200)")]
-    assert legend(figure) == ["query rows: last", "query rows: keyword"]
-    for axes in panels(figure):
-        for xy in lines(axes).values():
-            np.testing.assert_allclose(xy, [[0, 0], [1, 10], [2, 20]])
-        assert bands(axes) == [pytest.approx((20, 40))] * 2
-        assert axes.get_ylim()[0] == 0
-    assert figure.get_supylabel() == "share of attention on audio, %"
-
-
-def test_right_against_wrong_has_a_panel_for_each_row_set(drawn):
-    sizes = {"right": 120, "wrong": 80, "all": 200}
-    rows = [
-        share(layer, group, query, n=n, share=n / 1000)
-        for query in ("last", "option")
-        for group, n in sizes.items()
-        for layer in range(3)
-    ]
-    (figure,) = drawn(figures.share_by_layer, rows)
-    title = "eo, aqa (n = 200, 120 right, 80 wrong)"
-    assert places(figure) == [("query rows: last", title), ("query rows: option", "")]
-    assert legend(figure) == ["right items", "wrong items", "all items"]
-    for axes in panels(figure):
-        for group, n in sizes.items():
-            np.testing.assert_allclose(lines(axes)[f"{group} items"][:, 1], [n / 10] * 3)
-        assert len(bands(axes)) == 2  # of right and wrong
-
-
-def test_shares_without_intervals_are_lines(drawn):
-    (figure,) = drawn(
-        figures.share_by_layer, [share(layer, low=None, high=NAN) for layer in range(3)]
-    )
-    (axes,) = panels(figure)
-    np.testing.assert_allclose(lines(axes)["query rows: last"][:, 1], [30, 30, 30])
-    assert bands(axes) == bars(axes) == []
-
-
-@pytest.mark.parametrize("rows", [[], [share(group="right - wrong")]])
-def test_no_shares_are_an_error(rows, tmp_path):
-    with pytest.raises(ConfigError, match="nothing to draw"):
-        figures.share_by_layer(rows, tmp_path / "share")
 
 
 # ------------------------------------------------------------------------------ change, mass

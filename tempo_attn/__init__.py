@@ -15,7 +15,8 @@ AUDIO_PLACEHOLDER = "<audio>"
 
 if TYPE_CHECKING:
     from tempo_attn.config import Adaptive, AttnScaleConfig
-    from tempo_attn.model import AttnScaleModel, AttnScaleStatus, apply_attn_scale
+    from tempo_attn.model import AttnScaleModel, apply_attn_scale
+    from tempo_attn.status import AttnScaleStatus
 
 __all__ = [
     "AUDIO_PLACEHOLDER",
@@ -30,7 +31,7 @@ _HOMES = {
     "Adaptive": "config",
     "AttnScaleConfig": "config",
     "AttnScaleModel": "model",
-    "AttnScaleStatus": "model",
+    "AttnScaleStatus": "status",
     "apply_attn_scale": "model",
 }
 

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, get_args
 from tempo_attn import config_fields as check
 from tempo_attn.errors import ConfigError
 from tempo_attn.hub.config_file import ConfigFile
+from tempo_attn.layers_and_heads import heads_by_layer, layer_number, layer_numbers
 from tempo_attn.modes import MODES, Mode, ModeSpec
 
 Phase = Literal["prefill", "all"]
@@ -228,12 +229,7 @@ class AttnScaleConfig(ConfigFile):
         Raises:
             ConfigError: A layer is out of range, or named twice (as 27 and as -1).
         """
-        if isinstance(self.layers, str):
-            return list(range(n_layers))
-        resolved = [self._layer(layer, n_layers) for layer in self.layers]
-        if len(set(resolved)) < len(resolved):
-            raise check.wrong("layers", self.layers, f"every layer of {n_layers} once")
-        return sorted(resolved)
+        return layer_numbers(self.layers, n_layers, self._base())
 
     def resolve_source(self, n_layers: int) -> int:
         """Return the layer whose states mode `enrich` mixes in, from 0.
@@ -242,7 +238,8 @@ class AttnScaleConfig(ConfigFile):
             ConfigError: It is out of range, or not before every edited layer.
         """
         assert self.source is not None
-        source, layers = self._layer(self.source, n_layers), self.resolve_layers(n_layers)
+        source = layer_number(self.source, n_layers, self._base())
+        layers = self.resolve_layers(n_layers)
         if source >= layers[0]:
             raise ConfigError(
                 f"source is layer {source} and layer {layers[0]} is edited; expected a source "
@@ -256,32 +253,10 @@ class AttnScaleConfig(ConfigFile):
         Raises:
             ConfigError: A layer or head is out of range, or a layer has two entries.
         """
-        by_layer: dict[int, list[int] | None] = dict.fromkeys(self.resolve_layers(n_layers))
-        if isinstance(self.heads, Mapping):
-            named = {self._layer(layer, n_layers): list(h) for layer, h in self.heads.items()}
-            if len(named) < len(self.heads):
-                raise check.wrong("heads", self.heads, f"every layer of {n_layers} once")
-            by_layer |= named
-        elif self.heads is not None:
-            by_layer = {layer: list(self.heads) for layer in by_layer}
-        for layer, heads in by_layer.items():
-            for head in heads or ():
-                if head >= n_heads:
-                    raise ConfigError(
-                        f"heads: head {head} of layer {layer} is out of range: {self._base()} has "
-                        f"{n_heads} query heads a layer; expected 0 to {n_heads - 1}"
-                    )
-        return by_layer
-
-    def _layer(self, layer: int, n_layers: int) -> int:
-        if not -n_layers <= layer < n_layers:
-            raise ConfigError(
-                f"layers: layer {layer} is out of range: {self._base()} has {n_layers} layers; "
-                f"expected 0 to {n_layers - 1}, or -{n_layers} to -1 from the end"
-            )
-        return layer % n_layers
+        return heads_by_layer(self.heads, self.layers, n_layers, n_heads, self._base())
 
     def _base(self) -> str:
+        """Return what an error calls the model."""
         name = self.base_model_name_or_path
         return "this model" if name is None else f"this model (the edit is for {name})"
 
@@ -296,10 +271,10 @@ class AttnScaleConfig(ConfigFile):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Write the configuration and its model card into `folder`: see `share.save_adapters`."""
-        from tempo_attn.hub import save_and_push as share  # it builds on this module
+        """Write the configuration and its model card into `folder`: see `tempo_attn.hub.save`."""
+        from tempo_attn.hub.save import save_adapters  # it builds on this module
 
-        share.save_adapters(folder, {"default": self})
+        save_adapters(folder, {"default": self})
 
     def push_to_hub(
         self,
@@ -313,13 +288,13 @@ class AttnScaleConfig(ConfigFile):
         revision: str | None = None,
         create_pr: bool = False,
     ) -> str:
-        """Upload the configuration and its model card to the Hub: see `share.push`.
+        """Upload the configuration and its model card to the Hub: see `tempo_attn.hub.push`.
 
         Args:
             repo_id: "owner/name"; made if missing.
-            adapter_name: Its name there: "default" lies in the repository itself, another one in a
-                folder of its name, for `from_pretrained(..., subfolder=name)`.
-            commit_message: As in `share.push`, like all others.
+            adapter_name: The edit's name there: "default" lies in the repository itself, another
+                one in a folder of its name, for `from_pretrained(..., subfolder=name)`.
+            commit_message: The commit's first line; None for the usual one.
             commit_description: The commit's further lines.
             private: Whether a new repository is private; None for the owner's default.
             token: A Hub token; None for the one saved by logging in.
@@ -329,9 +304,9 @@ class AttnScaleConfig(ConfigFile):
         Returns:
             The address of the commit, or of the pull request.
         """
-        from tempo_attn.hub import save_and_push as share
+        from tempo_attn.hub.push import push
 
-        return share.push(
+        return push(
             {adapter_name: self},
             repo_id,
             commit_message=commit_message,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,56 +13,24 @@ import torch
 from torch import nn
 
 from tempo_attn.attention.edited_attention import LayerEdit
-from tempo_attn.attention.enrich_hooks import enrich_layers
+from tempo_attn.attention.enrich_between_layers import enrich_layers
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import AdapterError, ConfigError
 from tempo_attn.families import get_family
-from tempo_attn.hub.find import check_adapter_name, loaded_name
-from tempo_attn.hub.save_and_push import push, save_adapters
+from tempo_attn.hub.adapter_folder import check_adapter_name
+from tempo_attn.hub.share_model import ShareableModel, no_adapter
+from tempo_attn.prompts.decoded_text import TextReader
 from tempo_attn.prompts.positions import Given
-from tempo_attn.prompts.spans import TextReader
-from tempo_attn.runtime.forward_call import (
-    CACHE_NAMES,
-    arguments,
-    cache_name,
-    cached_positions,
-    last_of_prompts,
-    refuse_compiled,
-    shape_of,
-)
-from tempo_attn.runtime.resolve import Edit, find_tokenizer, fit
+from tempo_attn.runtime.adaptive_strength import is_decoding_step, last_of_prompts, plain_inputs
+from tempo_attn.runtime.forward_call import arguments, refuse_compiled
+from tempo_attn.runtime.generate_stand_in import stand_in_for_generate
+from tempo_attn.runtime.resolve_edit import ResolvedEdit, find_tokenizer, resolve_edit
 from tempo_attn.runtime.tracker import Tracker
-
-# A plain run leaves the caller's cache alone and gives the logits of all positions.
-_NOT_IN_A_PLAIN_RUN = (*CACHE_NAMES, "labels", "logits_to_keep", "return_dict")
-
-
-@dataclass(frozen=True)
-class AttnScaleStatus:
-    """What a wrapped model is doing.
-
-    Attributes:
-        enabled: Whether an edit is active now.
-        active_adapter: Its name (also while disabled).
-        adapters: The configurations by name.
-        layers: Edited layers of the active adapter.
-        rows: Edited query rows of each prompt in the last prefill.
-        audio_tokens: Edited key positions of each prompt in the last prefill.
-        prefills: How often each layer was edited in a prefill, since wrapping.
-        steps: How often in a decoding step.
-    """
-
-    enabled: bool
-    active_adapter: str
-    adapters: Mapping[str, AttnScaleConfig]
-    layers: tuple[int, ...]
-    rows: tuple[int, ...]
-    audio_tokens: tuple[int, ...]
-    prefills: Mapping[int, int]
-    steps: Mapping[int, int]
+from tempo_attn.status import AttnScaleStatus
+from tempo_attn.transparent_to_peft import TransparentModule
 
 
-class AttnScaleModel(nn.Module):
+class AttnScaleModel(ShareableModel, TransparentModule):
     """An audio language model with edited attention; made by `apply_attn_scale`.
 
     Attributes of the model (`config`, `device`, `dtype`, `generation_config` ...) are those of the
@@ -76,8 +44,6 @@ class AttnScaleModel(nn.Module):
         base_model: The wrapped model.
     """
 
-    base_model: nn.Module
-
     def __init__(
         self,
         model: nn.Module,
@@ -88,7 +54,6 @@ class AttnScaleModel(nn.Module):
         on_missing: str = "raise",
         recompute_identity: bool = False,
     ) -> None:
-        super().__init__()
         if on_missing not in ("raise", "warn"):
             raise ConfigError(f"on_missing must be 'raise' or 'warn', not {on_missing!r}")
         if isinstance(model, AttnScaleModel):
@@ -97,19 +62,20 @@ class AttnScaleModel(nn.Module):
             )
         family = get_family(getattr(model, "config", None))
         family.check_model(model)
-        self._attentions = family.attentions(model)
-        refuse_compiled(model, self._attentions)
-        if any(hasattr(module, "_tempo_edit") for module in self._attentions):
+        attentions = family.attentions(model)
+        refuse_compiled(model, attentions)
+        if any(hasattr(module, "_tempo_edit") for module in attentions):
             raise AdapterError("another wrapper is on this model: unload() that one first")
-        self._be_transparent(model)
+        super().__init__(model)
         self._family = family
+        self._attentions = attentions
         self._tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
-        self._edits: dict[str, Edit] = {}
+        self._edits: dict[str, ResolvedEdit] = {}
         self._undo: list[Callable[[], None]] = []
         self._tracker = Tracker(model, family, on_missing, recompute_identity)
         self._active = adapter_name
         self._unloaded = False
-        self._tracker.install()
+        self._install()
         try:
             self.add_adapter(adapter_name, config)
             self.set_adapter(adapter_name)
@@ -125,16 +91,10 @@ class AttnScaleModel(nn.Module):
         if tracker.edit is None or tracker.edit.config.adaptive is None:
             return self.base_model(*args, **kwargs)
         inputs = arguments(self.base_model, args, kwargs)
-        name = cache_name(inputs)
-        cache = None if name is None else inputs[name]
-        first, shape = cached_positions(cache), shape_of(inputs)
-        if first and shape is not None and shape[1] == 1:  # decoding: the prompt's strength holds
+        if is_decoding_step(inputs):
             return self.base_model(*args, **kwargs)
-        plain_inputs = {k: v for k, v in inputs.items() if k not in _NOT_IN_A_PLAIN_RUN}
-        if name is not None and first:
-            plain_inputs[name] = copy.deepcopy(cache)
         with tracker.disabled(), torch.no_grad():
-            logits = self.base_model(**plain_inputs).logits
+            logits = self.base_model(**plain_inputs(inputs)).logits
         last = last_of_prompts(inputs.get("attention_mask"), logits, tracker.given.prompt_length)
         with tracker.adapting(last):
             return self.base_model(*args, **kwargs)
@@ -158,8 +118,8 @@ class AttnScaleModel(nn.Module):
 
         Args:
             audio_mask: (batch, tokens) bool: audio positions; needed with `inputs_embeds` only.
-            transcript_mask: (batch, tokens) bool.
-            query_mask: (batch, tokens) bool: the edited rows.
+            transcript_mask: (batch, tokens) bool: transcript positions.
+            query_mask: (batch, tokens) bool: the edited query rows.
             prompt_length: Number of prompt tokens (padding included) where an answer follows in
                 the same call.
             questions: Exact text of each prompt's question, where it cannot be told from options.
@@ -178,7 +138,7 @@ class AttnScaleModel(nn.Module):
     @property
     def on_missing(self) -> str:
         """What is done about a prompt that the edit does not fit: "raise" or "warn"."""
-        return self._tracker.on_missing
+        return self._tracker.complaints.on_missing
 
     @property
     def attn_scale_config(self) -> dict[str, AttnScaleConfig]:
@@ -198,10 +158,10 @@ class AttnScaleModel(nn.Module):
         if not isinstance(config, AttnScaleConfig):
             raise ConfigError(f"expected an AttnScaleConfig, found {type(config).__name__}")
         config = replace(config)  # validates again, and later changes of the caller's do not reach
-        edit = fit(config, self.base_model, self._family, self._attentions)
-        if {"keyword", "option"} & set(config.queries) and self._tracker.reader is None:
+        edit = resolve_edit(config, self.base_model, self._family, self._attentions)
+        if {"keyword", "option"} & set(config.queries) and self._tracker.planner.reader is None:
             tokenizer = find_tokenizer(self.base_model, self._tokenizer)
-            self._tracker.reader = TextReader(tokenizer)
+            self._tracker.planner.reader = TextReader(tokenizer)
         self._edits[adapter_name] = edit
 
     def load_adapter(
@@ -210,8 +170,8 @@ class AttnScaleModel(nn.Module):
         """Add an adapter from a folder or a Hub repository.
 
         Args:
-            path_or_repo: As for `AttnScaleConfig.from_pretrained`.
-            adapter_name: Its name here.
+            path_or_repo: A folder, a file or a repository on the Hub.
+            adapter_name: The adapter's name here.
             kwargs: `revision`, `token`, `cache_dir`, `local_files_only`, `subfolder`.
         """
         self.add_adapter(adapter_name, AttnScaleConfig.from_pretrained(path_or_repo, **kwargs))
@@ -266,54 +226,13 @@ class AttnScaleModel(nn.Module):
             active_adapter=self._active,
             adapters=self.attn_scale_config,
             layers=tuple(self._edits[self._active].heads),
-            rows=tuple(tracker.last_rows),
-            audio_tokens=tuple(tracker.last_keys),
+            rows=tuple(tracker.planner.last_rows),
+            audio_tokens=tuple(tracker.planner.last_keys),
             prefills=dict(tracker.prefills),
             steps=dict(tracker.steps),
         )
 
     # ------------------------------------------------------------------ sharing
-
-    def save_pretrained(
-        self,
-        save_directory: str | Path,
-        selected_adapters: Sequence[str] | None = None,
-        *,
-        is_main_process: bool = True,
-        safe_serialization: bool = True,
-        state_dict: Mapping[str, Any] | None = None,
-        save_embedding_layers: str | bool = "auto",
-        max_shard_size: int | str | None = None,
-    ) -> None:
-        """Write the configurations and a model card; the model itself is not written.
-
-        Args:
-            save_directory: Made if missing. "default" lies in it, others in folders of their name.
-            selected_adapters: Names; default: all.
-            is_main_process: Only the main process of several writes.
-            safe_serialization: As the next ones, an argument of the same method of PEFT and
-                transformers, by which training scripts call it. It is about weights; an edit has
-                none.
-            state_dict: Likewise.
-            save_embedding_layers: Likewise.
-            max_shard_size: Likewise.
-        """
-        if not is_main_process:
-            return
-        save_adapters(Path(save_directory), self._to_share(selected_adapters))
-
-    def push_to_hub(
-        self, repo_id: str, selected_adapters: Sequence[str] | None = None, **kwargs: Any
-    ) -> str:
-        """Upload what `save_pretrained` writes; returns the address.
-
-        Args:
-            repo_id: `owner/name` on the Hub; made if missing.
-            selected_adapters: Names; default: all.
-            kwargs: `private`, `token`, `commit_message`, `commit_description`, `revision`,
-                `create_pr`.
-        """
-        return push(self._to_share(selected_adapters), repo_id, **kwargs)
 
     @classmethod
     def from_pretrained(
@@ -330,58 +249,16 @@ class AttnScaleModel(nn.Module):
 
         Args:
             model: The loaded base model.
-            path_or_repo: Folder, file or Hub repository.
+            path_or_repo: A folder, a file or a repository on the Hub.
             adapter_name: The adapter's name here.
-            tokenizer: As for `apply_attn_scale`.
-            on_missing: As for `apply_attn_scale`.
+            tokenizer: See `apply_attn_scale`.
+            on_missing: See `apply_attn_scale`.
             kwargs: `revision`, `token`, `cache_dir`, `local_files_only`, `subfolder`.
         """
         config = AttnScaleConfig.from_pretrained(path_or_repo, **kwargs)
         return cls(model, config, adapter_name, tokenizer=tokenizer, on_missing=on_missing)
 
     # ------------------------------------------------------------------ inside
-
-    def _be_transparent(self, model: nn.Module) -> None:
-        """Take the model's own submodules and weights for this module's."""
-        own = vars(self)
-        own["base_model"] = model  # not by setattr, which would make it a submodule, with a prefix
-        own["_modules"] = model._modules
-        own["_parameters"] = model._parameters
-        own["_buffers"] = model._buffers
-        own["_non_persistent_buffers_set"] = model._non_persistent_buffers_set
-        if "name_or_path" in vars(model):  # where PEFT looks for the name of a base model
-            own["name_or_path"] = vars(model)["name_or_path"]
-
-    @property
-    def training(self) -> bool:
-        """The model's own; set here, it is set there."""
-        return self.base_model.training
-
-    @training.setter
-    def training(self, mode: bool) -> None:
-        if "base_model" in vars(self):  # torch sets it before there is a model
-            self.base_model.training = mode
-
-    def get_submodule(self, target: str) -> nn.Module:
-        """Return a submodule by its name in the wrapped model; "" is the wrapper."""
-        return self.base_model.get_submodule(target) if target else self
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            if name == "base_model":  # not set yet
-                raise
-            return getattr(self.base_model, name)
-
-    @property
-    def generation_config(self) -> Any:
-        """The model's own; set here, it is set there."""
-        return self.base_model.generation_config
-
-    @generation_config.setter
-    def generation_config(self, value: Any) -> None:
-        self.base_model.generation_config = value
 
     def __deepcopy__(self, memo: dict[int, Any]) -> AttnScaleModel:
         """Copy the model and wrap the copy; the two share nothing."""
@@ -392,7 +269,7 @@ class AttnScaleModel(nn.Module):
             base = copy.deepcopy(self.base_model, memo)
         finally:
             if not off:
-                self._tracker.install()
+                self._install()
                 self.set_adapter(active)
         twin = AttnScaleModel(
             base,
@@ -400,7 +277,7 @@ class AttnScaleModel(nn.Module):
             active,
             tokenizer=self._tokenizer,
             on_missing=self.on_missing,
-            recompute_identity=self._tracker.recompute_identity,
+            recompute_identity=self._tracker.planner.recompute_identity,
         )
         for name, edit in self._edits.items():
             if name != active:
@@ -408,6 +285,11 @@ class AttnScaleModel(nn.Module):
         if off:
             twin.unload()
         return twin
+
+    def _install(self) -> None:
+        """Let the tracker follow the model's calls and generations."""
+        self._tracker.install()
+        stand_in_for_generate(self._tracker)
 
     def _restore(self) -> None:
         for undo in self._undo:
@@ -417,21 +299,10 @@ class AttnScaleModel(nn.Module):
             if attention is not None and hasattr(attention, "_tempo_edit"):
                 del attention._tempo_edit
 
-    def _edit_of(self, adapter_name: str) -> Edit:
+    def _edit_of(self, adapter_name: str) -> ResolvedEdit:
         if adapter_name not in self._edits:
-            raise AdapterError(f"no adapter {adapter_name!r}; there are {sorted(self._edits)}")
+            raise no_adapter(adapter_name, self._edits)
         return self._edits[adapter_name]
-
-    def _to_share(self, names: Sequence[str] | None) -> dict[str, AttnScaleConfig]:
-        base = str(getattr(self.base_model.config, "_name_or_path", "") or "")
-        base = loaded_name(base) if base else ""
-        chosen = {name: self._edit_of(name).config for name in (names or self._edits)}
-        return {
-            name: replace(
-                config, base_model_name_or_path=config.base_model_name_or_path or base or None
-            )
-            for name, config in chosen.items()
-        }
 
 
 def apply_attn_scale(

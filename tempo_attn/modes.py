@@ -71,38 +71,40 @@ class ModeSpec:
         return abs(strength - self.neutral)
 
 
-def _factor_expected(mode: Mode) -> str:
-    return (
-        f"0 or more: a negative factor in mode {mode!r} reverses the order of the logits. "
-        "To weaken attention use a factor below 1, or mode 'upweight' with b < 0"
+def _factor_mode(name: Mode, *, summary: str, maths: str, explanation: str) -> ModeSpec:
+    """Return a mode whose strength is a factor of the logits, alpha."""
+    return ModeSpec(
+        name=name,
+        summary=summary,
+        maths=maths,
+        explanation=explanation,
+        neutral=1.0,
+        range=(0.0, inf),
+        expected=(
+            f"0 or more: a negative factor in mode {name!r} reverses the order of the logits. "
+            "To weaken attention use a factor below 1, or mode 'upweight' with b < 0"
+        ),
+        usual_strengths=USUAL_FACTORS,
     )
 
 
 _SPECS = (
-    ModeSpec(
-        name="scale",
+    _factor_mode(
+        "scale",
         summary="L <- alpha L",
         maths="L ← α · L",
         explanation=(
             "The factor changes the audio mass (the row's probability on audio) as well as its "
             "shape within the audio, and pushes negative logits further down where α > 1."
         ),
-        neutral=1.0,
-        range=(0.0, inf),
-        expected=_factor_expected("scale"),
-        usual_strengths=USUAL_FACTORS,
     ),
-    ModeSpec(
-        name="scale_preserving",
+    _factor_mode(
+        "scale_preserving",
         summary="the same, the audio mass of each row kept",
         maths="L ← α · L + logsumexp(L) − logsumexp(α · L), over the edited keys",
         explanation=(
             "Each row's probability on the edited keys stays as it was; α only redistributes it."
         ),
-        neutral=1.0,
-        range=(0.0, inf),
-        expected=_factor_expected("scale_preserving"),
-        usual_strengths=USUAL_FACTORS,
     ),
     ModeSpec(
         name="upweight",
@@ -113,17 +115,13 @@ _SPECS = (
         ),
         neutral=0.0,
     ),
-    ModeSpec(
-        name="upweight_matched",
+    _factor_mode(
+        "upweight_matched",
         summary=("the b of each row and head that gives the audio mass of scaling by alpha"),
         maths="L ← L + logsumexp(α · L) − logsumexp(L), over the edited keys",
         explanation=(
             "The shape within the edited keys stays; their mass becomes that of scaling by α."
         ),
-        neutral=1.0,
-        range=(0.0, inf),
-        expected=_factor_expected("upweight_matched"),
-        usual_strengths=USUAL_FACTORS,
     ),
     ModeSpec(
         name="upweight_relative",

@@ -42,8 +42,8 @@ def map_layers(layers: Sequence[int], n_source: int, n_layers: int) -> list[int]
 
     Args:
         layers: The source's layers, from 0.
-        n_source: Its decoder's layers.
-        n_layers: The other decoder's layers.
+        n_source: Number of layers of the source's decoder.
+        n_layers: Number of layers of the other decoder.
 
     Example:
         >>> map_layers(range(10, 21), 32, 6)

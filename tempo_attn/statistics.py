@@ -1,8 +1,8 @@
-"""Statistics of paired answers: intervals over resampled clusters, exact tests, Holm's correction.
+"""Statistics of paired answers: intervals over clusters, exact tests, Holm's correction.
 
-Several questions share a clip, so clips (or quartets of alike ones) are the clusters that an
-interval resamples. The tests take items as independent; within one kind of question, where a clip
-occurs once, they are.
+Items that share a cluster, such as questions about one clip, are not independent, so clusters are
+what an interval resamples. The tests take items as independent; within one kind of question, where
+a cluster occurs once, they are.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def cluster_weights(clusters: npt.ArrayLike, resamples: int, seed: int) -> Array
     Args:
         clusters: The cluster of each item, (items,).
         resamples: Number of resamples.
-        seed: Seed of the draws, which depend on it and on the number of clusters alone.
+        seed: Seed of the resamples; they depend on it and on the number of clusters alone.
 
     Returns:
         Counts, (resamples, clusters), the clusters in ascending order; every row adds up to their
@@ -72,7 +72,7 @@ def interval_of_mean(
         values: One value an item and column, (items, columns).
         clusters: The cluster of each item, (items,).
         resamples: Number of resamples.
-        seed: Seed of the draws.
+        seed: Seed of the bootstrap resamples.
         level: Coverage, between 0 and 1.
 
     Returns:
@@ -105,7 +105,7 @@ def check_level(level: float) -> None:
         ConfigError: It is not between 0 and 1.
     """
     if not 0 < level < 1:
-        raise ConfigError(f"level is {level}; expected a share between 0 and 1, such as 0.95")
+        raise ConfigError(f"level is {level}; expected a number between 0 and 1, such as 0.95")
 
 
 def resampled_means(
@@ -172,15 +172,15 @@ def mcnemar(fixed: npt.ArrayLike, broken: npt.ArrayLike) -> Array:
 
 
 @cache
-def binomial(successes: int, trials: int, share: float) -> float:
-    """Return p of the exact binomial test, two-sided: is the share of successes `share`?
+def binomial(successes: int, trials: int, probability: float) -> float:
+    """Return p of the exact binomial test, two-sided: do trials succeed with `probability`?
 
     The probability of all counts that are no likelier than the one found; as scipy's `binomtest`,
     which takes a millisecond where a sweep has thousands of tests.
     """
     from scipy import stats
 
-    likelihoods = stats.binom.pmf(np.arange(trials + 1), trials, share)
+    likelihoods = stats.binom.pmf(np.arange(trials + 1), trials, probability)
     as_unlikely = likelihoods <= likelihoods[successes] * (1 + 1e-7)  # but for rounding
     return min(1.0, float(likelihoods[as_unlikely].sum()))
 
@@ -199,9 +199,9 @@ class Change:
     """How right answers change from one run to another, paired by item.
 
     Attributes:
-        change: Change of accuracy.
-        interval: Its interval.
-        p: Exact McNemar test of it.
+        change: Change of accuracy, between -1 and 1.
+        interval: Ends of the change's interval.
+        p: p of the exact McNemar test of the change.
         fixed: Wrong items that become right.
         broken: Right items that become wrong.
         fix_rate: `fixed` / wrong items; None without any.
@@ -230,9 +230,9 @@ def changes(
 
     Args:
         before: Right answers of one run, (items, columns) bool.
-        after: Those of the other run, of the same shape.
+        after: Right answers of the other run, of the same shape.
         clusters: The cluster of each item, (items,).
-        resamples: As `interval_of_mean`, like the other arguments.
+        resamples: Number of bootstrap resamples.
         seed: Seed of the bootstrap resamples.
         level: Coverage of the intervals.
     """

@@ -45,12 +45,13 @@ def push(
     """
     from huggingface_hub import constants
 
-    from tempo_attn.hub import save_and_push as share
+    from tempo_attn.hub.adapter_folder import file_of
+    from tempo_attn.hub.push import push, to_share
 
-    shared = share.to_share(folder, repo, adapter)
+    shared = to_share(folder, repo, adapter)
     where = f"{constants.ENDPOINT}/{repo}, {revision or 'main'}"
     typer.echo(f"{folder} -> {where}{', private' if private else ''}")
-    about = {str(share.file_of(name)): _edit(config) for name, config in shared.configs.items()}
+    about = {str(file_of(name)): _edit(config) for name, config in shared.configs.items()}
     about["README.md"] = "model card, yours" if shared.card else "model card, written by tempo"
     width = max(map(len, shared.files))
     for name, data in shared.files.items():
@@ -62,7 +63,7 @@ def push(
     if not yes:
         typer.echo("Nothing was sent; the same command with --yes sends it")
         return
-    url = share.push(
+    url = push(
         folder,
         repo,
         adapters=adapter,

@@ -1,6 +1,8 @@
 """What happens in one attention layer: its logits, the edit, and how the layer is reached.
 
-`mode_formulas` is the maths of every mode; `edited_attention` applies it inside a layer, whose
-masks `masks` reads; `row_attention` is attention written out for chosen query rows; `registration`
-puts our function in the place of the model's; `enrich_hooks` mixes states between layers.
+`mode_formulas` has the formula of every mode. `row_plan` says which rows and keys one forward call
+edits, and `edited_attention` edits them inside a layer; `masks` reads what a row may see, and
+`row_attention` is attention written out for chosen query rows. `redirect_attention` puts our
+function in the place of the model's. `hidden_states` reads and changes what passes between
+modules, and `enrich_between_layers` mixes early states into deeper layers.
 """

@@ -33,7 +33,7 @@ def edit_logits(
 
     Args:
         logits: (batch, heads, rows, keys), floating point.
-        keys: Which keys are edited in each row: bool, broadcastable to `logits`. Only keys that
+        keys: The keys that are edited in each row: bool, broadcastable to `logits`. Only keys that
             the row may see; the mass-preserving mode sums over them.
         mode: A mode that edits logits.
         strength: alpha or b; a (batch,) tensor gives each batch row its own. None for a mode
@@ -55,7 +55,7 @@ def edit_states(deep: Tensor, early: Tensor, mode: str, strength: Strength | Non
 
     Args:
         deep: (..., width).
-        early: What left the earlier layer, of the same shape.
+        early: What left the earlier layer, of the same shape as `deep`.
         mode: A mode that edits states.
         strength: Weight of the early states; broadcastable to `deep`.
 
@@ -145,7 +145,7 @@ def enrich_states(deep: Tensor, early: Tensor, weight: float | Tensor) -> Tensor
 
     Args:
         deep: (..., width).
-        early: Of the same shape.
+        early: What left the earlier layer, of the same shape as `deep`.
         weight: Weight of the early states, from 0 to 1; broadcastable to `deep`.
 
     Returns:

@@ -1,6 +1,8 @@
 """Families of audio language models: one file each, and the registry.
 
-To add one: write a `Family` subclass in a file of its own and add it to `_FAMILIES`.
+To add one: write a `Family` subclass in a file of its own and add it to `_FAMILIES`. `base` says
+what a family is; `processors`, `one_audio_each` and `audio_lengths` hold what several of them
+share, and `refused` the models that cannot be edited, with reasons.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from typing import Any
 from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import UnknownFamilyError, UnsupportedModelError
 from tempo_attn.families.audio_flamingo import AudioFlamingo
-from tempo_attn.families.base import Family, where
+from tempo_attn.families.base import Family
 from tempo_attn.families.desta import Desta25
 from tempo_attn.families.gemma import Gemma3n, Gemma4
 from tempo_attn.families.glmasr import GlmAsr
@@ -18,6 +20,7 @@ from tempo_attn.families.granite_speech import GraniteSpeech
 from tempo_attn.families.kimi_audio import KimiAudio
 from tempo_attn.families.omni import Qwen3Omni, Qwen25Omni
 from tempo_attn.families.phi4_multimodal import Phi4Multimodal
+from tempo_attn.families.processors import where
 from tempo_attn.families.qwen2_audio import Qwen2Audio
 from tempo_attn.families.qwen3_asr import Qwen3Asr
 from tempo_attn.families.refused import REFUSED

@@ -12,17 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from transformers import AutoModelForMultimodalLM, AutoProcessor
 
-from tempo_attn import AUDIO_PLACEHOLDER
-from tempo_attn.attention.registration import redirect_by_config
-from tempo_attn.errors import NoAudioTokenError, UnsupportedInputError, UnsupportedModelError
+from tempo_attn.attention.redirect_attention import redirect_by_config
+from tempo_attn.errors import NoAudioTokenError, UnsupportedModelError
+from tempo_attn.families.processors import Wave, message_parts, require_audio_token, where
 
-Wave = npt.NDArray[np.float32]
 Message = Mapping[str, Any]
 Undo = Callable[[], None]
 
@@ -209,7 +206,7 @@ class Family:
 
         Args:
             processor: The family's processor.
-            prompts: One rendered chat a row.
+            prompts: One rendered chat for each batch row.
             waves: Mono waveforms at `sampling_rate`, for all markers of all prompts in order.
 
         Returns:
@@ -232,90 +229,3 @@ class Family:
             f"{self.name}: the number of audio positions of a waveform is not known to tempo, so "
             "the harness cannot check that audio arrives; the attention wrapper works without it"
         )
-
-
-def message_parts(content: str) -> list[dict[str, str]]:
-    """Split a message's text at `<audio>` into the structured content of chat templates."""
-    parts: list[dict[str, str]] = []
-    for number, text in enumerate(content.split(AUDIO_PLACEHOLDER)):
-        if number:
-            # Templates look for the type or for the key, depending on their age.
-            parts.append({"type": "audio", "audio": ""})
-        if text:
-            parts.append({"type": "text", "text": text})
-    return parts
-
-
-def process_one_audio_each(
-    family: Family, processor: Any, prompts: Sequence[str], waves: Sequence[Wave], **audio: Any
-) -> Any:
-    """`Family.process` for processors that pair texts and waveforms one to one.
-
-    Args:
-        family: The model's family.
-        processor: As in `Family.process`, like `prompts` and `waves`.
-        prompts: One rendered chat a row.
-        waves: One waveform a row, or none at all.
-        audio: Further keywords of the feature extractor.
-
-    Raises:
-        UnsupportedInputError: A prompt has no audio, or several, and the batch has some.
-    """
-    marker = family.audio_marker(processor)
-    counts = [prompt.count(marker) for prompt in prompts]
-    if waves and counts != [1] * len(prompts):
-        row = next(row for row, count in enumerate(counts) if count != 1)
-        raise UnsupportedInputError(
-            f"row {row} of the batch has {counts[row]} audio markers {marker!r}; the processor of "
-            f"a {family.name} model takes exactly one waveform a prompt. Ask about one clip at a "
-            "time"
-        )
-    # Not `padding=True`: at the top level it also reaches the feature extractor, which then pads
-    # to the longest waveform instead of whole windows, and the encoder's lengths break.
-    return processor(
-        text=list(prompts),
-        audio=list(waves) or None,
-        text_kwargs={"padding": True, "padding_side": "left"},
-        audio_kwargs={"sampling_rate": family.sampling_rate(processor), **audio},
-        return_tensors="pt",
-    )
-
-
-def where(config: Any) -> str:
-    """Return how errors call a model: its path, else the class of its configuration."""
-    return getattr(config, "_name_or_path", "") or type(config).__name__
-
-
-def require_audio_token(
-    config: Any, processor: Any, wanted: int, token: str | None, family: str
-) -> None:
-    """Raise unless configuration and tokenizer agree on the audio token's id."""
-    tokenizer = getattr(processor, "tokenizer", None)
-    found = tokenizer.get_vocab().get(token) if tokenizer is not None and token else None
-    if found is None or found != wanted:
-        raise NoAudioTokenError(
-            f"{where(config)}: a {family} checkpoint needs an audio token; found token {token!r} "
-            f"with id {found} in the tokenizer and audio_token_id {wanted} in the configuration. "
-            "Use a checkpoint whose processor and configuration belong together"
-        )
-
-
-def windowed_frames(processor: Any, n_samples: int) -> int:
-    """Mel frames of a waveform that is cut into windows, up to the processor's longest audio."""
-    extractor = processor.feature_extractor
-    window = int(extractor.sampling_rate * extractor.chunk_length)
-    longest = int(processor.max_audio_len // extractor.chunk_length) * window
-    full, rest = divmod(min(n_samples, longest), window)
-    hop = int(extractor.hop_length)
-    return full * -(-window // hop) + -(-rest // hop)
-
-
-def encoder_tokens(mel_frames: int) -> int:
-    """Positions after a Whisper encoder's strided convolution and an average pooling of two."""
-    return ((mel_frames - 1) // 2 + 1 - 2) // 2 + 1
-
-
-def qwen3_encoder_tokens(mel_frames: int) -> int:
-    """Positions after Qwen3's audio encoder: three strided convolutions, chunks of 100 frames."""
-    chunks, rest = divmod(mel_frames, 100)
-    return 13 * chunks + -(-rest // 8)

@@ -11,7 +11,8 @@ from typing import Any
 from torch import nn
 
 from tempo_attn.errors import UnsupportedModelError
-from tempo_attn.families.base import Family, where
+from tempo_attn.families.base import Family
+from tempo_attn.families.processors import where
 
 
 class Gemma3n(Family):

@@ -10,7 +10,8 @@ from transformers import (
     Qwen3OmniMoeThinkerForConditionalGeneration,
 )
 
-from tempo_attn.families.base import Family, encoder_tokens, qwen3_encoder_tokens
+from tempo_attn.families.audio_lengths import encoder_tokens, qwen3_encoder_tokens
+from tempo_attn.families.base import Family
 
 
 class _Omni(Family):

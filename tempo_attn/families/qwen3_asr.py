@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tempo_attn.families.base import (
-    Family,
-    Wave,
-    process_one_audio_each,
-    qwen3_encoder_tokens,
-)
+from tempo_attn.families.audio_lengths import qwen3_encoder_tokens
+from tempo_attn.families.base import Family
+from tempo_attn.families.one_audio_each import process_one_audio_each
+from tempo_attn.families.processors import Wave
 
 
 class Qwen3Asr(Family):

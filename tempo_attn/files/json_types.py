@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 _LISTS = (list, tuple, collections.abc.Sequence)
 _DICTS = (dict, collections.abc.Mapping)
-# What JSON gives for a type; True is no number, and 1 is a float.
+# What JSON gives for a type; True is not a number, and 1 is a float.
 _PLAIN: Mapping[Any, frozenset[type]] = {
     str: frozenset({str}),
     bool: frozenset({bool}),

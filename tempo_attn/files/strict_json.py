@@ -132,7 +132,7 @@ def parse_json(text: str | bytes, *, finite: bool = False) -> Any:
         finite: Refuse NaN, Infinity and numbers too large for a 64-bit float.
 
     Raises:
-        ValueError: It is no JSON; a key stands twice in one object, of which `json` would take the
+        ValueError: It is not JSON; a key stands twice in one object, of which `json` would take the
             last without a word; or it is nested deeper than can be read.
     """
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar
 from tempo_attn import config_fields as check
 from tempo_attn.errors import ConfigError
 from tempo_attn.files.strict_json import parse_json_object, read_json_object
-from tempo_attn.hub.find import find_config
+from tempo_attn.hub.find_config import find_config
 
 Self = TypeVar("Self", bound="ConfigFile")
 
@@ -69,7 +69,7 @@ class ConfigFile:
 
         Args:
             values: The fields; those left out keep their defaults.
-            where: Where they come from, for messages: a path.
+            where: The place they come from, for messages: a path.
 
         Raises:
             ConfigError: A field is wrong.
@@ -125,7 +125,7 @@ class ConfigFile:
             path_or_repo: The folder or file, or "owner/name".
             revision: The adapter repository's branch, tag or commit; not the base model's.
             token: A Hub token; None for the one saved by logging in.
-            cache_dir: Where downloads are kept; None for the Hub's own cache.
+            cache_dir: The folder of downloads; None for the Hub's own cache.
             local_files_only: Use the cache only.
             subfolder: The adapter's name, unless it is the default one.
 
@@ -134,11 +134,11 @@ class ConfigFile:
         """
         path = find_config(
             path_or_repo,
+            subfolder,
             revision=revision,
             token=token,
-            cache_dir=cache_dir,
+            cache_dir=None if cache_dir is None else str(cache_dir),
             local_files_only=local_files_only,
-            subfolder=subfolder,
         )
         return cls.from_dict(read_json_object(path), where=str(path))
 

@@ -14,7 +14,8 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 from tempo_attn.config import AttnScaleConfig
-from tempo_attn.hub.find import DEFAULT_ADAPTER, is_repo_id, shared_name
+from tempo_attn.hub.adapter_folder import DEFAULT_ADAPTER
+from tempo_attn.hub.model_names import is_repo_id, shared_name
 
 LIBRARY = "tempo-lalm"
 MARK = (
@@ -76,7 +77,7 @@ def model_card(configs: Mapping[str, AttnScaleConfig], *, repo_id: str | None = 
     Args:
         configs: The adapters by name. The front matter names the first one's base model if it is a
             repository on the Hub, and license, datasets and metrics where provenances state them.
-        repo_id: Where the adapters will be, for the example; None while unknown.
+        repo_id: The repository that will hold the adapters, for the example; None while unknown.
     """
     bases = [config.base_model_name_or_path for config in configs.values()]
     base = next((shared_name(name) for name in bases if name is not None), None)

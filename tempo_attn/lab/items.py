@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import PositionError
 from tempo_attn.families import Family
+from tempo_attn.prompts.decoded_text import TextReader
 from tempo_attn.prompts.positions import Given, Prompt, read_prompt
-from tempo_attn.prompts.spans import TextReader
 
 
 @dataclass(frozen=True, kw_only=True)

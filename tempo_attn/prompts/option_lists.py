@@ -7,12 +7,12 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tempo_attn.prompts.text import Span
+from tempo_attn.prompts.decoded_text import Span
 
 # U+FFFC is what a prompt's text has for audio, padding and special tokens: it ends a line too.
 _LINE = re.compile(r"(?:\A|(?<=[\n\ufffc]))[ \t]*(\(?)([A-Z])([.):])[ \t]*([^\n\ufffc]*)")
 # "A. xxx" that stands on the question's line, before a line that begins with "B.".
-_BEHIND = re.compile(r".*(?<=\s)(\(?)(A)([.):])[ \t]+([^\n\ufffc]*)\s*\Z")
+_SAME_LINE = re.compile(r".*(?<=\s)(\(?)(A)([.):])[ \t]+([^\n\ufffc]*)\s*\Z")
 _MARK = re.compile(r"(?<!\w)\(([A-Z])\)|(?<![^\s\ufffc])([A-Z])(?:\.(?=\s)|\))")
 _QUOTED = re.compile(
     r"\"([^\"\n\ufffc]+)\"|“([^”\n\ufffc]+)”|(?<!\w)‘([^\n\ufffc]+?)’(?!\w)"
@@ -68,9 +68,9 @@ def _lettered_lines(text: str, start: int) -> Iterator[re.Match[str]]:
     for match in _LINE.finditer(text, start):
         if match[2] == "B" and not (last and _continues(text, last, match)):
             line = text.rfind("\n", start, len(text[: match.start()].rstrip())) + 1
-            behind = _BEHIND.match(text, max(line, start), match.start())
-            if behind and _continues(text, behind, match):
-                yield behind
+            on_same_line = _SAME_LINE.match(text, max(line, start), match.start())
+            if on_same_line and _continues(text, on_same_line, match):
+                yield on_same_line
         yield match
         last = match
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import PositionError
 from tempo_attn.families import Family
-from tempo_attn.prompts.spans import PromptText, TextReader, keyword_rows, option_rows
-from tempo_attn.runtime.forward_call import last_real
+from tempo_attn.prompts.decoded_text import PromptText, TextReader
+from tempo_attn.prompts.keyword_and_option_rows import keyword_rows, option_rows
 
 Complain = Callable[[str], None]
 
@@ -28,9 +28,9 @@ class Given:
 
     Attributes:
         audio_mask: (batch, tokens) bool; needed where a model is called with embeddings only.
-        transcript_mask: (batch, tokens) bool.
+        transcript_mask: (batch, tokens) bool: transcript positions.
         query_mask: (batch, tokens) bool: the edited rows, instead of the configuration's.
-        prompt_length: Where the prompt ends and the answer begins, for teacher forcing.
+        prompt_length: Number of prompt tokens where an answer follows (teacher forcing).
         questions: The exact text of each prompt's question.
         options: The exact option names of each prompt.
     """
@@ -64,7 +64,7 @@ class Prompt:
         ids: (batch, tokens) token ids, where there are any.
         real: (batch, tokens) bool: not padding.
         start: Absolute position of the first token; not 0 for a later turn on the same cache.
-        length: Absolute position behind the prompt's last token.
+        length: Absolute position after the prompt's last token.
         given: What the caller stated.
     """
 
@@ -243,6 +243,11 @@ def read_prompt(
         }
     length = start + shape[1] if given.prompt_length is None else start + given.prompt_length
     return Prompt(spans, None if ids is None else ids.cpu(), real, start, length, given)
+
+
+def last_real(real: Tensor) -> Tensor:
+    """Return the last position of each row that is not padding, (batch,); padding may follow it."""
+    return (real * torch.arange(1, real.shape[1] + 1, device=real.device)).argmax(1)
 
 
 def _up_to(span: Tensor | None, start: int, like: Tensor) -> Tensor:

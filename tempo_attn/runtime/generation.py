@@ -1,95 +1,49 @@
-"""Stands in for `generate` while a model is wrapped, at whichever level it is called.
-
-A generation is many forward calls. Only `generate` itself knows where the prompt ends, and it alone
-can run the plain first step that an adaptive edit needs.
-"""
+"""The prompts of a generation, which is many forward calls that follow each other."""
 
 from __future__ import annotations
 
-import copy
-import functools
-import inspect
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from torch import Tensor
 
-from torch import Tensor, nn
-from transformers import GenerationMixin
-
-from tempo_attn.runtime.forward_call import cache_name, cached_positions
-
-if TYPE_CHECKING:
-    from tempo_attn.runtime.tracker import Tracker
+from tempo_attn.runtime.key_value_cache import CacheNote
 
 
-def generate_stand_in(module: nn.Module, tracker: Tracker) -> Callable[[], None] | None:
-    """Put the stand-in on a module that generates; return what removes it, or None.
+class Generation:
+    """The prompts of a generation that is under way.
 
-    Modules with a `generate` of another kind (chat messages in, speech out) call the one of a
-    module inside them.
+    Args:
+        note: What is known of the prompts.
     """
-    if not isinstance(module, GenerationMixin):
-        return None
-    parameters = inspect.signature(type(module).generate).parameters
-    kinds = {parameter.kind for parameter in parameters.values()}
-    if "generation_config" not in parameters and inspect.Parameter.VAR_POSITIONAL not in kinds:
-        return None
-    before, own = module.__dict__.get("generate"), module.__dict__
-    original: Any = getattr(module, "generate")  # noqa: B009 (the mixin's annotation of self)
-    own["generate"] = functools.wraps(original)(functools.partial(_generate, tracker, original))
 
-    def remove() -> None:
-        del own["generate"]
-        if before is not None:
-            own["generate"] = before
+    def __init__(self, note: CacheNote) -> None:
+        self._first = note
+        self._by_rows = {len(note.prompt.real): note}
 
-    return remove
+    def note_for(
+        self,
+        ids: Tensor | None,
+        cached: int,
+        shape: tuple[int, int],
+        on_cache: CacheNote | None,
+    ) -> CacheNote | None:
+        """Return the note on the prompts, if a call belongs to this generation.
 
+        Others may be made meanwhile: a logits processor may call the model on another prompt.
 
-def _generate(tracker: Tracker, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Generate with the prompts' positions fixed; an adaptive edit first takes one plain step."""
-    edit = tracker.edit
-    inputs = _inputs(args, kwargs)
-    known = inputs.get("inputs_embeds") is not None or (
-        tracker.family.token_ids(inputs) is not None
-    )
-    if edit is None or not known or tracker.is_pinned(inputs):
-        return original(*args, **kwargs)
-    # Positions differ from call to call; a compiled decoding step would keep the first.
-    kwargs.setdefault("disable_compile", True)
-    with ExitStack() as stack:
-        if edit.config.adaptive is not None:
-            with tracker.disabled():
-                plain = original(*args, **_one_plain_step(kwargs))
-            stack.enter_context(tracker.adapting(plain.logits[0]))
-        stack.enter_context(tracker.generating(inputs))
-        return original(*args, **kwargs)
-
-
-def _inputs(args: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a call's model inputs by name: the first argument may be the token ids."""
-    inputs = dict(kwargs)
-    ids = args[0] if args else inputs.get("inputs")
-    if isinstance(ids, Tensor):
-        inputs["input_ids"] = ids
-    return inputs
-
-
-def _one_plain_step(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments for one greedy step that leaves the caller's objects alone."""
-    step = {k: v for k, v in kwargs.items() if k not in ("streamer", "stopping_criteria")}
-    name = cache_name(step)
-    if name is not None:
-        cache = step.pop(name)
-        if cached_positions(cache):
-            step[name] = copy.deepcopy(cache)
-    return {
-        **step,
-        "max_new_tokens": 1,
-        "min_new_tokens": None,
-        "do_sample": False,
-        "num_beams": 1,
-        "num_return_sequences": 1,
-        "return_dict_in_generate": True,
-        "output_logits": True,
-    }
+        Args:
+            ids: The call's token ids, (batch, positions), where there are any.
+            cached: Positions that its cache holds.
+            shape: (batch, positions) of the call.
+            on_cache: The note that lies on its cache.
+        """
+        if shape[0] not in self._by_rows:  # beams, or several sequences for each prompt
+            if shape[0] % len(self._first.prompt.real):
+                return None
+            self._by_rows[shape[0]] = self._first.expanded(shape[0])
+        note = self._by_rows[shape[0]]
+        if cached:
+            return note if on_cache is note else None
+        own_ids = note.prompt.ids
+        if ids is None or own_ids is None:
+            return note if shape[1] == note.prompt.real.shape[1] else None
+        n_same = min(shape[1], own_ids.shape[1])
+        return note if ids[:, :n_same].cpu().equal(own_ids[:, :n_same]) else None

@@ -2,69 +2,59 @@
 
 Forward pre-hooks on the decoder and on every module around it: whichever is called first reads the
 positions from its arguments (model keyword arguments would be refused by `generate`). What a later
-step needs travels on the key/value cache itself, so copies of a cache carry it along.
+step needs travels on the key/value cache itself: see `key_value_cache`.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tempo_attn.attention.edited_attention import RowPlan
+from tempo_attn.attention.row_plan import RowPlan
 from tempo_attn.errors import EditNotAppliedError, PositionError, UnsupportedInputError
 from tempo_attn.families import Family
-from tempo_attn.prompts.positions import Given, Prompt, read_prompt
-from tempo_attn.prompts.spans import TextReader
-from tempo_attn.runtime.forward_call import (
-    arguments,
+from tempo_attn.prompts.positions import Given, read_prompt
+from tempo_attn.runtime.adaptive_strength import chosen_strengths
+from tempo_attn.runtime.complaints import Complaints, not_applied
+from tempo_attn.runtime.forward_call import arguments, modules_around, shape_of, with_told
+from tempo_attn.runtime.generation import Generation
+from tempo_attn.runtime.key_value_cache import (
+    CacheNote,
     cache_in,
     cache_of,
     cached_positions,
     check_cache_name,
-    from_cache,
-    modules_around,
-    put_on_cache,
-    shape_of,
-    with_told,
+    note_on,
+    put_note,
 )
-from tempo_attn.runtime.generation import generate_stand_in
-from tempo_attn.runtime.resolve import Edit
-
-
-@dataclass
-class Track:
-    """What the positions of a cache are; lies on the cache itself.
-
-    Attributes:
-        prompt: Its prompts.
-        strength: Each batch row's strength, where it was chosen for the row.
-        covered: Positions that calls with the edit have filled.
-        decode: The plan of the last decoding step, used again by the next one.
-        decode_edit: The edit it was made for.
-    """
-
-    prompt: Prompt
-    strength: Tensor | None = None
-    covered: int = 0
-    decode: RowPlan | None = None
-    decode_edit: Edit | None = None
+from tempo_attn.runtime.plan_call import CallPlanner
+from tempo_attn.runtime.resolve_edit import ResolvedEdit
 
 
 class Tracker:
-    """The state of one wrapped model; see the module's docstring.
+    """Follows one wrapped model: the positions of each call, and what became of its edit.
 
     Args:
         model: The model.
-        family: Its family.
+        family: The model's family.
         on_missing: "raise", or "warn" (once for each kind of message) and leave the row unedited.
         recompute_identity: Recompute rows also where the edit changes nothing.
+
+    Attributes:
+        complaints: Told of prompts that the edit does not fit.
+        planner: Turns positions into rows to edit.
+        chosen: The edit of the active adapter; not in force while it is disabled.
+        given: Positions that the caller states.
+        strength: Each batch row's strength, (batch,), of an adaptive edit in the calls under way.
+        prefills: How often each layer was edited in a prefill.
+        steps: How often each layer was edited in a decoding step.
+        modules: The decoder and every module around it, outermost first.
+        to_remove: Functions that `remove` calls; others may add to it.
     """
 
     def __init__(
@@ -72,60 +62,53 @@ class Tracker:
     ) -> None:
         self.model = model
         self.family = family
-        self.on_missing = on_missing
-        self.recompute_identity = recompute_identity
-        self.reader: TextReader | None = None
-        self.chosen: Edit | None = None
+        self.complaints = Complaints(on_missing)
+        self.planner = CallPlanner(self.complaints, recompute_identity)
+        self.chosen: ResolvedEdit | None = None
         self.given = Given()
         self.strength: Tensor | None = None
         self.prefills: Counter[int] = Counter()
         self.steps: Counter[int] = Counter()
-        self.last_rows: list[int] = []
-        self.last_keys: list[int] = []
         self._off = 0
-        self._pinned: dict[int, Track] = {}
+        self._generation: Generation | None = None
         self._told: Mapping[str, Any] | None = None
-        self._warned: set[str] = set()
         self._stack: list[nn.Module] = []
         self._plan: RowPlan | None = None
-        self._track: Track | None = None
+        self._note: CacheNote | None = None
         self._shape: tuple[int, int] = (0, 0)
         self._end = 0
         self._prefill = False
         self._seen: dict[int, Tensor] = {}
         decoder = family.decoder(model)
         check_cache_name(decoder)
-        self._chain = modules_around(model, decoder)
-        self._undo: list[Callable[[], None]] = []
+        self.modules = modules_around(model, decoder)
+        self.to_remove: list[Callable[[], None]] = []
 
     def install(self) -> None:
-        """Put hooks on the model, and stand in for its `generate`."""
-        for module in self._chain:
+        """Put hooks on the model."""
+        for module in self.modules:
             enter = module.register_forward_pre_hook(self._enter, with_kwargs=True)
             leave = module.register_forward_hook(self._exit, always_call=True)
-            self._undo += [enter.remove, leave.remove]
-            stand_in = generate_stand_in(module, self)
-            if stand_in is not None:
-                self._undo.append(stand_in)
+            self.to_remove += [enter.remove, leave.remove]
         unwatch = self.family.watch(self.model, self._tell)
         if unwatch is not None:
-            self._undo.append(unwatch)
+            self.to_remove.append(unwatch)
 
     def remove(self) -> None:
         """Take everything off the model."""
-        for undo in self._undo:
+        for undo in self.to_remove:
             undo()
-        self._undo = []
+        self.to_remove = []
 
     @property
-    def edit(self) -> Edit | None:
+    def edit(self) -> ResolvedEdit | None:
         """The edit that is in force now."""
         return None if self._off else self.chosen
 
     # ------------------------------------------------------------------ asked by the layers
 
     def plan_for(self, layer: int) -> RowPlan | None:
-        """See `tempo_attn.attention.edited_attention.Session`."""
+        """See `tempo_attn.attention.row_plan.Session`."""
         if self.edit is None or layer not in self.edit.heads:
             return None
         if not self._stack:
@@ -138,7 +121,7 @@ class Tracker:
         return self._plan
 
     def applied(self, layer: int, seen: Tensor) -> None:
-        """See `tempo_attn.attention.edited_attention.Session`."""
+        """See `tempo_attn.attention.row_plan.Session`."""
         self._seen[layer] = seen
 
     # ------------------------------------------------------------------ stated by the wrapper
@@ -166,15 +149,12 @@ class Tracker:
         """Choose each row's strength by the confidence of its first token (AdaptVis).
 
         Args:
-            logits: (batch, vocabulary) of a run without the edit, behind the prompts.
+            logits: (batch, vocabulary) of a run without the edit, after the prompts.
         """
         assert self.edit is not None
         assert self.edit.config.adaptive is not None
-        rule = self.edit.config.adaptive
-        confidence = logits.float().softmax(-1).amax(-1)
-        low = torch.full_like(confidence, rule.low)
         before = self.strength
-        self.strength = torch.where(confidence < rule.threshold, low, rule.high).cpu()
+        self.strength = chosen_strengths(self.edit.config.adaptive, logits)
         try:
             yield
         finally:
@@ -194,28 +174,29 @@ class Tracker:
         prompt = read_prompt(
             self.family, self._config(), with_told(inputs, self._told, shape), self.given
         )
-        track = Track(prompt, self.strength)
+        note: CacheNote | None = CacheNote(prompt, self.strength)
         cache = cache_in(inputs)
         first = cached_positions(cache)
         if first and self._filled(cache, first):
-            put_on_cache(cache, replace(track, covered=first))
-            track = from_cache(cache)
-        before, self._pinned = self._pinned, {len(prompt.real): track}
+            put_note(cache, CacheNote(prompt, self.strength, covered=first))
+            note = note_on(cache)
+        assert note is not None
+        before, self._generation = self._generation, Generation(note)
         try:
             yield
         finally:
-            self._pinned = before
-        if self._does_nothing(edit) or sum(self.prefills.values()) > prefills:
+            self._generation = before
+        if self.planner.does_nothing(edit) or sum(self.prefills.values()) > prefills:
             return
         # Rows in a cached prefix were edited when it was filled.
-        rows = prompt.rows(edit.config, self.reader, self._complain).clone()
+        rows = self.planner.rows(prompt, edit).clone()
         rows[:, :first] = False
         if bool((rows & prompt.keys(edit.config).any(1, keepdim=True)).any()):
-            self._complain_not_applied(sorted(edit.heads))
+            raise not_applied(sorted(edit.heads))
 
     def is_pinned(self, inputs: Mapping[str, Any]) -> bool:
         """Return whether a generation on these very inputs is under way."""
-        return self._pinned_for(inputs, 0, self._shape_of(inputs), None) is not None
+        return self._of_generation(inputs, 0, self._shape_of(inputs), None) is not None
 
     # ------------------------------------------------------------------ hooks
 
@@ -223,16 +204,16 @@ class Tracker:
         self._told = inputs
 
     def _enter(self, module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
-        rank = self._chain.index(module)
-        if self._stack and rank <= self._chain.index(self._stack[-1]):
+        rank = self.modules.index(module)
+        if self._stack and rank <= self.modules.index(self._stack[-1]):
             self._stack.clear()  # left by a call that was interrupted
         self._stack.append(module)
         if self.edit is None:
             return
         if len(self._stack) == 1:
-            self._plan, self._track, self._seen = None, None, {}
+            self._plan, self._note, self._seen = None, None, {}
             self._begin(arguments(module, args, kwargs))
-        elif self._plan is not None and rank == len(self._chain) - 1:
+        elif self._plan is not None and rank == len(self.modules) - 1:
             shape = shape_of(arguments(module, args, kwargs))
             if shape is not None and shape != self._shape:
                 raise UnsupportedInputError(
@@ -254,9 +235,9 @@ class Tracker:
         if plan is not None:
             self._check_applied(self.edit, plan)
         cache = cache_of(output)
-        if cache is not None and self._track is not None:
-            self._track.covered = self._end
-            put_on_cache(cache, self._track)
+        if cache is not None and self._note is not None:
+            self._note.covered = self._end
+            put_note(cache, self._note)
 
     def _begin(self, inputs: Mapping[str, Any]) -> None:
         """Work out what this call edits."""
@@ -267,28 +248,29 @@ class Tracker:
         first = cached_positions(cache)
         self._shape = shape = self._shape_of(inputs)
         self._end = first + shape[1]
-        note = from_cache(cache) if first else None
-        track = self._pinned_for(inputs, first, shape, note)
-        if track is None:
+        on_cache = note_on(cache) if first else None
+        note = self._of_generation(inputs, first, shape, on_cache)
+        if note is None:
             if first and not self._filled(cache, first):
                 return
-            track = note
-            if track is None or shape[1] > 1:
+            note = on_cache
+            if note is None or shape[1] > 1:
                 inputs = with_told(inputs, told, shape)
-                before = track.prompt if track is not None else None
-                track = Track(
+                before = note.prompt if note is not None else None
+                note = CacheNote(
                     read_prompt(
                         self.family, self._config(), inputs, self.given, start=first, before=before
                     )
                 )
-            elif len(track.prompt.real) != shape[0]:
-                track = self._expanded(track, shape[0])
+            elif len(note.prompt.real) != shape[0]:
+                note = note.expanded(shape[0])
         if self.strength is not None:
-            track.strength = self.strength.repeat_interleave(shape[0] // len(self.strength))
-        self._track = track
-        if self._does_nothing(edit):
+            note.strength = self.strength.repeat_interleave(shape[0] // len(self.strength))
+        self._note = note
+        if self.planner.does_nothing(edit):
             return
-        self._plan = self._make_plan(edit, track, first, shape)
+        self._prefill = first < note.prompt.length
+        self._plan = self.planner.plan(edit, note, first, shape)
 
     def _shape_of(self, inputs: Mapping[str, Any]) -> tuple[int, int]:
         """Return (batch, positions) of a call."""
@@ -303,94 +285,37 @@ class Tracker:
             )
         return ids.shape[0], ids.shape[1]
 
-    def _pinned_for(
-        self, inputs: Mapping[str, Any], first: int, shape: tuple[int, int], note: Track | None
-    ) -> Track | None:
-        """Return the track of the generation under way, if this call belongs to it.
-
-        Others may be made meanwhile: a logits processor may call the model on another prompt.
-        """
-        if not self._pinned:
+    def _of_generation(
+        self,
+        inputs: Mapping[str, Any],
+        first: int,
+        shape: tuple[int, int],
+        on_cache: CacheNote | None,
+    ) -> CacheNote | None:
+        """Return the note of the generation under way, if this call belongs to it."""
+        if self._generation is None:
             return None
-        one = next(iter(self._pinned.values()))
-        if shape[0] not in self._pinned:  # beams, or several sequences for each prompt
-            if shape[0] % len(one.prompt.real):
-                return None
-            self._pinned[shape[0]] = self._expanded(one, shape[0])
-        track = self._pinned[shape[0]]
-        if first:
-            return track if note is track else None
-        ids, pinned_ids = self.family.token_ids(inputs), track.prompt.ids
-        if ids is None or pinned_ids is None:
-            return track if shape[1] == track.prompt.real.shape[1] else None
-        n_same = min(shape[1], pinned_ids.shape[1])
-        same = ids[:, :n_same].cpu().equal(pinned_ids[:, :n_same])
-        return track if same else None
+        return self._generation.note_for(self.family.token_ids(inputs), first, shape, on_cache)
 
     def _filled(self, cache: Any, first: int) -> bool:
         """Return whether a cache's positions are known; complain if not."""
-        note = from_cache(cache)
+        note = note_on(cache)
         if note is not None and first <= note.covered:
             return True
         unknown = first if note is None else first - note.covered
-        self._complain(
+        self.complaints.about(
             f"{unknown} of the {first} positions in the key/value cache were filled without the "
             "edit, so it is unknown which are audio. Fill it with the wrapped model, or go on with "
             "model.disable_adapter()"
         )
         return False
 
-    def _expanded(self, track: Track, n_batch: int) -> Track:
-        """Return the track for prompts that are each repeated in the batch."""
-        prompt, strength = track.prompt.expand(n_batch), track.strength
-        if strength is not None:
-            strength = strength.repeat_interleave(n_batch // len(strength))
-        return Track(prompt, strength, track.covered)
-
-    def _make_plan(
-        self, edit: Edit, track: Track, first: int, shape: tuple[int, int]
-    ) -> RowPlan | None:
-        prompt, config = track.prompt, edit.config
-        end = first + shape[1]
-        self._prefill = first < prompt.length
-        if not self._prefill and config.phase == "prefill":
-            return None
-        strength = track.strength if config.adaptive is not None else config.strength
-        if config.adaptive is not None and strength is None:
-            raise EditNotAppliedError(
-                "an adaptive edit needs a plain run first: call the wrapper, or generate, not the "
-                "forward of the base model"
-            )
-        if not self._prefill and shape[1] == 1 and track.decode_edit is edit:
-            assert track.decode is not None
-            track.decode.advance(first)
-            return track.decode
-        keys = prompt.keys(config)
-        heard = keys.any(1)
-        in_prompt = prompt.rows(config, self.reader, self._complain)
-        # Behind the prompt, each position was once the last one.
-        later = config.phase == "all" and bool({"last", "all_text"} & set(config.queries))
-        after = torch.full((shape[0], max(0, end - prompt.length)), later)
-        rows = torch.cat([in_prompt[:, : prompt.length - prompt.start], after], 1)
-        chosen = rows[:, first - prompt.start : end - prompt.start] & heard[:, None]
-        if self._prefill:
-            self._complain_of(~heard, f"no {' or '.join(config.keys)} positions to act on")
-            self._complain_of(heard & ~in_prompt.any(1), "no query rows to edit")
-            self.last_rows = rows.sum(1).tolist()
-            self.last_keys = keys.sum(1).tolist()
-        if not bool(chosen.any()):
-            return None
-        plan = RowPlan.of(chosen, keys, first, config.mode, strength, edit.heads)
-        if not self._prefill and shape[1] == 1:
-            track.decode, track.decode_edit = plan, edit
-        return plan
-
     # ------------------------------------------------------------------ checks
 
-    def _check_applied(self, edit: Edit, plan: RowPlan) -> None:
+    def _check_applied(self, edit: ResolvedEdit, plan: RowPlan) -> None:
         missed = sorted(set(edit.heads) - set(self._seen))
         if missed:
-            self._complain_not_applied(missed)
+            raise not_applied(missed)
         counts = self.prefills if self._prefill else self.steps
         counts.update(self._seen.keys())
         if not self._prefill or not self._seen:
@@ -400,37 +325,12 @@ class Tracker:
         for layer, seen in self._seen.items():
             blind = (wanted & ~seen.cpu()).nonzero().flatten().tolist()
             if blind:
-                self._complain(
+                self.complaints.about(
                     f"layer {layer}: in batch row(s) {blind} no edited query sees an edited key, "
                     "so the edit does nothing there. The audio comes after these queries, or lies "
                     "outside the layer's sliding window, or nothing of these queries leaves the "
                     "layer"
                 )
-
-    def _complain_of(self, rows: Tensor, what: str) -> None:
-        if bool(rows.any()):
-            self._complain(
-                f"{what} in the prompt of batch row(s) {rows.nonzero().flatten().tolist()}. Run "
-                "text-only prompts with model.disable_adapter(), or wrap with on_missing='warn'"
-            )
-
-    def _complain_not_applied(self, layers: list[int]) -> None:
-        raise EditNotAppliedError(
-            f"the edit is active and layer(s) {layers} ran without it. The model may have been "
-            "compiled, or its attention configuration changed, after it was wrapped: unload() and "
-            "wrap it again"
-        )
-
-    def _complain(self, message: str) -> None:
-        if self.on_missing == "raise":
-            raise PositionError(message)
-        kind = "".join(c for c in message if not c.isdigit())[:60]
-        if kind not in self._warned:
-            self._warned.add(kind)
-            warnings.warn(f"{message} (further ones are not reported)", stacklevel=2)
-
-    def _does_nothing(self, edit: Edit) -> bool:
-        return edit.config.is_identity and not self.recompute_identity
 
     def _config(self) -> Any:
         return self.model.config

@@ -23,8 +23,8 @@ from tempo_attn.config_fields import shown
 from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import ConfigError
 from tempo_attn.families import get_family
-from tempo_attn.hub.find import is_repo_id
-from tempo_attn.runtime.resolve import check_size
+from tempo_attn.hub.model_names import is_repo_id
+from tempo_attn.runtime.resolve_edit import check_size
 from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.tiny import WEIGHTS_DIR, is_embedded
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tempo_attn import AttnScaleConfig, AttnScaleModel, apply_attn_scale
-from tempo_attn.hub.find import shared_name
+from tempo_attn.hub.model_names import shared_name
 
 
 def wrap(

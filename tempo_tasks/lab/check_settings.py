@@ -13,7 +13,7 @@ from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import ConfigError
 from tempo_attn.families import get_family
 from tempo_attn.lab.run_folder.files import refuse_foreign
-from tempo_attn.runtime.resolve import decoder_size
+from tempo_attn.runtime.resolve_edit import decoder_size
 from tempo_tasks.harness.arguments import check_arguments, check_device, model_config
 from tempo_tasks.harness.asked import Asked, asked_tasks
 from tempo_tasks.lab.tasks_to_items import no_audio

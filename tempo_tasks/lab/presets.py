@@ -13,7 +13,7 @@ from tempo_attn import presets
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import ConfigError
-from tempo_attn.hub.find import loaded_name
+from tempo_attn.hub.model_names import loaded_name
 from tempo_attn.lab.presets.table import Compared, layers_in_words, ranges
 from tempo_attn.lab.sweep.adaptive import constituents
 from tempo_attn.lab.sweep.grid import Variant

@@ -18,7 +18,7 @@ from tqdm import tqdm
 import tempo_attn
 import tempo_tasks
 from tempo_attn.errors import ConfigError, TempoError
-from tempo_attn.hub.find import loaded_name
+from tempo_attn.hub.model_names import loaded_name
 from tempo_attn.lab.engine.batching import CPU_MEMORY, GPU_MEMORY, BatchPlan
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.items import Item

@@ -10,7 +10,7 @@ from typing import Any
 
 from tempo_attn.config_fields import one_of
 from tempo_attn.errors import ConfigError
-from tempo_attn.hub.find import shared_name
+from tempo_attn.hub.model_names import shared_name
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.mass.run import MassMeter
 from tempo_attn.lab.run_folder.folder import merge_runs, read_run

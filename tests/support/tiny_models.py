@@ -20,7 +20,7 @@ import torch
 import transformers as tf
 from torch import Tensor, nn
 
-from tempo_attn.families.base import encoder_tokens, qwen3_encoder_tokens
+from tempo_attn.families.audio_lengths import encoder_tokens, qwen3_encoder_tokens
 from tests.support.stand_ins import Desta, DestaConfig, Kimi, KimiConfig
 
 VOCAB = 100

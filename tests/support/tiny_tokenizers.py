@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils.import_utils import is_mistral_common_available
 
 import tempo_tasks.tiny
-from tempo_attn.prompts.text import TextReader
+from tempo_attn.prompts.decoded_text import TextReader
 
 AUDIO = 300  # positions that are not text, as in a prompt's list of parts
 OPEN, CLOSE = "<open>", "<close>"

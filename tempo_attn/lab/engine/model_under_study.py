@@ -15,7 +15,7 @@ from tempo_attn.families import Family, get_family
 from tempo_attn.lab.engine.prefill import Decoder
 from tempo_attn.lab.engine.readout import Readout
 from tempo_attn.lab.items import Batch, Item, Prepare
-from tempo_attn.prompts.spans import TextReader
+from tempo_attn.prompts.decoded_text import TextReader
 
 R = TypeVar("R")
 

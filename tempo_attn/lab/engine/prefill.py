@@ -18,7 +18,8 @@ from tempo_attn.attention.edited_attention import Attention, AttentionCall, Laye
 from tempo_attn.attention.hidden_states import StateHooks, states_of
 from tempo_attn.errors import AdapterError, UnsupportedModelError
 from tempo_attn.families import Family
-from tempo_attn.runtime.forward_call import CACHE_NAMES, arguments, refuse_compiled
+from tempo_attn.runtime.forward_call import arguments, refuse_compiled
+from tempo_attn.runtime.key_value_cache import CACHE_NAMES
 
 Run = Callable[[int, AttentionCall], Attention]
 

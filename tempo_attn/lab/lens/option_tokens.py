@@ -6,7 +6,7 @@ import torch
 
 from tempo_attn.errors import PositionError
 from tempo_attn.lab.items import Batch
-from tempo_attn.prompts.spans import option_spans
+from tempo_attn.prompts.keyword_and_option_rows import option_spans
 
 Labels = tuple[int, ...]
 

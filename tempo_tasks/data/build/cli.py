@@ -234,7 +234,7 @@ def _kinds(names: str) -> tuple[Any, ...]:
 
 def _command() -> str:
     """Return what was typed; of paths only the names, a manifest is shared."""
-    from tempo_attn.hub.find import shared_name
+    from tempo_attn.hub.model_names import shared_name
 
     def public(word: str) -> str:
         option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)

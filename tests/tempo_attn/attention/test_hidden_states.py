@@ -1,9 +1,12 @@
 """Hidden states of a module: read, changed, and left alone once the hooks are off."""
 
+import doctest
+
 import pytest
 import torch
 from torch import nn
 
+from tempo_attn.attention import hidden_states
 from tempo_attn.attention.hidden_states import StateHooks
 from tempo_attn.errors import UnsupportedModelError
 
@@ -25,6 +28,10 @@ class Layer(nn.Module):
 @pytest.fixture(params=[False, True], ids=["alone", "in a tuple"])
 def layer(request):
     return Layer(request.param)
+
+
+def test_the_example():
+    assert doctest.testmod(hidden_states) == (0, 4)
 
 
 def leaving(output):

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tempo_attn.attention.edited_attention import RowPlan
 from tempo_attn.attention.masks import visible_keys
+from tempo_attn.attention.row_plan import RowPlan
 from tempo_attn.errors import UnsupportedInputError
 
 

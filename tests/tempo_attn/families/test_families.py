@@ -19,10 +19,11 @@ from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import (
 )
 
 import tempo_attn.families
-from tempo_attn.attention.edited_attention import LayerEdit, RowPlan
+from tempo_attn.attention.edited_attention import LayerEdit
+from tempo_attn.attention.row_plan import RowPlan
 from tempo_attn.errors import UnknownFamilyError, UnsupportedInputError, UnsupportedModelError
 from tempo_attn.families import _FAMILIES, get_family, model_types
-from tempo_attn.families.base import encoder_tokens, qwen3_encoder_tokens
+from tempo_attn.families.audio_lengths import encoder_tokens, qwen3_encoder_tokens
 from tempo_attn.families.refused import REFUSED
 from tests.support.paths import ROOT
 from tests.support.tiny_models import AUDIO, FAMILIES, lay_out

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import AdapterError, ConfigError
 from tempo_attn.files.strict_json import MAX_BYTES, MAX_DEPTH, parse_json_object, read_json_object
-from tempo_attn.hub.find import CONFIG_NAME, check_adapter_name, find_config
+from tempo_attn.hub.adapter_folder import CONFIG_NAME, check_adapter_name
+from tempo_attn.hub.find_config import find_config
 
 MIB = 2**20
 

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from tempo_attn.config import AttnScaleConfig
-from tempo_attn.hub.find import CONFIG_NAME
-from tempo_attn.hub.save_and_push import save_adapters
+from tempo_attn.hub.adapter_folder import CONFIG_NAME
+from tempo_attn.hub.save import save_adapters
 from tests.support.local_hub import local_hub
 from tests.support.paths import ROOT
 

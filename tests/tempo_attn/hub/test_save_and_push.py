@@ -11,8 +11,9 @@ from transformers.utils import PushToHubMixin
 
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import AdapterError, ConfigError
-from tempo_attn.hub.find import CARD_NAME, CONFIG_NAME
-from tempo_attn.hub.save_and_push import push, save_adapters
+from tempo_attn.hub.adapter_folder import CARD_NAME, CONFIG_NAME
+from tempo_attn.hub.push import push
+from tempo_attn.hub.save import save_adapters
 
 
 class FakeHub:

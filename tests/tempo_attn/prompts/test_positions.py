@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tempo_attn.errors import PositionError
-from tempo_attn.prompts.spans import keyword_rows, option_rows
+from tempo_attn.prompts.keyword_and_option_rows import keyword_rows, option_rows
 from tempo_tasks.prompts import INSTRUCTION, make_prompt
 from tempo_tasks.questions.conditions import Condition
 from tempo_tasks.questions.questions import Kind, Question

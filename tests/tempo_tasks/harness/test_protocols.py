@@ -15,7 +15,8 @@ from lm_eval.tasks import TaskManager
 from lm_eval.utils import make_table
 
 from tempo_attn.lab.items import Item
-from tempo_attn.prompts.spans import TextReader, keyword_rows, option_spans
+from tempo_attn.prompts.decoded_text import TextReader
+from tempo_attn.prompts.keyword_and_option_rows import keyword_rows, option_spans
 from tempo_tasks.errors import PromptError, QuestionError
 from tempo_tasks.harness import task as task_module
 from tempo_tasks.harness.documents import rotate, to_documents

@@ -15,7 +15,7 @@ from lm_eval.tasks import TaskManager
 
 from tempo_attn import AttnScaleConfig
 from tempo_attn.errors import ConfigError, RunFolderError, RunMismatchError
-from tempo_attn.hub.save_and_push import to_share
+from tempo_attn.hub.push import to_share
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.mass.run import MassMeter
 from tempo_attn.lab.run_folder.folder import read_run

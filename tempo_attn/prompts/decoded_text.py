@@ -77,7 +77,7 @@ class TextReader:
         self._pieces: dict[int, str] = {}
         self._special: set[int] = set()
         self._runs: dict[tuple[int, ...], str] = {}
-        # Decoders drop the space before a text's first token, so each is decoded behind an anchor.
+        # Decoders drop the space before a text's first token, so each is decoded after an anchor.
         self._anchor, self._prefix = self._find_anchor()
 
     def read(self, ids: Sequence[int], skip: Sequence[bool]) -> PromptText:
@@ -147,7 +147,7 @@ class TextReader:
         self._special.update(token for token in empty if self._pieces[token])
 
     def _decode(self, runs: Sequence[tuple[int, ...]], *, keep_special: bool) -> list[str]:
-        """Decode runs of tokens as they read behind the anchor."""
+        """Decode runs of tokens as they read after the anchor."""
         if not runs:
             return []
         texts = self._batch([[self._anchor, *run] for run in runs], keep_special)
@@ -155,7 +155,7 @@ class TextReader:
         for run, text in zip(runs, texts, strict=True):
             if not text.startswith(prefix):
                 raise PositionError(
-                    f"{type(self._tokenizer).__name__} decodes tokens {list(run)} behind "
+                    f"{type(self._tokenizer).__name__} decodes tokens {list(run)} after "
                     f"{prefix!r} to {text!r}, so their own text cannot be told; give the query "
                     "positions yourself"
                 )

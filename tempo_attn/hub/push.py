@@ -1,7 +1,6 @@
-"""Saving adapters into a folder and pushing them to the Hub, each with a model card.
+"""Pushing adapters and their model card to a repository on the Hub, in one commit.
 
-A folder is what a repository holds: the adapter "default" as `attn_scale_config.json`, every other
-one as the same file in a subfolder of its name, and the card. Nothing else is written or uploaded.
+Only the configurations and the card are uploaded.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ import os
 import tempfile
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import huggingface_hub
@@ -20,59 +19,19 @@ from huggingface_hub import errors
 
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import AdapterError, ConfigError
-from tempo_attn.files.atomic import replacing
 from tempo_attn.files.strict_json import parse_json_object, read_bounded
-from tempo_attn.hub.config_file import library_version
-from tempo_attn.hub.find import (
+from tempo_attn.hub.adapter_folder import (
     CARD_NAME,
     CONFIG_NAME,
     DEFAULT_ADAPTER,
     adapter_files,
-    check_adapter_name,
-    find_config,
-    hub_errors,
-    shared_name,
+    file_of,
 )
-from tempo_attn.hub.model_card import is_ours, model_card
-
-Configs = Mapping[str, AttnScaleConfig]
-
-
-def save_adapters(
-    folder: str | os.PathLike[str],
-    configs: Configs,
-    *,
-    base_model: str | None = None,
-    revision: str | None = None,
-) -> list[Path]:
-    """Write adapters and their model card into `folder`; other adapters in it stay.
-
-    Every file is complete or as it was before. A model card that was not written here, or whose
-    mark was deleted, is left alone.
-
-    Args:
-        folder: Created if need be.
-        configs: The adapters by name.
-        base_model: The model they were made for, where a configuration does not say.
-        revision: That model's revision.
-
-    Returns:
-        The files written.
-
-    Raises:
-        AdapterError: There is no adapter, or a name cannot be used.
-        ConfigError: A configuration is wrong, or something else is where a folder belongs.
-    """
-    target = Path(folder).expanduser()
-    ready = _checked(configs, base_model, revision)
-    files = {file_of(name, target): _json_bytes(name, config) for name, config in ready.items()}
-    card = target / CARD_NAME
-    if _own_card(card) is None:
-        everything = _loaded(target) | ready
-        first = {name: everything[name] for name in (DEFAULT_ADAPTER,) if name in everything}
-        files[card] = str(model_card(first | everything)).encode()
-    _write_together(files)
-    return list(files)
+from tempo_attn.hub.find_config import find_config
+from tempo_attn.hub.hub_errors import hub_errors
+from tempo_attn.hub.model_card import model_card
+from tempo_attn.hub.model_names import shared_name
+from tempo_attn.hub.save import Configs, card_of, checked, json_bytes, own_card, write_together
 
 
 def push(
@@ -99,7 +58,7 @@ def push(
         private: Whether a new repository is private; None for the owner's default.
         token: A Hub token; None for the one saved by logging in.
         commit_message: The commit's first line.
-        commit_description: Its further lines.
+        commit_description: The commit's further lines.
         revision: The branch, created if need be; None for main.
         create_pr: Propose the commit as a pull request instead.
 
@@ -132,11 +91,9 @@ def push(
         else:
             names = [file.rfilename for file in there.siblings or ()]
             kept = _kept_on_hub(repo_id, revision, token, names, leave_out=shared.configs)
-            everything = {**kept, **shared.configs}
-            first = {name: everything[name] for name in (DEFAULT_ADAPTER,) if name in everything}
-            files[CARD_NAME] = str(model_card(first | everything, repo_id=repo_id)).encode()
+            files[CARD_NAME] = card_of({**kept, **shared.configs}, repo_id)
         with tempfile.TemporaryDirectory() as stage:
-            _write_together({Path(stage) / name: data for name, data in files.items()})
+            write_together({Path(stage) / name: data for name, data in files.items()})
             commit = api.upload_folder(
                 repo_id=repo_id,
                 folder_path=stage,
@@ -181,14 +138,14 @@ def to_share(
     configs: Configs
     card = None
     if isinstance(source, Mapping):
-        configs = _checked(source, None, None)
-        files = {name: _json_bytes(name, config) for name, config in configs.items()}
+        configs = checked(source, None, None)
+        files = {name: json_bytes(name, config) for name, config in configs.items()}
     else:
         folder = Path(source).expanduser()
         if not folder.is_dir():
             raise ConfigError(f"{folder}: no such folder; save the adapters there first")
         configs, files = _read_folder(folder)
-        card = _own_card(folder / CARD_NAME)
+        card = own_card(folder / CARD_NAME)
     unknown = [name for name in adapters or () if name not in configs]
     if unknown:
         raise AdapterError(f"no adapter {unknown[0]!r}; there are {', '.join(configs)}")
@@ -227,51 +184,9 @@ def _kept_on_hub(
             continue
         found = huggingface_hub.hf_hub_download(repo_id, path, revision=revision, token=token)
         with suppress(ConfigError), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # as in `_loaded`: it only is told of
+            warnings.simplefilter("ignore")  # the user asked to push, not to load these
             kept[name] = AttnScaleConfig.from_pretrained(found)
     return kept
-
-
-def _checked(
-    configs: Configs, base_model: str | None, revision: str | None
-) -> dict[str, AttnScaleConfig]:
-    """Return complete copies of the configurations, ready to be written."""
-    if not configs:
-        raise AdapterError("there is no adapter to save; expected at least one configuration")
-    spelled: dict[str, str] = {}
-    ready = {}
-    for name, config in configs.items():
-        check_adapter_name(name)
-        if not isinstance(config, AttnScaleConfig):
-            raise ConfigError(
-                f"adapter {name!r} is a {type(config).__name__}; expected an AttnScaleConfig"
-            )
-        other = spelled.setdefault(name.lower(), name)
-        if other != name:
-            raise AdapterError(
-                f"adapter names {other!r} and {name!r} differ in case only, which some file "
-                "systems cannot tell apart; rename one"
-            )
-        base = config.base_model_name_or_path or base_model
-        same = base == base_model
-        ready[name] = replace(
-            config,
-            base_model_name_or_path=None if base is None else shared_name(base),
-            revision=config.revision or (revision if same else None),
-            tempo_version=library_version(),
-        )
-    return ready
-
-
-def file_of(name: str, folder: Path = Path()) -> Path:
-    """Return the file of an adapter in a folder, or in a repository."""
-    return folder / CONFIG_NAME if name == DEFAULT_ADAPTER else folder / name / CONFIG_NAME
-
-
-def _json_bytes(name: str, config: AttnScaleConfig) -> bytes:
-    data = config.to_json().encode()
-    parse_json_object(data, f"adapter {name!r}")  # what is saved can be read again
-    return data
 
 
 def _without_path(data: bytes) -> bytes:
@@ -284,27 +199,6 @@ def _without_path(data: bytes) -> bytes:
     return (json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _loaded(folder: Path) -> dict[str, AttnScaleConfig]:
-    """Return the adapters in `folder`, if it exists; broken ones are left out of the card."""
-    found = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the user asked to save, not to load these
-        for name, path in adapter_files(folder).items() if folder.is_dir() else ():
-            try:
-                found[name] = AttnScaleConfig.from_pretrained(path)
-            except ConfigError:
-                continue
-    return found
-
-
-def _own_card(path: Path) -> bytes | None:
-    """Return the model card at `path` if it is the user's own; None for none or one of ours."""
-    if not path.exists():
-        return None
-    data = path.read_bytes()
-    return None if is_ours(data.decode("utf-8", "replace")) else data
-
-
 def _claimed_on_hub(repo_id: str, revision: str | None, token: str | bool | None) -> bool:
     """Return whether the repository has a model card that was not written here."""
     try:
@@ -313,22 +207,4 @@ def _claimed_on_hub(repo_id: str, revision: str | None, token: str | bool | None
         raise  # out of reach is not absent
     except errors.EntryNotFoundError:
         return False
-    return _own_card(Path(path)) is not None
-
-
-def _write_together(files: dict[Path, bytes]) -> None:
-    """Write all files beside their places first, then rename them; a failure leaves no parts.
-
-    Raises:
-        ConfigError: A file is where a folder belongs.
-    """
-    with ExitStack() as stack:
-        # Entered last to first: a stack is left in reverse, so the files are renamed in order.
-        for path, data in reversed(files.items()):
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except (FileExistsError, NotADirectoryError) as error:
-                raise ConfigError(
-                    f"{path.parent}: a file is in the way; expected a folder, or nothing"
-                ) from error
-            stack.enter_context(replacing(path)).write_bytes(data)
+    return own_card(Path(path)) is not None

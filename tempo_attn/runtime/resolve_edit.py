@@ -1,4 +1,4 @@
-"""Does a configuration fit a model? Makes it ready for one, or says what is wrong."""
+"""Makes a configuration ready for one model: its layers, heads and keys, or what is wrong."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from transformers import AutoTokenizer
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import ConfigError, UnsupportedModelError
 from tempo_attn.families import Family
-from tempo_attn.hub.find import shared_name
+from tempo_attn.hub.model_names import shared_name
 
 
 @dataclass
-class Edit:
+class ResolvedEdit:
     """An adapter made ready for one model.
 
     Attributes:
@@ -30,22 +30,22 @@ class Edit:
     heads: dict[int, list[int] | None]
 
 
-def fit(
+def resolve_edit(
     config: AttnScaleConfig,
     model: nn.Module,
     family: Family,
     attentions: Sequence[nn.Module | None],
-) -> Edit:
+) -> ResolvedEdit:
     """Resolve a configuration's layers and heads for a model.
 
     Args:
         config: The configuration; must not be changed afterwards.
         model: The model.
-        family: Its family.
+        family: The model's family.
         attentions: The attention module of each decoder layer, None where there is none.
 
     Raises:
-        ConfigError: Layers, heads or keys that the model has not.
+        ConfigError: Layers, heads or keys that the model does not have.
         UnsupportedModelError: A chosen layer has no attention.
     """
     _check_base(config, model)
@@ -55,7 +55,7 @@ def fit(
     layers = with_attention if every else config.resolve_layers(len(attentions))
     if config.spec.edits_states:  # between layers, of any kind
         config.resolve_source(len(attentions))
-        return Edit(config, dict.fromkeys(layers))
+        return ResolvedEdit(config, dict.fromkeys(layers))
     without = sorted(set(layers) - set(with_attention))
     if without:
         raise UnsupportedModelError(
@@ -70,21 +70,21 @@ def fit(
                 f"heads are named for layers {named}, which have no attention that can be edited; "
                 f"those that have: {with_attention}"
             )
-    return Edit(config, {layer: heads.get(layer) for layer in layers})
+    return ResolvedEdit(config, {layer: heads.get(layer) for layer in layers})
 
 
 def check_size(config: AttnScaleConfig, model_config: Any, family: Family) -> None:
     """Check what a model's configuration already tells: no weights are needed.
 
-    `fit` knows more, such as which layers have attention.
+    `resolve_edit` knows more, such as which layers have attention.
 
     Args:
         config: The configuration of the edit.
-        model_config: The model's own.
-        family: Its family.
+        model_config: The model's own configuration.
+        family: The model's family.
 
     Raises:
-        ConfigError: Layers, heads or keys that the model has not.
+        ConfigError: Layers, heads or keys that the model does not have.
     """
     _check_keys(config, family)
     size = decoder_size(model_config)

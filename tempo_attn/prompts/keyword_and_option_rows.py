@@ -13,10 +13,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from tempo_attn.errors import PositionError
+from tempo_attn.prompts.decoded_text import PromptText, Span
 from tempo_attn.prompts.option_lists import OptionBlock, normal_name, option_blocks
-from tempo_attn.prompts.text import PromptText, Span, TextReader
-
-__all__ = ["PromptText", "TextReader", "keyword_rows", "option_rows", "option_spans"]
 
 # U+FFFC is what a prompt's text has for audio, padding and special tokens: it ends everything.
 # Closing quotes and brackets belong to the sentence that they end.
@@ -113,9 +111,9 @@ def _sentence_before(text: str, blocks: list[OptionBlock], found: set[Span]) -> 
     # In a few-shot prompt, what stands before an earlier list of options is another question.
     first = max((block.end for block in blocks if block.end <= last.start), default=0)
     holding = _holding(_sentences(text, first, last.start), found)
-    behind = _holding(_sentences(text, last.end, len(text)), found)
-    # A caption may stand between the question and its options, or the question behind them.
-    asking = [span for span in holding + behind if _ASKS.search(text[slice(*span)])]
+    after = _holding(_sentences(text, last.end, len(text)), found)
+    # A caption may stand between the question and its options, or the question after them.
+    asking = [span for span in holding + after if _ASKS.search(text[slice(*span)])]
     if asking and asking[-1] not in holding[-1:]:
         raise _ambiguous(text, list(dict.fromkeys([*holding[-1:], asking[-1]])))
     return holding[-1] if holding else (last.start, last.start)
@@ -195,10 +193,10 @@ def _in_order(
     """Return the first places of names that follow each other, while there are any.
 
     Args:
-        text: Where to look.
-        names: What to look for.
-        start: The character to begin at.
-        cases: Flags of the pattern, the preferred ones first.
+        text: The text that is searched.
+        names: The names that are searched for, in this order.
+        start: The character at which the search begins.
+        cases: Flags of the regular expression, the preferred ones first.
     """
     spans: list[Span] = []
     for name in names:

@@ -17,7 +17,7 @@ from tempo_attn.errors import (
     PositionError,
     UnsupportedModelError,
 )
-from tempo_attn.runtime.forward_call import CACHE_NAMES, cache_in, cache_name, cache_of
+from tempo_attn.runtime.key_value_cache import CACHE_NAMES, cache_in, cache_name, cache_of
 from tests.support.prompts import build_case
 from tests.support.reference import FullMatrix, difference, full_matrix
 
@@ -351,7 +351,7 @@ def test_a_cache_repeated_by_hand(model, batch):
         past_key_values=repeated,
     ).logits
     assert difference(three, one.repeat_interleave(3, 0)) < 1e-5
-    assert cache._tempo_track.strength.tolist() == pytest.approx(
+    assert cache._tempo_note.strength.tolist() == pytest.approx(
         [0.2 if value < confidence.mean() else 4.0 for value in confidence]
     )
 
@@ -403,7 +403,7 @@ def test_an_adaptive_edit_of_a_later_turn_decides_again(model, one):
         plain = wrapped(input_ids=turn, past_key_values=copy.deepcopy(cache)).logits[:, -1]
     sure = float(plain.softmax(-1).amax()) >= adaptive.adaptive.threshold
     found = wrapped(input_ids=turn, past_key_values=copy.deepcopy(cache)).logits
-    note = cache._tempo_track
+    note = cache._tempo_note
     assert note.strength.tolist() == pytest.approx([0.2])
     wrapped.add_adapter("fixed", AttnScaleConfig(strength=4.0 if sure else 0.2, layers=[1, 4]))
     wrapped.set_adapter("fixed")

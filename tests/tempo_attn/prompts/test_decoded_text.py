@@ -3,7 +3,7 @@
 import pytest
 
 from tempo_attn.errors import PositionError
-from tempo_attn.prompts.text import PromptText, TextReader
+from tempo_attn.prompts.decoded_text import PromptText, TextReader
 from tests.support.tiny_tokenizers import AUDIO, CLOSE, KINDS, OPEN, Kit, Reading, byte_level, kit
 
 TURN = "Which sound event ends latest in the given audio?\nA. 犬の鳴き声\nB. Piano\n"

@@ -11,17 +11,11 @@ from huggingface_hub import errors
 
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import AdapterError, ConfigError
+from tempo_attn.hub.adapter_folder import CARD_NAME, CONFIG_NAME, adapter_files
 from tempo_attn.hub.config_file import library_version
-from tempo_attn.hub.find import (
-    CARD_NAME,
-    CONFIG_NAME,
-    adapter_files,
-    find_config,
-    is_repo_id,
-    loaded_name,
-    shared_name,
-)
-from tempo_attn.hub.save_and_push import save_adapters
+from tempo_attn.hub.find_config import find_config
+from tempo_attn.hub.model_names import is_repo_id, loaded_name, shared_name
+from tempo_attn.hub.save import save_adapters
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ _NOT_REPRODUCED = ("position_bias", "s_aux", "cache")
 
 
 def redirect_by_config(module: nn.Module) -> Callable[[], None]:
-    """Let a transformers attention module ask for our function; return the way back."""
+    """Let a transformers attention module ask for our function; return what undoes it."""
     original = module.config
     redirected = copy.copy(original)
     redirected._attn_implementation_internal = ATTENTION_NAME  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""Mode `enrich` on a wrapped model: early states are mixed into what leaves deeper layers."""
+"""Edits of states on a wrapped model: those of an early layer are mixed into deeper ones."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from tempo_attn.attention.edited_attention import Session
 from tempo_attn.attention.hidden_states import StateHooks
 from tempo_attn.attention.mode_formulas import edit_states
+from tempo_attn.attention.row_plan import Session
 from tempo_attn.errors import EditNotAppliedError
 
 
 def enrich_layers(
     layers: Sequence[nn.Module], source: int, edited: Sequence[int], session: Session
 ) -> Callable[[], None]:
-    """Put hooks on a decoder's layers.
+    """Put the hooks of an edit of states on a decoder's layers.
 
     Args:
         layers: The decoder's layers.
-        source: Whose states are mixed in.
-        edited: Into which ones' they are mixed; all deeper than `source`.
-        session: Knows the rows of each call.
+        source: Number of the layer whose states are mixed in.
+        edited: Numbers of the layers that get them, ascending; all deeper than `source`.
+        session: Tells which rows each call edits.
 
     Returns:
-        What takes the hooks off.
+        A function that takes the hooks off.
 
     Raises:
         UnsupportedModelError: In a call: a layer gives no states of (batch, tokens, width).

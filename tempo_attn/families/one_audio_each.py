@@ -1,0 +1,45 @@
+"""Processors that pair prompts and waveforms one to one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tempo_attn.errors import UnsupportedInputError
+from tempo_attn.families.base import Family
+from tempo_attn.families.processors import Wave
+
+
+def process_one_audio_each(
+    family: Family, processor: Any, prompts: Sequence[str], waves: Sequence[Wave], **audio: Any
+) -> Any:
+    """`Family.process` for processors that pair texts and waveforms one to one.
+
+    Args:
+        family: The model's family.
+        processor: The family's processor.
+        prompts: One rendered chat for each batch row.
+        waves: One waveform for each batch row, or none at all.
+        audio: Further keywords of the feature extractor.
+
+    Raises:
+        UnsupportedInputError: A prompt has no audio, or several, and the batch has some.
+    """
+    marker = family.audio_marker(processor)
+    counts = [prompt.count(marker) for prompt in prompts]
+    if waves and counts != [1] * len(prompts):
+        row = next(row for row, count in enumerate(counts) if count != 1)
+        raise UnsupportedInputError(
+            f"row {row} of the batch has {counts[row]} audio markers {marker!r}; the processor of "
+            f"a {family.name} model takes exactly one waveform a prompt. Ask about one clip at a "
+            "time"
+        )
+    # Not `padding=True`: at the top level it also reaches the feature extractor, which then pads
+    # to the longest waveform instead of whole windows, and the encoder's lengths break.
+    return processor(
+        text=list(prompts),
+        audio=list(waves) or None,
+        text_kwargs={"padding": True, "padding_side": "left"},
+        audio_kwargs={"sampling_rate": family.sampling_rate(processor), **audio},
+        return_tensors="pt",
+    )

@@ -105,7 +105,7 @@ def check_level(level: float) -> None:
         ConfigError: It is not between 0 and 1.
     """
     if not 0 < level < 1:
-        raise ConfigError(f"level is {level}; expected a share between 0 and 1, such as 0.95")
+        raise ConfigError(f"level is {level}; expected a number between 0 and 1, such as 0.95")
 
 
 def resampled_means(

@@ -215,5 +215,5 @@ def test_resamples_without_a_value_are_left_out_of_the_interval():
 
 @pytest.mark.parametrize("level", [0, 1, 95, -0.5])
 def test_a_level_is_a_share(level):
-    with pytest.raises(ConfigError, match=f"level is {level}; expected a share between 0 and 1"):
+    with pytest.raises(ConfigError, match=f"level is {level}; expected a number between 0 and 1"):
         percentile_interval(np.zeros((3, 1)), level)

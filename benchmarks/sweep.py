@@ -34,8 +34,8 @@ from transformers import (
 from tempo_attn import apply_attn_scale
 from tempo_attn.families import get_family
 from tempo_attn.files.atomic import replacing
-from tempo_attn.lab.engine.batching import CPU_MEMORY, GPU_MEMORY, Plan
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.batching import CPU_MEMORY, GPU_MEMORY, BatchPlan
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.sweep.edited_rows import EditedRows
 from tempo_attn.lab.sweep.grid import Grid
@@ -164,7 +164,7 @@ def _items(inputs, tokenizer):
             key=f"{row:064x}",
             index=row,
             id=str(row),
-            clip=str(row),
+            cluster=str(row),
             kind="eo",
             condition="aqa",
             candidates=letters,
@@ -194,8 +194,8 @@ def _measure(name, options):
             grid = Grid(strengths={"scale": strengths}, rows=[ROWS[queries]], nulls=())
             edits = [v for v in grid.variants(n_layers, n_heads) if v.role == "edit"]
             memory = CPU_MEMORY if options.device == "cpu" else GPU_MEMORY
-            subject = Subject(model, lambda items: inputs, tokenizer=tokenizer)
-            sweeper = Sweeper(subject, edits, plan=Plan(memory=memory), engine="fast")
+            subject = ModelUnderStudy(model, lambda items: inputs, tokenizer=tokenizer)
+            sweeper = Sweeper(subject, edits, plan=BatchPlan(memory=memory), engine="fast")
             items = _items(inputs, tokenizer)
             _engine(sweeper, items)  # warm
             times = {"naive": [], "engine": []}
@@ -323,7 +323,7 @@ def _plot(rows, path):
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, NullLocator
 
-    from tempo_attn.lab.sweep.figures import save
+    from tempo_attn.figures import save
 
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axes = figure.subplots()

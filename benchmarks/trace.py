@@ -30,9 +30,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from tempo_attn.files.atomic import replacing
-from tempo_attn.lab.engine.batching import CPU_MEMORY, Plan
+from tempo_attn.lab.engine.batching import CPU_MEMORY, BatchPlan
 from tempo_attn.lab.engine.hidden_states import COMPONENTS
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.trace.run import Tracer
 from tempo_attn.lab.trace.sites import GROUPS, places, sites
 
@@ -115,15 +115,15 @@ def _measure(name, options):
     found = []
     for label in options.sites:
         chosen = sites(n_layers, nulls=False, **SITES[label])
-        subject = Subject(model, prepare, tokenizer=tokenizer)
-        plan = Plan(memory=CPU_MEMORY)
+        subject = ModelUnderStudy(model, prepare, tokenizer=tokenizer)
+        plan = BatchPlan(memory=CPU_MEMORY)
         tracer = Tracer(subject, lambda item: twins[item.index], chosen, plan=plan, engine="fast")
         where = _positions(subject, items, SITES[label]["groups"])
         tracer.trace(items, twins)  # warm
         times = {"naive": [], "engine": []}
         for _ in tqdm(range(options.rounds), desc=f"{name}, {label}, {len(chosen)} patches"):
             begin = time.process_time()
-            fast = tracer.trace(items, twins)["patched", "recover"]
+            fast = tracer.trace(items, twins).patched["recover"]
             times["engine"].append(time.process_time() - begin)
             begin = time.process_time()
             slow = _naive(model, corrupted, clean, chosen, where, items)

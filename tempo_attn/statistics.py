@@ -79,8 +79,7 @@ def interval_of_mean(
         Low and high ends, (columns, 2); NaN with fewer than two clusters, and the value itself
         where all items have the same.
     """
-    if not 0 < level < 1:
-        raise ConfigError(f"level is {level}; expected a number between 0 and 1, such as 0.95")
+    check_level(level)
     values = np.asarray(values, dtype=float)
     sums, sizes = cluster_sums(values, clusters)
     ends = np.full((values.shape[1], 2), np.nan)
@@ -96,6 +95,61 @@ def interval_of_mean(
         ends[columns] = np.quantile(means, tails, axis=1, overwrite_input=True).T
     same = (values == values[0]).all(0)
     ends[same] = values[0, same, None]  # without the rounding of sums
+    return ends
+
+
+def check_level(level: float) -> None:
+    """Check the coverage of an interval.
+
+    Raises:
+        ConfigError: It is not between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise ConfigError(f"level is {level}; expected a number between 0 and 1, such as 0.95")
+
+
+def resampled_means(
+    values: npt.ArrayLike, clusters: npt.ArrayLike, chosen: Array, *, resamples: int, seed: int
+) -> Array:
+    """Return the means of some items in resamples of all clusters, (resamples, columns).
+
+    For statistics of several groups of the same items, such as the difference of their means: the
+    groups see the same resamples.
+
+    Args:
+        values: One value an item and column, (items, columns).
+        clusters: The cluster of each item, (items,).
+        chosen: The items that count, (items,) bool.
+        resamples: Number of resamples.
+        seed: Seed of the draws.
+
+    Returns:
+        NaN in a resample without any chosen item; no resamples, (0, columns), where there are
+        fewer than two clusters, which have no spread.
+    """
+    values = np.where(chosen[:, None], np.asarray(values, dtype=float), 0.0)
+    if len(np.unique(np.asarray(clusters))) < 2:
+        return np.full((0, values.shape[1]), np.nan)
+    weights = cluster_weights(clusters, resamples, seed)
+    sums, _ = cluster_sums(values, clusters)
+    sizes, _ = cluster_sums(chosen[:, None].astype(float), clusters)
+    with np.errstate(invalid="ignore"):  # a resample without any chosen item
+        means: Array = (weights @ sums) / (weights @ sizes)
+    return means
+
+
+def percentile_interval(drawn: Array, level: float) -> Array:
+    """Return the percentile interval of each column, (2, ...), over resamples, (resamples, ...).
+
+    Resamples in which a column is not defined (NaN) are left out; NaN where there is none.
+    """
+    check_level(level)
+    known = np.isfinite(drawn).any(0)
+    tail = 100 * (1 - level) / 2
+    filled = np.where(known, drawn, 0.0)
+    ends: Array = np.full((2, *np.shape(known)), np.nan)
+    if len(drawn):
+        ends = np.where(known, np.nanpercentile(filled, [tail, 100 - tail], axis=0), np.nan)
     return ends
 
 

@@ -1,6 +1,6 @@
 """The laboratory: experiments on what attention to audio does, on prepared items.
 
-    subject = Subject(model, prepare, tokenizer=tokenizer)
+    subject = ModelUnderStudy(model, prepare, tokenizer=tokenizer)
     variants = Grid(strengths={"scale": (0.5, 2.0)}).variants(n_layers, n_heads)
     records = [r for batch in Sweeper(subject, variants).run(items) for r in batch]
     table = effects(SweepResults(variants, records))

@@ -30,7 +30,8 @@ class ItemRecord:
         key: SHA-256 of what the model is given and of the right answer.
         index: Place among the run's items.
         id: The item's name.
-        clip: Its clip, the cluster of all statistics.
+        cluster: What statistics resample: items of one cluster (questions about one clip, or about
+            a quartet of alike clips) are not independent.
         kind: What is asked (eo, lo, ld, or anything else that groups items).
         condition: What is given (aqa, acqa, silence ...).
         answer: Index of the right candidate.
@@ -40,7 +41,7 @@ class ItemRecord:
     key: str
     index: int
     id: str
-    clip: str
+    cluster: str
     kind: str
     condition: str
     answer: int
@@ -49,7 +50,7 @@ class ItemRecord:
     @classmethod
     def of(cls, item: Item, **found: Any) -> Self:
         """Return the record of an item, with what was found out about it."""
-        names = ("key", "index", "id", "clip", "kind", "condition", "answer")
+        names = ("key", "index", "id", "cluster", "kind", "condition", "answer")
         return cls(**{name: getattr(item, name) for name in names}, **found)
 
     def to_dict(self) -> dict[str, Any]:

@@ -24,7 +24,8 @@ class Item:
         key: SHA-256 of what the model is given and of the right answer.
         index: Place among the run's items.
         id: Its name.
-        clip: Its clip, the cluster of all statistics.
+        cluster: What statistics resample: items of one cluster (questions about one clip, or about
+            a quartet of alike clips) are not independent.
         kind: What is asked (eo, lo, ld, or anything else that groups items).
         condition: What is given (aqa, acqa, silence ...).
         candidates: Token ids of the candidate answers, the first token behind the prompt.
@@ -38,7 +39,7 @@ class Item:
     key: str
     index: int
     id: str
-    clip: str
+    cluster: str
     kind: str
     condition: str
     candidates: tuple[int, ...]

@@ -19,8 +19,8 @@ import tempo_attn
 import tempo_tasks
 from tempo_attn.errors import ConfigError, TempoError
 from tempo_attn.hub.model_names import loaded_name
-from tempo_attn.lab.engine.batching import CPU_MEMORY, GPU_MEMORY, Plan
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.batching import CPU_MEMORY, GPU_MEMORY, BatchPlan
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.item_records import ItemRecord
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.run_folder.fingerprints import (
@@ -108,7 +108,7 @@ class Study:
         lab_items.require_audio(self.tasks)
         self.lm = _load(settings.model, settings.device, settings.model_args or {})
         self.items: list[Item] = lab_items.make_items(self.lm, self.tasks, settings.limit)
-        self.subject = Subject(
+        self.subject = ModelUnderStudy(
             self.lm.model,
             lambda items: lab_items.prepare(self.lm, items),
             tokenizer=self.lm.tokenizer,
@@ -117,9 +117,9 @@ class Study:
         if memory is None:
             memory = CPU_MEMORY if self.lm.device.type == "cpu" else GPU_MEMORY
         self._memory = memory  # the plan's own is halved where memory runs out
-        self.plan = Plan.fitting(self.items, self._decoder_config, memory)
+        self.plan = BatchPlan.fitting(self.items, self._decoder_config, memory)
         if settings.batch_size is not None:
-            self.plan = Plan(settings.batch_size, memory)
+            self.plan = BatchPlan(settings.batch_size, memory)
 
     def of_first(self, n_items: int) -> Study:
         """Return a study of the first items alone, whole."""

@@ -128,7 +128,7 @@ def _item(lm: LALM, task: TempoTask, document: Mapping[str, Any], index: int) ->
         index=index,
         id=f"{document['id']}/{document['condition']}" + _rotation(document),
         # What the laboratory's errors and splits go by; four scenes of a quartet are one.
-        clip=cluster_of(document),
+        cluster=cluster_of(document),
         kind=document["kind"],
         condition=document["condition"],
         candidates=tuple(tokens[0] for tokens in candidates),

@@ -13,11 +13,11 @@ from tempo_attn.errors import ConfigError
 from tempo_attn.files.csv_and_json import write_json
 from tempo_attn.hub.model_names import shared_name
 from tempo_attn.lab.items import Item
-from tempo_attn.lab.mass.run import Sharer
+from tempo_attn.lab.mass.run import MassMeter
 from tempo_attn.lab.run_folder.differences import without_info
 from tempo_attn.lab.run_folder.folder import Run, merge_runs, read_run
 from tempo_attn.lab.run_folder.manifest import Manifest
-from tempo_attn.lab.sweep.choose import Choice, check_options, choose, clip_folds
+from tempo_attn.lab.sweep.choose import Choice, check_options, choose, cluster_folds
 from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.lab.sweep.records import SweepRecord, SweepResults
 from tempo_attn.lab.sweep.run import Sweeper
@@ -94,7 +94,7 @@ def run_sweep(
 def share(settings: Settings, rows: Sequence[Sequence[str]]) -> Outcome | None:
     """Measure attention shares and write their tables."""
     study = Study(settings)
-    sharer = Sharer(study.subject, rows, plan=study.plan)
+    sharer = MassMeter(study.subject, rows, plan=study.plan)
     settings_of_run = {"rows": [list(names) for names in rows]}
     return written(study, study.run("mass", settings_of_run, sharer.run_batch))
 
@@ -143,7 +143,9 @@ def fit(
         assert requested is not None
         _check_choosable(settings, kind)
         study = Study(settings, requested.variants)
-        clip_folds([item.clip for item in study.items if kind in (None, item.kind)], folds, seed)
+        cluster_folds(
+            [item.cluster for item in study.items if kind in (None, item.kind)], folds, seed
+        )
         variants = requested.variants(study)
         found = run_sweep(study, variants, out=out / "sweep")
         if not study.is_main:

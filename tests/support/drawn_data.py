@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from tempo_attn.lab.lens.figures import information_by_layer
+from tempo_attn.lab.mass.figures import mass_by_layer
 from tempo_attn.lab.presets.figures import Mark, forest
 from tempo_attn.lab.sweep.effects import Effect, Null
 from tempo_attn.lab.sweep.figures import (
     heat_map,
     layer_curves,
     mass_against_change,
-    share_by_layer,
 )
 from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.lab.trace.figures import rate_table, rates_by_layer
@@ -33,7 +33,7 @@ def effect(layers=(0,), rows=("last",), mode="scale", strength=0.5, heads=None, 
         "kind": "eo",
         "condition": "aqa",
         "n": 200,
-        "n_clips": 180,
+        "n_clusters": 180,
         "control_accuracy": 0.5,
         "accuracy": 0.48,
         "change": -0.02,
@@ -79,10 +79,10 @@ def sweep(n_layers, *, kinds=("eo",), conditions=("aqa",), rows=(("last",),), **
     ]
 
 
-def share(layer=0, group="all", rows="last", **fields) -> dict[str, Any]:
-    """A table row of a share of 30 % (20 to 40)."""
+def mass(layer=0, group="all", rows="last", **fields) -> dict[str, Any]:
+    """A table row of a mass of 30 % (20 to 40)."""
     place = {"kind": "eo", "condition": "aqa", "group": group, "rows": rows, "layer": layer}
-    return place | {"share": 0.3, "low": 0.2, "high": 0.4, "n": 200} | fields
+    return place | {"mass": 0.3, "low": 0.2, "high": 0.4, "n": 200} | fields
 
 
 def rate(layer=0, group="last", **fields) -> dict[str, Any]:
@@ -149,7 +149,7 @@ MARKS = [
 FIGURES: dict[str, tuple[Callable[..., list[Path]], Any]] = {
     "layers": (layer_curves, sweep(3)),
     "heat": (heat_map, sweep(3, p_holm=0.01)),
-    "share": (share_by_layer, [share(0), share(1)]),
+    "mass-by-layer": (mass_by_layer, [mass(0), mass(1)]),
     "mass": (mass_against_change, [effect((layer,)) for layer in (0, 1)]),
     "trace": (rate_table, rates()),
     "rates": (rates_by_layer, rates()),

@@ -36,7 +36,7 @@ def make_prepared(inputs, tokenizer=None, n_items=None):
             key=f"{7919 * (index + 1):064x}",
             index=index,
             id=f"item {index}",
-            clip=f"clip {index}",
+            cluster=f"clip {index}",
             kind="eo",
             condition="aqa",
             candidates=CANDIDATES,

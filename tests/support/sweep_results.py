@@ -24,7 +24,7 @@ def sweep(
     *,
     answers: Sequence[int] | None = None,
     plain: Sequence[int] | None = None,
-    clips: Sequence[str] | None = None,
+    clusters: Sequence[str] | None = None,
     kinds: Sequence[str] | None = None,
     conditions: Sequence[str] | None = None,
     generated: Sequence[int | None] | None = None,
@@ -39,7 +39,7 @@ def sweep(
         picks: The candidate that each variant chooses for every item, or `TIE`.
         answers: The right ones; 0 for all items if not given.
         plain: What is chosen without an edit; like the first variant if not given.
-        clips: One for each item; all different if not given.
+        clusters: One for each item; all different if not given.
         kinds: One for each item; "eo" if not given.
         conditions: One for each item; "aqa" if not given.
         generated: The generated answers; none if not given.
@@ -57,7 +57,7 @@ def sweep(
             key=f"{i:064x}",
             index=i if order is None else int(order[i]),
             id=f"item-{i}",
-            clip=f"clip-{i}" if clips is None else clips[i],
+            cluster=f"clip-{i}" if clusters is None else clusters[i],
             kind="eo" if kinds is None else kinds[i],
             condition="aqa" if conditions is None else conditions[i],
             answer=0 if answers is None else answers[i],

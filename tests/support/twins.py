@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from tempo_attn.families import get_family
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.trace.run import Tracer
 from tempo_attn.lab.trace.sites import Site
 from tests.support.lab_items import CANDIDATES, Prepared, make_prepared
@@ -57,7 +57,7 @@ def twins_of(tiny):
 
 
 def tracer_of(model, twins, sites, forward=None, **settings):
-    subject = Subject(model, twins, tokenizer=twins.clean.tokenizer, forward=forward)
+    subject = ModelUnderStudy(model, twins, tokenizer=twins.clean.tokenizer, forward=forward)
     return Tracer(subject, twin, sites, **settings)
 
 

@@ -16,6 +16,8 @@ from tempo_attn.statistics import (
     holm,
     interval_of_mean,
     mcnemar,
+    percentile_interval,
+    resampled_means,
 )
 
 
@@ -172,3 +174,46 @@ def test_changes_by_hand():
     assert first.p == 1
     assert first.interval[0] < 1 / 5 < first.interval[1]
     assert (second.fix_rate, second.break_rate, second.interval) == (0, None, (0, 0))
+
+
+# ------------------------------------------------------------------------------ groups of items
+
+CLUSTERS = ["a", "a", "b", "b", "c"]
+VALUES = np.array([[1.0], [3.0], [5.0], [7.0], [11.0]])
+
+
+def test_resampled_means_are_of_the_chosen_items_of_the_drawn_clusters():
+    chosen = np.array([True, False, True, True, False])
+    found = resampled_means(VALUES, CLUSTERS, chosen, resamples=200, seed=3)
+    for mean, counts in zip(found[:, 0], cluster_weights(CLUSTERS, 200, 3), strict=True):
+        drawn = [1.0] * counts[0] + [5.0, 7.0] * counts[1]  # nothing of "c" is chosen
+        assert np.isnan(mean) if not drawn else mean == pytest.approx(np.mean(drawn))
+    assert np.isnan(found).any()
+    assert not np.isnan(found).all()
+
+
+def test_groups_see_the_same_resamples():
+    every = np.ones(5, dtype=bool)
+    found = resampled_means(np.hstack([VALUES, VALUES + 2]), CLUSTERS, every, resamples=9, seed=0)
+    assert found[:, 1] - found[:, 0] == pytest.approx(np.full(9, 2.0))
+    ends = interval_of_mean(VALUES, CLUSTERS, resamples=9, seed=0)[0]
+    assert percentile_interval(found[:, 0], 0.95) == pytest.approx(ends)
+
+
+def test_one_cluster_has_no_spread():
+    found = resampled_means(VALUES, ["a"] * 5, np.ones(5, dtype=bool), resamples=9, seed=0)
+    assert found.shape == (0, 1)
+    assert np.isnan(percentile_interval(found, 0.95)).all()
+
+
+def test_resamples_without_a_value_are_left_out_of_the_interval():
+    drawn = np.column_stack([[*range(101), np.nan], [np.nan] * 102])
+    low, high = percentile_interval(drawn, 0.9)
+    assert (low[0], high[0]) == (5, 95)
+    assert np.isnan([low[1], high[1]]).all()
+
+
+@pytest.mark.parametrize("level", [0, 1, 95, -0.5])
+def test_a_level_is_a_share(level):
+    with pytest.raises(ConfigError, match=f"level is {level}; expected a number between 0 and 1"):
+        percentile_interval(np.zeros((3, 1)), level)

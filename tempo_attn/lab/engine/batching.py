@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass
-class Plan:
+class BatchPlan:
     """How a sweep is cut into pieces. The same plan on the same items cuts them the same way.
 
     Attributes:
@@ -42,7 +42,7 @@ class Plan:
             )
 
     @classmethod
-    def fitting(cls, items: Sequence[Item], decoder_config: Any, memory: int) -> Plan:
+    def fitting(cls, items: Sequence[Item], decoder_config: Any, memory: int) -> BatchPlan:
         """Return a plan whose prefills fit the memory, too.
 
         What a prefill leaves (keys, values and hidden states of all layers) may take sixteen times

@@ -18,7 +18,7 @@ from torch import Tensor
 from tempo_attn.config_fields import one_of
 from tempo_attn.errors import TempoError, UnsupportedInputError, UnsupportedModelError
 from tempo_attn.lab.engine.batching import out_of_memory
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.engine.readout import Readout
 
 R = TypeVar("R")
@@ -113,7 +113,7 @@ class EngineChoice:
         UnsupportedModelError: The fast engine is insisted on, and does not fit the model.
     """
 
-    def __init__(self, subject: Subject, wanted: str, what: str) -> None:
+    def __init__(self, subject: ModelUnderStudy, wanted: str, what: str) -> None:
         self.engine = one_of("engine", wanted, ENGINES)
         self.reason = ""
         self.checked: float | None = None

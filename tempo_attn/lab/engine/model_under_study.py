@@ -24,7 +24,7 @@ class RowsLeftOut(Exception):
     """A layer ran for the last rows only, as some do where only the last logits are asked for."""
 
 
-class Subject:
+class ModelUnderStudy:
     """A model, and how items become calls of it; every experiment takes one.
 
     Args:

@@ -222,3 +222,14 @@ def limits(values: Iterable[float]) -> tuple[float, float]:
 def points(share: float | None) -> float:
     """Return a share in percent, or a difference in percentage points; NaN for None."""
     return math.nan if share is None else 100 * float(share)
+
+
+def percent_interval(interval: Sequence[float | None] | None) -> tuple[float, float]:
+    """Return an interval of shares in percent; NaN where it is not known."""
+    low, high = interval or (None, None)
+    return points(low), points(high)
+
+
+def by_layer_size(layers: Sequence[int]) -> tuple[float, float]:
+    """Return the width and height in inches of a panel with layers across."""
+    return min(4.4, 2.6 + 0.05 * len(layers)), 2.2

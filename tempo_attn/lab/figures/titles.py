@@ -26,7 +26,7 @@ def in_order(columns: Iterable[Column]) -> list[Column]:
 
 
 def title(column: Column, sizes: Sequence[str]) -> str:
-    """Return a panel's title: `eo, aqa (n = 200, 180 clips)`."""
+    """Return a panel's title: `eo, aqa (n = 200, 180 clusters)`."""
     kind = "all kinds" if column[0] == POOLED else column[0]
     return f"{kind}, {column[1]} (n = {', '.join(sizes)})"
 

@@ -1,8 +1,8 @@
 """Critical layers: where, on average over layers, the lens first knows more than chance.
 
 AudioLens (arXiv 2506.05140): sum l s_l / sum s_l with s_l = max(0, I_l - (1 + a) / |Y|), I_l the
-information score of layer l. The intervals over clips and the critical layer of a single item are
-ours.
+information score of layer l. The intervals over clusters and the critical layer of a single item
+are ours.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tempo_attn.lab.lens.run import LensRecord
-from tempo_attn.lab.lens.table import GAP, Cell, cells, drawn_scores, ends_of, number
-from tempo_attn.statistics import Array, cluster_sums, cluster_weights
+from tempo_attn.lab.lens.records import LensRecord
+from tempo_attn.lab.lens.table import GAP, Cell, cells, drawn_scores, number
+from tempo_attn.statistics import Array, cluster_sums, cluster_weights, percentile_interval
 
 MARGIN = 0.2
 """a of the paper: how far above chance a layer's score must be to count."""
@@ -52,15 +52,15 @@ def critical_rows(
     """Return the table of critical layers: per kind, condition, candidates, set of rows and group.
 
     Args:
-        records: Of all items, in any order.
+        records: The records of all items, in any order.
         a: Margin above chance.
         resamples: As `interval_of_mean`, like the other arguments.
-        seed: Of the resamples.
+        seed: Seed of the bootstrap resamples.
         level: Coverage of the intervals.
 
     Returns:
-        Rows with `critical` and its interval by clip (`low`, `high`): clips are drawn, the scores
-        and the critical layer are worked out again. None where no layer is above `threshold`.
+        Rows with `critical` and its interval by cluster (`low`, `high`): clusters are drawn, and
+        scores and critical layer are worked out again. None where no layer is above `threshold`.
         `defined` is the share of the draws that have one; where it is below `level`, there is no
         interval, which would be of a selection. `weights` are s_l. The last row of each set has
         the difference of right and wrong items.
@@ -93,7 +93,7 @@ def _critical(
     cell: Cell, group: str, chosen: Array, point: float, drawn: Array, level: float
 ) -> dict[str, Any]:
     defined = np.isfinite(drawn).mean() if len(drawn) else np.nan
-    low, high = ends_of(drawn, level)
+    low, high = percentile_interval(drawn, level)
     if not (np.isfinite(point) and defined >= level):
         low = high = np.nan
     return {
@@ -121,15 +121,15 @@ def correlation_rows(
     (ours). Items without any layer above the threshold are left out and counted (`n_without`).
 
     Args:
-        records: Of all items, in any order.
+        records: The records of all items, in any order.
         a: Margin above chance.
         resamples: As `interval_of_mean`, like the other arguments.
-        seed: Of the resamples.
+        seed: Seed of the bootstrap resamples.
         level: Coverage of the intervals.
 
     Returns:
         Rows with Spearman's `rho` of critical layer and correctness (0 or 1) and its interval by
-        clip; None where all items are right, or all wrong, or all have the same layer. Negative:
+        cluster; None where all items are right, or all wrong, or all have the same layer. Negative:
         right answers go with earlier layers.
     """
     from scipy import stats  # takes a second
@@ -138,11 +138,11 @@ def correlation_rows(
     for cell in cells(records):
         critical = critical_layer(cell.chance, cell.n_candidates, a)[0]
         chosen = np.isfinite(critical)
-        x, y, clips = critical[chosen], cell.right[chosen].astype(float), cell.clips[chosen]
+        x, y, clusters = critical[chosen], cell.right[chosen].astype(float), cell.clusters[chosen]
         rho, ends = np.nan, np.full(2, np.nan)
         if len(np.unique(x)) > 1 and len(np.unique(y)) > 1:
             rho = float(stats.spearmanr(x, y).statistic)
-            ends = ends_of(_drawn_correlations(x, y, clips, resamples, seed), level)
+            ends = percentile_interval(_drawn_correlations(x, y, clusters, resamples, seed), level)
         found.append(
             {
                 **cell.labels,
@@ -185,9 +185,11 @@ def _ranks(values: Array, weights: Array) -> Array:
     return ranks
 
 
-def _drawn_correlations(x: Array, y: Array, clips: Array, resamples: int, seed: int) -> Array:
-    if len(np.unique(clips)) < 2:
+def _drawn_correlations(x: Array, y: Array, clusters: Array, resamples: int, seed: int) -> Array:
+    if len(np.unique(clusters)) < 2:
         return np.full(0, np.nan)
-    weights = cluster_weights(clips, resamples, seed)[:, np.unique(clips, return_inverse=True)[1]]
+    weights = cluster_weights(clusters, resamples, seed)[
+        :, np.unique(clusters, return_inverse=True)[1]
+    ]
     parts = np.array_split(weights, -(-len(weights) // _CHUNK))
     return np.concatenate([weighted_spearman(x, y, part) for part in parts])

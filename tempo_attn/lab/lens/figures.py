@@ -1,4 +1,4 @@
-"""The picture of the lens: information by layer, for right and wrong answers."""
+"""The figure of the lens: information by layer, for right and wrong answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from tempo_attn.errors import ConfigError
 from tempo_attn.figures import Panel
-from tempo_attn.lab.figures.lines import Line, draw_lines, points
+from tempo_attn.lab.figures.lines import Line, by_layer_size, draw_lines, percent_interval, points
 from tempo_attn.lab.figures.titles import Column, in_order, title
 from tempo_attn.lab.lens.table import GROUPS
 
@@ -58,7 +58,7 @@ def information_by_layer(rows: Sequence[Mapping[str, Any]], path: Path) -> list[
         panels,
         path,
         names=names,
-        size=(min(4.4, 2.6 + 0.05 * len(layers)), 2.2),
+        size=by_layer_size(layers),
         labels=("layer", "information score, % of items"),
         layers=layers,
         signed=False,
@@ -77,7 +77,7 @@ def _lines(rows: Sequence[Mapping[str, Any]]) -> list[Line]:
                 # Side by side, so that the intervals can be told apart.
                 x=[int(row["layer"]) + 0.1 * (at - 1) for row in mine],
                 y=[points(row["score"]) for row in mine],
-                intervals=[(points(row["low"]), points(row["high"])) for row in mine],
+                intervals=[percent_interval((row["low"], row["high"])) for row in mine],
             )
         )
     return lines

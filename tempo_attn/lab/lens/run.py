@@ -7,7 +7,7 @@ chosen rows, at once inside the forward: no hidden state is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,36 +18,19 @@ from torch import Tensor
 from tempo_attn.attention.hidden_states import StateHooks
 from tempo_attn.config import QUERIES
 from tempo_attn.config_fields import some_of
-from tempo_attn.errors import ConfigError, PositionError, UnsupportedModelError
-from tempo_attn.lab.engine.batching import Plan
+from tempo_attn.errors import ConfigError, UnsupportedModelError
+from tempo_attn.lab.engine.batching import BatchPlan
 from tempo_attn.lab.engine.engine_choice import Comparison, rounding
-from tempo_attn.lab.engine.model_under_study import RowsLeftOut, Subject, finite, rounded
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, RowsLeftOut, finite, rounded
 from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.engine.readout import Readout
-from tempo_attn.lab.item_records import ItemRecord
 from tempo_attn.lab.items import Batch, Item
-from tempo_attn.prompts.keyword_and_option_rows import option_spans
+from tempo_attn.lab.lens.option_tokens import Labels, first_tokens
+from tempo_attn.lab.lens.records import LensRecord
 
 ROWS = (*QUERIES, "audio")
 CANDIDATES = ("letters", "labels")
 RowSet = tuple[str, ...]
-Labels = tuple[int, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LensRecord(ItemRecord):
-    """What the lens reads of one item; see `ItemRecord`.
-
-    Attributes:
-        probabilities: By candidates ("letters", "labels"), then by set of rows: the candidates'
-            probabilities behind each layer, mean over the rows, [layer][candidate]. None in place
-            of the labels' where two options begin with the same token.
-        labels: The first token of each option's name as it stands in the prompt; None where it was
-            not looked for.
-    """
-
-    probabilities: Mapping[str, Mapping[str, Sequence[Sequence[float]]] | None]
-    labels: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -103,15 +86,15 @@ class Lens:
 
     def __init__(
         self,
-        subject: Subject,
+        subject: ModelUnderStudy,
         rows: Sequence[str | Sequence[str]],
         *,
         candidates: Sequence[str] = CANDIDATES,
-        plan: Plan | None = None,
+        plan: BatchPlan | None = None,
     ) -> None:
         self.subject = subject
         self.rows, self.candidates = parse_views(rows, candidates)
-        self.plan = plan or Plan()
+        self.plan = plan or BatchPlan()
         self._readout = Readout(subject.model, subject.family)
         self._checked = False
 
@@ -252,36 +235,6 @@ def _chosen(batch: Batch, names: RowSet) -> Tensor:
     queries = tuple(name for name in names if name != "audio")
     rows = batch.rows(queries) if queries else torch.zeros_like(batch.real)
     return rows | batch.audio if "audio" in names else rows
-
-
-def first_tokens(batch: Batch, row: int) -> Labels:
-    """Return the first token of each option's name, as it stands in an item's prompt.
-
-    Whether it has a space in front, or a quote, is what the prompt has; nothing is tokenised again.
-
-    Raises:
-        PositionError: The options cannot be found, or are not as many as the letters.
-    """
-    item, prompt = batch.items[row], batch.prompt
-    if prompt.ids is None or batch.reader is None:
-        raise PositionError(
-            f"{item.id!r}: labels are read in the prompt's text, and there "
-            + ("are no token ids" if prompt.ids is None else "is no tokenizer")
-            + "; leave 'labels' out of the candidates"
-        )
-    ids = prompt.ids[row].tolist()
-    skip = ~prompt.real[row] | torch.stack(list(prompt.spans.values())).any(0)[row]
-    text = batch.reader.read(ids, skip.tolist())
-    try:
-        spans = option_spans(text, options=item.options, question=item.question)
-    except PositionError as error:
-        raise PositionError(f"{item.id!r}: {error}") from None
-    if len(spans) != len(item.candidates):
-        raise PositionError(
-            f"{item.id!r}: found {len(spans)} options in the prompt and {len(item.candidates)} "
-            "letters; state the options' names in the item, or leave 'labels' out of the candidates"
-        )
-    return tuple(ids[text.tokens(*span)[0]] for span in spans)
 
 
 def _differ(labels: Labels | None) -> bool:

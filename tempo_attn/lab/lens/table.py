@@ -2,7 +2,7 @@
 
 The information score of a layer is the accuracy of the candidate that the lens finds likeliest
 there (AudioLens, arXiv 2506.05140); a tie is no answer. The groups by the model's final answer are
-the paper's; the intervals over clips are ours.
+the paper's; the intervals over clusters are ours.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.item_records import is_right
-from tempo_attn.lab.lens.run import LensRecord
-from tempo_attn.statistics import Array, cluster_sums, cluster_weights, interval_of_mean
+from tempo_attn.lab.lens.records import LensRecord
+from tempo_attn.statistics import Array, interval_of_mean, percentile_interval, resampled_means
 
 GROUPS = ("all", "right", "wrong")
 GAP = "right - wrong"
@@ -31,7 +31,7 @@ class Cell:
         hit: (items, layers) bool: the right candidate is the likeliest.
         chance: (items, layers): its probability.
         right: (items,) bool: the model's final answer is right.
-        clips: (items,) number of the clip.
+        clusters: (items,) number of the cluster.
         answers: (items,) index of the right candidate.
         n_candidates: |Y|.
         n_unread: Items left out: two of their options begin with the same token.
@@ -41,7 +41,7 @@ class Cell:
     hit: Array
     chance: Array
     right: Array
-    clips: Array
+    clusters: Array
     answers: Array
     n_candidates: int
     n_unread: int
@@ -53,9 +53,9 @@ class Cell:
                 yield group, chosen
 
     def sizes(self, chosen: Array) -> dict[str, int]:
-        """Return how many items and clips are chosen of the cell, and how many are not in it."""
-        n_clips = len(np.unique(self.clips[chosen]))
-        return {"n": int(chosen.sum()), "n_clips": n_clips, "n_unread": self.n_unread}
+        """Return how many items and clusters are chosen of the cell, and how many are not in it."""
+        n_clusters = len(np.unique(self.clusters[chosen]))
+        return {"n": int(chosen.sum()), "n_clusters": n_clusters, "n_unread": self.n_unread}
 
     def part(self, chosen: Array) -> Cell:
         """Return the cell with the chosen items alone."""
@@ -64,7 +64,7 @@ class Cell:
             hit=self.hit[chosen],
             chance=self.chance[chosen],
             right=self.right[chosen],
-            clips=self.clips[chosen],
+            clusters=self.clusters[chosen],
             answers=self.answers[chosen],
         )
 
@@ -84,14 +84,14 @@ def lens_rows(
     """Return the table of scores: per kind, condition, candidates, set of rows, group and layer.
 
     Args:
-        records: Of all items, in any order.
+        records: The records of all items, in any order.
         resamples: As `interval_of_mean`, like the other arguments.
-        seed: Of the resamples.
+        seed: Seed of the bootstrap resamples.
         level: Coverage of the intervals.
 
     Returns:
         Rows with `group` "all", "right" or "wrong" items (by the model's final answer): `score`
-        with its interval by clip (`low`, `high`), and the mean `probability` of the right
+        with its interval by cluster (`low`, `high`), and the mean `probability` of the right
         candidate; `constant` is what the best constant answer would score, which is chance only
         where all answers are equally frequent; and with `group` "right - wrong" the differences of
         score and probability, and the interval of the former.
@@ -100,14 +100,14 @@ def lens_rows(
     for cell in cells(records):
         for group, chosen in cell.groups():
             ends = interval_of_mean(
-                cell.hit[chosen], cell.clips[chosen], resamples=resamples, seed=seed, level=level
+                cell.hit[chosen], cell.clusters[chosen], resamples=resamples, seed=seed, level=level
             )
             found += _layers(cell, group, chosen, cell.means(chosen), ends)
         if cell.both:
             gap = cell.means(cell.right) - cell.means(~cell.right)
             drawn = drawn_scores(cell, cell.right, resamples, seed)
             drawn = drawn - drawn_scores(cell, ~cell.right, resamples, seed)
-            found += _layers(cell, GAP, cell.right | True, gap, ends_of(drawn, level).T)
+            found += _layers(cell, GAP, cell.right | True, gap, percentile_interval(drawn, level).T)
     return found
 
 
@@ -136,28 +136,8 @@ def _layers(
 
 
 def drawn_scores(cell: Cell, chosen: Array, resamples: int, seed: int) -> Array:
-    """Scores of some items in resamples of the cell's clips, (resamples, layers); NaN without."""
-    if len(np.unique(cell.clips)) < 2:  # one clip has no spread
-        return np.full((0, cell.hit.shape[1]), np.nan)
-    weights = cluster_weights(cell.clips, resamples, seed)
-    sums, _ = cluster_sums(np.where(chosen[:, None], cell.hit, 0.0), cell.clips)
-    sizes, _ = cluster_sums(chosen[:, None].astype(float), cell.clips)
-    with np.errstate(invalid="ignore"):  # a resample without any item of the group
-        means: Array = (weights @ sums) / (weights @ sizes)
-    return means
-
-
-def ends_of(drawn: Array, level: float) -> Array:
-    """Percentile interval of each column, (2, ...), of the resamples that have a value."""
-    if not 0 < level < 1:
-        raise ConfigError(f"level is {level}; expected a share between 0 and 1, such as 0.95")
-    known = np.isfinite(drawn).any(0)
-    tail = 100 * (1 - level) / 2
-    filled = np.where(known, drawn, 0.0)
-    ends: Array = np.full((2, *np.shape(known)), np.nan)
-    if len(drawn):
-        ends = np.where(known, np.nanpercentile(filled, [tail, 100 - tail], axis=0), np.nan)
-    return ends
+    """Return some items' scores in resamples of the cell's clusters; see `resampled_means`."""
+    return resampled_means(cell.hit, cell.clusters, chosen, resamples=resamples, seed=seed)
 
 
 def number(value: float) -> float | None:
@@ -194,10 +174,10 @@ def _by_rows(
     by_set = [r.probabilities[labels["candidates"]] or {} for r in records]
     answers = np.array([r.answer for r in records])
     right = is_right(np.array([r.plain for r in records], dtype=float), answers)
-    clips = np.unique([r.clip for r in records], return_inverse=True)[1]
+    clusters = np.unique([r.cluster for r in records], return_inverse=True)[1]
     for rows in by_set[0]:
         found = np.array([sets[rows] for sets in by_set], dtype=float)  # items, layers, candidates
         chance = np.take_along_axis(found, answers[:, None, None], -1)[..., 0]
         hit = is_right(found, answers[:, None])
         named = {**labels, "rows": rows}
-        yield Cell(named, hit, chance, right, clips, answers, n_candidates, n_unread)
+        yield Cell(named, hit, chance, right, clusters, answers, n_candidates, n_unread)

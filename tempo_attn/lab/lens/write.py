@@ -13,7 +13,7 @@ from tempo_attn.files.csv_and_json import write_csv, write_json, write_table
 from tempo_attn.lab.item_records import is_right
 from tempo_attn.lab.lens.critical import MARGIN, correlation_rows, critical_rows
 from tempo_attn.lab.lens.figures import information_by_layer
-from tempo_attn.lab.lens.run import LensRecord
+from tempo_attn.lab.lens.records import LensRecord
 from tempo_attn.lab.lens.table import lens_rows
 from tempo_attn.lab.report import Report
 from tempo_attn.lab.run_folder.folder import Run
@@ -73,7 +73,7 @@ def summary(run: Run, records: Sequence[LensRecord]) -> dict[str, Any]:
     return {
         **run.about,
         "n": len(records),
-        "n_clips": len({record.clip for record in records}),
+        "n_clusters": len({record.cluster for record in records}),
         "plain_accuracy": round(float(right.mean()), 6),
         "n_without_labels": len(unread),
         "margin": MARGIN,

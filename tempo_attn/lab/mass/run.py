@@ -1,14 +1,13 @@
-"""How attention is shared between audio and text, layer by layer, from chosen rows.
+"""How much attention goes to audio, layer by layer, from chosen query rows.
 
-Share of the softmax on audio keys, after arXiv 2606.17417 (there: from the final prompt token, mean
-over heads and items). Only the chosen rows' attention is worked out, one layer after another: no
-map of all queries and keys is ever held.
+The probability that the softmax puts on audio keys, after arXiv 2606.17417 (there: from the final
+prompt token, mean over heads and items). Only the chosen rows' attention is worked out, one layer
+after another: no map of all queries and keys is ever held.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -18,31 +17,17 @@ from tempo_attn.attention.row_attention import probabilities_of
 from tempo_attn.config import QUERIES
 from tempo_attn.config_fields import some_of
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.engine.batching import Plan
-from tempo_attn.lab.engine.model_under_study import RowsLeftOut, Subject, finite, rounded
+from tempo_attn.lab.engine.batching import BatchPlan
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, RowsLeftOut, finite, rounded
 from tempo_attn.lab.engine.query_rows import QueryRows, row_logits
-from tempo_attn.lab.item_records import ItemRecord
 from tempo_attn.lab.items import Batch, Item
+from tempo_attn.lab.mass.records import MassRecord
 
 RowSet = tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ShareRecord(ItemRecord):
-    """Where one item's rows attend to; see `ItemRecord`.
-
-    Attributes:
-        audio: By set of rows ("last+keyword"): the share of audio in each layer, mean over heads
-            and rows; None where the layer has no attention.
-        first: Likewise the share of the prompt's first token, which often is an attention sink.
-    """
-
-    audio: Mapping[str, Sequence[float | None]]
-    first: Mapping[str, Sequence[float | None]]
-
-
-class Sharer:
-    """Measures attention shares.
+class MassMeter:
+    """Measures attention mass.
 
     Args:
         subject: The model and how items become calls of it.
@@ -51,29 +36,33 @@ class Sharer:
     """
 
     def __init__(
-        self, subject: Subject, rows: Sequence[Sequence[str]], *, plan: Plan | None = None
+        self,
+        subject: ModelUnderStudy,
+        rows: Sequence[Sequence[str]],
+        *,
+        plan: BatchPlan | None = None,
     ) -> None:
         if not rows:
             raise ConfigError("rows are missing: whose attention is to be measured?")
         self.subject = subject
         # Named as in the tables of a sweep, however they are written.
         self.rows: list[RowSet] = [tuple(some_of("rows", list(names), QUERIES)) for names in rows]
-        self.plan = plan or Plan()
+        self.plan = plan or BatchPlan()
 
-    def run(self, items: Sequence[Item]) -> Iterator[list[ShareRecord]]:
+    def run(self, items: Sequence[Item]) -> Iterator[list[MassRecord]]:
         """Run all items, batch by batch; see `Sweeper.run`."""
         for batch in self.plan.batches(items):
             yield self.run_batch(batch)
 
-    def run_batch(self, items: Sequence[Item]) -> list[ShareRecord]:
+    def run_batch(self, items: Sequence[Item]) -> list[MassRecord]:
         """Run one batch; where memory runs out it is halved and done again."""
         return self.plan.in_halves(items, self._records)
 
-    def shares(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def measure(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Measure a prepared batch.
 
         Returns:
-            The candidates' logits (items, candidates); and the shares of audio and of the first
+            The candidates' logits (items, candidates); and the mass on audio and on the first
             token, (items, sets of rows, layers, 2), NaN where a layer has no attention.
         """
         n_layers = len(self.subject.decoder.layers)
@@ -89,9 +78,9 @@ class Sharer:
                 raise RowsLeftOut
             for number, rows in enumerate(sets):
                 index = rows.index.to(call.query.device)
-                shares = probabilities_of(*row_logits(call, index)).mean(1)
-                by_row = shares @ keys.to(shares)  # (items, rows, 2)
-                weights = rows.valid.to(shares)[..., None]
+                attention = probabilities_of(*row_logits(call, index)).mean(1)
+                by_row = attention @ keys.to(attention)  # (items, rows, 2)
+                weights = rows.valid.to(attention)[..., None]
                 found[:, number, layer] = ((by_row * weights).sum(1) / weights.sum(1)).to(found)
             return call.base()
 
@@ -99,21 +88,21 @@ class Sharer:
             output = self.subject.on_all_rows(lambda: self.subject.call(batch))
         return self.subject.candidate_logits(output, batch), found
 
-    def _records(self, items: Sequence[Item]) -> list[ShareRecord]:
-        plain, shares = self.shares(self.subject.read(items))
+    def _records(self, items: Sequence[Item]) -> list[MassRecord]:
+        plain, masses = self.measure(self.subject.read(items))
         finite(items, plain)
         names = ["+".join(rows) for rows in self.rows]
-        plain_rows, share_rows = plain.double().cpu().tolist(), shares.double().cpu()
+        plain_rows, mass_of = plain.double().cpu().tolist(), masses.double().cpu()
         return [
-            ShareRecord.of(
+            MassRecord.of(
                 item,
                 plain=rounded(plain_rows[row]),
-                audio=_by_rows(names, share_rows[row, :, :, 0]),
-                first=_by_rows(names, share_rows[row, :, :, 1]),
+                audio=_by_rows(names, mass_of[row, :, :, 0]),
+                first=_by_rows(names, mass_of[row, :, :, 1]),
             )
             for row, item in enumerate(items)
         ]
 
 
-def _by_rows(names: Sequence[str], shares: Tensor) -> dict[str, list[float | None]]:
-    return {name: rounded(layers) for name, layers in zip(names, shares.tolist(), strict=True)}
+def _by_rows(names: Sequence[str], masses: Tensor) -> dict[str, list[float | None]]:
+    return {name: rounded(layers) for name, layers in zip(names, masses.tolist(), strict=True)}

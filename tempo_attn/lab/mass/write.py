@@ -8,11 +8,11 @@ from typing import Any
 
 from tempo_attn.errors import RunFolderError
 from tempo_attn.files.csv_and_json import write_table
-from tempo_attn.lab.mass.run import ShareRecord
-from tempo_attn.lab.mass.table import share_rows
+from tempo_attn.lab.mass.figures import mass_by_layer
+from tempo_attn.lab.mass.records import MassRecord
+from tempo_attn.lab.mass.table import mass_rows
 from tempo_attn.lab.report import Report
 from tempo_attn.lab.run_folder.folder import Run
-from tempo_attn.lab.sweep.figures import share_by_layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +32,9 @@ def write(run: Run) -> MassReport:
     Raises:
         RunFolderError: The run has no items.
     """
-    rows = share_rows([ShareRecord.from_dict(record) for record in run.records])
+    rows = mass_rows([MassRecord.from_dict(record) for record in run.records])
     if not rows:
         raise RunFolderError("there is no mass to write: the run has no items")
     drawn = [row for row in rows if row["group"] in ("all", "right", "wrong")]
     path = run.folder / "mass"
-    return MassReport(rows=rows, files=[*write_table(path, rows), *share_by_layer(drawn, path)])
+    return MassReport(rows=rows, files=[*write_table(path, rows), *mass_by_layer(drawn, path)])

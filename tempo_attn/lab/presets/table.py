@@ -83,7 +83,7 @@ class Line:
 
 
 _NUMBERS = (
-    *("n", "n_clips", "control_accuracy", "accuracy", "change", "interval", "p", "p_holm"),
+    *("n", "n_clusters", "control_accuracy", "accuracy", "change", "interval", "p", "p_holm"),
     *("fix_rate", "break_rate"),
 )
 _MEANS = ("mass_before", "mass_after", "entropy_before", "entropy_after")
@@ -172,7 +172,7 @@ def mean_effect(group: Sequence[Effect], results: SweepResults, seed: int) -> Ef
     """
     one = group[0]
     items = results.where(None if one.kind == POOLED else one.kind, one.condition)
-    right, clips = results.right[items].astype(float), results.clips[items]
+    right, clips = results.right[items].astype(float), results.clusters[items]
     edits = [effect.variant for effect in group]
 
     def change(variants: Sequence[Variant]) -> tuple[float, Interval]:

@@ -133,7 +133,7 @@ def _marks(lines: Sequence[Line]) -> dict[str, list[Mark]]:
     for line in lines:
         panels[line.effect.kind, line.effect.condition].append(line)
     return {
-        title(column, [str(some[0].effect.n), f"{some[0].effect.n_clips} clips"]): [
+        title(column, [str(some[0].effect.n), f"{some[0].effect.n_clusters} clusters"]): [
             _mark(line) for line in some
         ]
         for column, some in panels.items()

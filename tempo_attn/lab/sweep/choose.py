@@ -1,13 +1,14 @@
-"""Choose an edit, and say without bias what choosing is worth: nested cross-validation by clip.
+"""Choose an edit, and say without bias what choosing is worth: nested cross-validation by cluster.
 
 The best of many edits looks good on the items that it was chosen on even when none does anything.
-So each fold of clips is answered with the edit that was best on the other folds, and what is
+So each fold of clusters is answered with the edit that was best on the other folds, and what is
 reported is the change on those held-out items.
 
 That change has no bias, but folds are not independent: each one's items help to choose the edit of
 all others. Where no edit really helps, its interval and McNemar's p are therefore too bold (in
 simulations with 5 folds, 10 to 15 % of 95 % intervals leave 0 out, with 10 folds 25 %). So the
-whole procedure is tested as well, by choosing again after random sign flips of the clips' changes.
+whole procedure is tested as well, by choosing again after random sign flips of the clusters'
+changes.
 
 Within the other folds no inner cross-validation is needed. It would pick the edit with the best
 mean over inner held-out parts; but an edit has no fitted parameters, so its score on an item does
@@ -42,19 +43,19 @@ _FLIPS = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Fold:
-    """One part of the clips, answered with what was chosen on all others.
+    """One part of the clusters, answered with what was chosen on all others.
 
     Attributes:
         variant: The edit chosen on the other folds; None where none beats its control.
         n: Items in this fold.
-        n_clips: Their clips.
+        n_clusters: Their clusters.
         training_change: Change of accuracy by the edit on the other folds' items.
         held_out_change: The same on this fold's items.
     """
 
     variant: Variant | None
     n: int
-    n_clips: int
+    n_clusters: int
     training_change: float
     held_out_change: float
 
@@ -69,21 +70,21 @@ class Choice:
         condition: The items' condition.
         kind: Their kind; None for all.
         n: Items.
-        n_clips: Clips.
+        n_clusters: Clusters.
         folds: Number of folds.
-        seed: Of the folds and of the bootstrap.
+        seed: Seed of the folds and of the bootstrap.
         control_accuracy: Of the held-out items under the control of their fold's edit; under the
             plain run where no edit was chosen.
         accuracy: Of the held-out items under their fold's edit.
         held_out: The difference.
-        interval: Its interval, paired and clustered by clip. It is conditional on the folds and
-            what was chosen on them: that other clips might have chosen other edits is not in it.
+        interval: Its interval, paired and clustered by cluster. It is conditional on the folds and
+            what was chosen on them: that other clusters might have chosen other edits is not in it.
         level: Coverage of the interval.
         resamples: Number of its bootstrap resamples, and of sign flips.
         p: Exact McNemar test of the held-out change, two-sided; takes items as independent and the
             choices as given.
         p_procedure: Test of the whole procedure, two-sided: how often choosing and holding out
-            again, after a random sign flip of each clip's changes (as if no edit did anything),
+            again, after a random sign flip of each cluster's changes (as if no edit did anything),
             gives a held-out change as large.
         fix_rate: Held-out wrong items that become right, as a share; None without wrong items.
         break_rate: Held-out right items that become wrong; None without right items.
@@ -97,7 +98,7 @@ class Choice:
     condition: str
     kind: str | None
     n: int
-    n_clips: int
+    n_clusters: int
     folds: int
     seed: int
     control_accuracy: float
@@ -144,8 +145,8 @@ def choose(
 
     Args:
         results: The sweep.
-        folds: Number of parts that the clips are divided into.
-        seed: Of the division and of the bootstrap.
+        folds: Number of parts that the clusters are divided into.
+        seed: Seed of the division and of the bootstrap.
         objective: "accuracy", or "margin": the right candidate's logit above the best other one.
         kind: Kind of the items to choose on; None for all.
         resamples: Number of bootstrap resamples.
@@ -153,7 +154,7 @@ def choose(
 
     Raises:
         ConfigError: The sweep has no edit or not every control, its items are of several
-            conditions or none is of that kind, or their clips are too few.
+            conditions or none is of that kind, or their clusters are too few.
     """
     check_options(objective, folds)
     items = _items(results, kind)
@@ -165,13 +166,13 @@ def choose(
         )
     by_size = sorted(range(len(edits)), key=lambda i: _size(edits[i]))  # the first of equals wins
     edits, at, control = [edits[i] for i in by_size], at[by_size], control[by_size]
-    clips = results.clips[items]
-    part = clip_folds(clips, folds, seed)
+    clusters = results.clusters[items]
+    part = cluster_folds(clusters, folds, seed)
     before, after = results.right[items][:, control], results.right[items][:, at]
     change = after.astype(float) - before
     margin = results.margins[items][:, at] - results.margins[items][:, control]
-    names, first = np.unique(clips, return_index=True)
-    right_sums, margin_sums = cluster_sums(change, clips)[0], cluster_sums(margin, clips)[0]
+    names, first = np.unique(clusters, return_index=True)
+    right_sums, margin_sums = cluster_sums(change, clusters)[0], cluster_sums(margin, clusters)[0]
     hold_out = partial(_hold_out, right_sums, margin_sums, part[first], objective)
     choices, _ = hold_out(np.ones((1, len(names))))
 
@@ -185,7 +186,7 @@ def choose(
             Fold(
                 variant=edits[chosen] if chosen >= 0 else None,
                 n=int(held.sum()),
-                n_clips=len(np.unique(clips[held])),
+                n_clusters=len(np.unique(clusters[held])),
                 training_change=float(change[~held, chosen].mean()) if chosen >= 0 else 0.0,
                 held_out_change=float(change[held, chosen].mean()) if chosen >= 0 else 0.0,
             )
@@ -195,7 +196,7 @@ def choose(
     (held_out,) = changes(
         held_before[:, None],
         held_after[:, None],
-        clips,
+        clusters,
         resamples=resamples,
         seed=seed,
         level=level,
@@ -206,7 +207,7 @@ def choose(
         condition=results.records[items[0]].condition,
         kind=kind,
         n=len(items),
-        n_clips=len(names),
+        n_clusters=len(names),
         folds=folds,
         seed=seed,
         control_accuracy=float(held_before.mean()),
@@ -237,33 +238,33 @@ def check_options(objective: str, folds: int) -> Objective:
     return known
 
 
-def clip_folds(clips: npt.ArrayLike, folds: int, seed: int) -> Array:
-    """Divide clips at random into folds with about equally many items.
+def cluster_folds(clusters: npt.ArrayLike, folds: int, seed: int) -> Array:
+    """Divide clusters at random into folds with about equally many items.
 
     Args:
-        clips: The clip of each item, (items,).
+        clusters: The cluster of each item, (items,).
         folds: Number of folds.
-        seed: Of the division, which does not depend on the order of the items.
+        seed: Seed of the division, which does not depend on the order of the items.
 
     Returns:
-        The fold of each item, (items,), from 0; all items of a clip are in the same one.
+        The fold of each item, (items,), from 0; all items of a cluster are in the same one.
 
     Raises:
-        ConfigError: Fewer than two folds, or fewer clips than folds.
+        ConfigError: Fewer than two folds, or fewer clusters than folds.
     """
     check_options("accuracy", folds)
-    names, number, sizes = np.unique(np.asarray(clips), return_inverse=True, return_counts=True)
+    names, number, sizes = np.unique(np.asarray(clusters), return_inverse=True, return_counts=True)
     if len(names) < folds:
         raise ConfigError(
-            f"the items come from {len(names)} clips; expected at least one for each of the "
+            f"the items come from {len(names)} clusters; expected at least one for each of the "
             f"{folds} folds. Use more items or fewer folds"
         )
-    # Large clips first, each into the fold with the fewest items so far; equal ones at random.
+    # Large clusters first, each into the fold with the fewest items so far; equal ones at random.
     shuffled = np.random.default_rng(seed).permutation(len(names))
     fold, filled = np.zeros(len(names), dtype=int), np.zeros(folds, dtype=int)
-    for clip in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
-        fold[clip] = filled.argmin()
-        filled[fold[clip]] += sizes[clip]
+    for cluster in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
+        fold[cluster] = filled.argmin()
+        filled[fold[cluster]] += sizes[cluster]
     items: Array = fold[number]
     return items
 
@@ -281,7 +282,7 @@ def _items(results: SweepResults, kind: str | None) -> Array:
             "would be chosen on and held out. Choose on the SweepResults of one condition's records"
         )
     records = results.records
-    order = sorted(items, key=lambda item: (records[item].clip, records[item].key))
+    order = sorted(items, key=lambda item: (records[item].cluster, records[item].key))
     return np.array(order)
 
 
@@ -291,11 +292,11 @@ def _hold_out(
     """Choose on all folds but one and hold that one out, for every fold and many sign flips.
 
     Args:
-        right: Changes of right answers summed over each clip's items, (clips, edits).
+        right: Changes of right answers summed over each cluster's items, (clusters, edits).
         margin: Changes of the margin, likewise.
-        parts: The fold of each clip, (clips,).
+        parts: The fold of each cluster, (clusters,).
         objective: What is maximised.
-        signs: Signs of the clips' changes, (flips, clips).
+        signs: Signs of the clusters' changes, (flips, clusters).
 
     Returns:
         The edit chosen for each fold, (folds, flips), -1 for none; the sum of the changes of right
@@ -311,13 +312,13 @@ def _hold_out(
 
 
 def _flip_test(
-    hold_out: Callable[[Array], tuple[Array, Array]], clips: int, flips: int, seed: int
+    hold_out: Callable[[Array], tuple[Array, Array]], clusters: int, flips: int, seed: int
 ) -> float:
     """Return the share of random sign flips that hold out as large a change as no flip does."""
-    observed = abs(hold_out(np.ones((1, clips)))[1][0])
+    observed = abs(hold_out(np.ones((1, clusters)))[1][0])
     rng, as_large = np.random.default_rng(seed), 1  # what was observed is one of the draws
     for start in range(0, flips, _FLIPS):
-        signs = rng.choice([-1.0, 1.0], (min(_FLIPS, flips - start), clips))
+        signs = rng.choice([-1.0, 1.0], (min(_FLIPS, flips - start), clusters))
         as_large += int((abs(hold_out(signs)[1]) >= observed).sum())
     return as_large / (flips + 1)
 

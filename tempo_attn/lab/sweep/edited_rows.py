@@ -32,7 +32,7 @@ class EditedRows:
             many, up to the last edited row; drawn by the item's content, the same for all
             variants. A row edits those that it sees, but never its own key: some key must be left.
         signs: (items, tokens): 1 or -1, random at audio keys, likewise.
-        seeds: Of each item's draws.
+        seeds: Seed of each item's draws.
     """
 
     index: Tensor

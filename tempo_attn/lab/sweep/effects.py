@@ -1,7 +1,7 @@
 """What each variant of a sweep does to the answers, with intervals, tests and nulls.
 
 An edit is compared to its recomputed control, never to the plain run. Intervals are paired by item
-and clustered by clip. p values are Holm-corrected within a family: all edits on all kinds of one
+and clustered by cluster. p values are Holm-corrected within a family: all edits on all kinds of one
 condition. The rows over all kinds repeat the same items, so they are a family of their own.
 """
 
@@ -53,14 +53,14 @@ class Effect:
         kind: The items' kind, or `POOLED`.
         condition: Their condition.
         n: Number of items.
-        n_clips: Number of clips, the clusters of the bootstrap.
+        n_clusters: Number of clusters, the clusters of the bootstrap.
         control_accuracy: With the rows recomputed and nothing changed.
         accuracy: With the edit.
         change: Their difference (the net effect).
         interval: Its interval, 95 % unless asked otherwise: paired percentile bootstrap over
-            clips.
+            clusters.
         p: Exact McNemar test of the change, two-sided. It takes items as independent, which those
-            of one clip in a `POOLED` row are not: there the interval says more.
+            of one cluster in a `POOLED` row are not: there the interval says more.
         p_holm: The same, Holm-corrected within its family: the condition's edits on all its kinds,
             or its `POOLED` rows.
         fixed: Wrong items that become right.
@@ -85,7 +85,7 @@ class Effect:
     kind: str
     condition: str
     n: int
-    n_clips: int
+    n_clusters: int
     control_accuracy: float
     accuracy: float
     change: float
@@ -150,7 +150,7 @@ def effects(
     Args:
         results: The sweep.
         resamples: Number of bootstrap resamples.
-        seed: Of the resamples.
+        seed: Seed of the bootstrap resamples.
         level: Coverage of the intervals.
 
     Returns:
@@ -188,21 +188,21 @@ def _group(
 ) -> list[Effect]:
     """Return the effects on the items of one condition and kind; `p_holm` is left at `p`."""
     items = results.where(None if kind == POOLED else kind, condition)
-    clips, k = results.clips[items], results.logits.shape[-1]
+    clusters, k = results.clusters[items], results.logits.shape[-1]
     right, margins, picks = results.right[items], results.margins[items], picks[items]
     before, after = right[:, pairs.control], right[:, pairs.at]
     switched = (~before & (picks[:, pairs.control] != picks[:, pairs.at])).sum(0).tolist()
     margin_changes = margins[:, pairs.at] - margins[:, pairs.control]
-    margin_ends = interval_of_mean(margin_changes, clips, **bootstrap).tolist()
+    margin_ends = interval_of_mean(margin_changes, clusters, **bootstrap).tolist()
     audio = results.audio[items]
-    nulls = _nulls(results, pairs, bootstrap, right, clips)
+    nulls = _nulls(results, pairs, bootstrap, right, clusters)
     return [
         Effect(
             variant=edit,
             kind=kind,
             condition=condition,
-            n=len(clips),
-            n_clips=len(np.unique(clips)),
+            n=len(clusters),
+            n_clusters=len(np.unique(clusters)),
             control_accuracy=float(before[:, i].mean()),
             accuracy=float(after[:, i].mean()),
             p_holm=change.p,
@@ -222,13 +222,13 @@ def _group(
             **asdict(change),
         )
         for i, (edit, change) in enumerate(
-            zip(pairs.edits, changes(before, after, clips, **bootstrap), strict=True)
+            zip(pairs.edits, changes(before, after, clusters, **bootstrap), strict=True)
         )
     ]
 
 
 def _nulls(
-    results: SweepResults, pairs: Pairs, bootstrap: dict[str, Any], right: Array, clips: Array
+    results: SweepResults, pairs: Pairs, bootstrap: dict[str, Any], right: Array, clusters: Array
 ) -> list[dict[str, Null]]:
     """Return the nulls of every edit, as far as the sweep has them; right is (items, variants)."""
     found: list[dict[str, Null]] = [{} for _ in pairs.edits]
@@ -236,8 +236,8 @@ def _nulls(
         having = [i for i, edit in enumerate(pairs.edits) if edit.null(kind) in results.number]
         null = right[:, [results.number[pairs.edits[i].null(kind)] for i in having]]
         excess = right[:, pairs.at[having]].astype(float) - null
-        ends = interval_of_mean(excess, clips, **bootstrap).tolist()
-        null_changes = changes(right[:, pairs.control[having]], null, clips, **bootstrap)
+        ends = interval_of_mean(excess, clusters, **bootstrap).tolist()
+        null_changes = changes(right[:, pairs.control[having]], null, clusters, **bootstrap)
         for column, (i, change) in enumerate(zip(having, null_changes, strict=True)):
             found[i][kind] = Null(
                 change=change.change,

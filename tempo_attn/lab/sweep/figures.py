@@ -1,4 +1,4 @@
-"""Pictures of a sweep's effects and of attention shares, as PNG and SVG.
+"""Figures of a sweep's effects, as PNG and SVG.
 
 Every one can be read without colour. What takes too many panels for one file is split into
 numbered ones; axes, lines and colours mean the same in all of them.
@@ -7,8 +7,8 @@ numbered ones; axes, lines and colours mean the same in all of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise, product
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.figures import Panel, save, save_all, sheets, style
-from tempo_attn.lab.figures.lines import Line, draw_lines, points
+from tempo_attn.figures import Panel, save_all, sheets, style
+from tempo_attn.lab.figures.lines import Line, by_layer_size, draw_lines, percent_interval, points
 from tempo_attn.lab.figures.number_table import draw_cells
-from tempo_attn.lab.figures.titles import Column, in_order, span, title
 from tempo_attn.lab.sweep.effects import Effect
 from tempo_attn.lab.sweep.panels import by_panel, edit_name, edit_names, single_layer
 from tempo_attn.modes import Null
@@ -28,12 +27,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import QuadMesh
 
-__all__ = ["heat_map", "layer_curves", "mass_against_change", "save", "share_by_layer"]
-
 SIGNIFICANT = 0.05
 CHANGE = "change of accuracy, percentage points"
 _MOST_LINES = 8
-_GROUPS = ("all", "right", "wrong")
 
 
 def layer_curves(effects: Sequence[Effect], path: Path, *, null: Null = "sign") -> list[Path]:
@@ -76,7 +72,7 @@ def layer_curves(effects: Sequence[Effect], path: Path, *, null: Null = "sign") 
         panels,
         path,
         names=edit_names(effects, by_mode),
-        size=_wide_panel(layers),
+        size=by_layer_size(layers),
         labels=("layer", CHANGE),
         layers=layers,
     )
@@ -123,67 +119,6 @@ def heat_map(effects: Sequence[Effect], path: Path) -> list[Path]:
         return save_all(figures, path)
 
 
-def share_by_layer(rows: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
-    """Draw the share of attention on audio by layer, with 95 % intervals as bands.
-
-    A panel for each kind and condition. With one group of items, it has a line for each set of
-    rows; with several (right against wrong), there is a panel for each set of rows, too, and a
-    line for each group.
-
-    Args:
-        rows: Dicts with `kind`, `condition`, `group` ("all", "right", "wrong"), `rows` (the query
-            rows), `layer`, `share` (0 to 1), `low` and `high` (its interval, or None), `n`. Those
-            of other groups, such as differences of shares, are left out.
-        path: Where to, without a suffix.
-
-    Returns:
-        The files: PNG and SVG of every sheet.
-
-    Raises:
-        ConfigError: There are no such rows.
-    """
-    found = sorted({str(row["group"]) for row in rows})
-    rows = [row for row in rows if row["group"] in _GROUPS]
-    if not rows:
-        raise ConfigError(
-            f"the share by layer has nothing to draw: expected rows of the groups {list(_GROUPS)}, "
-            f"found the groups {found}"
-        )
-    groups = sorted({str(row["group"]) for row in rows})
-    queries = list(dict.fromkeys(str(row["rows"]) for row in rows))
-    columns: dict[Column, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        columns.setdefault((str(row["kind"]), str(row["condition"])), []).append(row)
-    panels: dict[Panel, list[Line]] = {}
-    for query, column, group in product(queries, in_order(columns), groups):
-        of_line = [
-            row
-            for row in columns[column]
-            if (str(row["rows"]), str(row["group"])) == (query, group)
-        ]
-        if not of_line:
-            continue
-        head = title(column, [_group_size(columns[column], group) for group in groups])
-        label = f"query rows: {query}"
-        if len(groups) > 1:
-            line = _share_line(f"{group} items", of_line, reference=group == "all")
-            panels.setdefault((label, head), []).append(line)
-        else:
-            panels.setdefault(("", head), []).append(_share_line(label, of_line))
-    drawn = [line for lines in panels.values() for line in lines]
-    layers = sorted({int(row["layer"]) for row in rows})
-    return draw_lines(
-        panels,
-        path,
-        names=list(dict.fromkeys(line.name for line in drawn if not line.reference)),
-        size=_wide_panel(layers),
-        labels=("layer", "share of attention on audio, %"),
-        layers=layers,
-        signed=False,
-        bands=True,
-    )
-
-
 def mass_against_change(effects: Sequence[Effect], path: Path) -> list[Path]:
     """Draw the change of accuracy against the change of attention on audio, one point an edit.
 
@@ -222,7 +157,7 @@ def mass_against_change(effects: Sequence[Effect], path: Path) -> list[Path]:
         path,
         names=modes,
         size=(2.9, 2.5),
-        labels=("change of the share of attention on audio, percentage points", CHANGE),
+        labels=("change of attention mass on audio, percentage points", CHANGE),
         joined=one_place,
     )
 
@@ -232,7 +167,7 @@ def _line(name: str, x: Sequence[float], effects: Sequence[Effect]) -> Line:
         name=name,
         x=x,
         y=[points(effect.change) for effect in effects],
-        intervals=[_interval(effect.interval) for effect in effects],
+        intervals=[percent_interval(effect.interval) for effect in effects],
     )
 
 
@@ -246,7 +181,7 @@ def _null_line(effects: Sequence[Effect], kind: Null) -> list[Line]:
         return []
     lines: list[tuple[float, float, tuple[float, float]]] = []
     for layer, nulls in sorted(by_layer.items()):
-        low, high = zip(*(_interval(null.interval) for null in nulls), strict=True)
+        low, high = zip(*(percent_interval(null.interval) for null in nulls), strict=True)
         mean = fmean(_known(points(null.change) for null in nulls))
         lines.append((layer, mean, (min(_known(low)), max(_known(high)))))
     if len(lines) == 1:  # a band needs two points
@@ -260,34 +195,8 @@ def _known(values: Iterable[float]) -> list[float]:
     return [value for value in values if math.isfinite(value)] or [math.nan]
 
 
-def _interval(interval: Sequence[float | None] | None) -> tuple[float, float]:
-    """Return an interval in percentage points; NaN where it is not known."""
-    low, high = interval or (None, None)
-    return points(low), points(high)
-
-
 def _mass_change(effect: Effect) -> float:
     return points(effect.mass_after) - points(effect.mass_before)
-
-
-def _share_line(name: str, rows: Sequence[Mapping[str, Any]], reference: bool = False) -> Line:
-    rows = sorted(rows, key=lambda row: int(row["layer"]))
-    return Line(
-        name=name,
-        x=[int(row["layer"]) for row in rows],
-        y=[points(row["share"]) for row in rows],
-        intervals=[_interval(None if reference else (row["low"], row["high"])) for row in rows],
-        reference=reference,
-    )
-
-
-def _group_size(rows: Sequence[Mapping[str, Any]], group: str) -> str:
-    size = span([int(row["n"]) for row in rows if row["group"] == group] or [0])
-    return size if group == "all" else f"{size} {group}"
-
-
-def _wide_panel(layers: Sequence[int]) -> tuple[float, float]:
-    return min(4.4, 2.6 + 0.05 * len(layers)), 2.2
 
 
 def _draw_cells(

@@ -1,4 +1,4 @@
-"""Which panel and which name an effect has in a picture."""
+"""Which panel and which name an effect has in a figure."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def by_panel(effects: Sequence[Effect], *, by_mode: bool) -> dict[Panel, list[Ef
             found = columns[column]
             sizes = [
                 span([effect.n for effect in found]),
-                f"{span([effect.n_clips for effect in found])} clips",
+                f"{span([effect.n_clusters for effect in found])} clusters",
             ]
             of_panel = [e for e in found if _label(e.variant, by_mode) == label]
             if of_panel:

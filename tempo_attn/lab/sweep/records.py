@@ -117,9 +117,9 @@ class SweepResults:
         return np.array([record.answer for record in self.records])
 
     @cached_property
-    def clips(self) -> Array:
-        """Number of each item's clip, (items,)."""
-        names = [record.clip for record in self.records]
+    def clusters(self) -> Array:
+        """Number of each item's cluster, (items,)."""
+        names = [record.cluster for record in self.records]
         return np.unique(names, return_inverse=True)[1]
 
     @cached_property

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.engine.batching import Plan
+from tempo_attn.lab.engine.batching import BatchPlan
 from tempo_attn.lab.engine.engine_choice import Comparison, EngineChoice, head_rounding
-from tempo_attn.lab.engine.model_under_study import Subject, finite, rounded
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, finite, rounded
 from tempo_attn.lab.engine.readout import Readout
 from tempo_attn.lab.items import Batch, Item
 from tempo_attn.lab.sweep.edited_rows import EditedRows
@@ -67,10 +67,10 @@ class Sweeper:
 
     def __init__(
         self,
-        subject: Subject,
+        subject: ModelUnderStudy,
         variants: Sequence[Variant],
         *,
-        plan: Plan | None = None,
+        plan: BatchPlan | None = None,
         seed: int = 0,
         engine: str = "auto",
     ) -> None:
@@ -78,7 +78,7 @@ class Sweeper:
             raise ConfigError("a sweep needs at least one variant; the grid is empty")
         self.subject = subject
         self.variants = list(variants)
-        self.plan = plan or Plan()
+        self.plan = plan or BatchPlan()
         self._seed = seed
         self._decoder = subject.decoder
         self._check_layers()
@@ -95,7 +95,7 @@ class Sweeper:
             )
 
     def run(self, items: Sequence[Item]) -> Iterator[list[SweepRecord]]:
-        """Run all items, batch by batch; see `Plan` for how they are batched.
+        """Run all items, batch by batch; see `BatchPlan` for how they are batched.
 
         Yields:
             The records of one batch.

@@ -65,7 +65,7 @@ def summary(run: Run, results: SweepResults) -> dict[str, Any]:
     return {
         **run.about,
         "n": len(results.records),
-        "n_clips": len(set(results.clips.tolist())),
+        "n_clusters": len(set(results.clusters.tolist())),
         "n_variants": len(results.variants),
         "plain_accuracy": round(float(results.plain_right.mean()), 6),
         "engine": sorted({record.engine for record in results.records}),

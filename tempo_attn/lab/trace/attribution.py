@@ -23,15 +23,16 @@ from tempo_attn.lab.engine.hidden_states import (
     modules_of,
     place,
 )
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.items import Batch
 from tempo_attn.lab.trace.sites import Site
 
 
 def attributed(
-    subject: Subject,
+    subject: ModelUnderStudy,
     base: Batch,
+    answers: Sequence[int],
     states: States,
     start: int,
     places: Mapping[str, QueryRows],
@@ -42,6 +43,7 @@ def attributed(
     Args:
         subject: The model; its decoder's attention is its own.
         base: The run that is patched.
+        answers: Index of each item's right candidate.
         states: What left the components of the run that states come from, from `start` on.
         start: The first position in them.
         places: The positions of every group.
@@ -61,8 +63,8 @@ def attributed(
         _graph_from_first_layer(subject, outputs),
     ):
         logits = subject.candidate_logits(subject.call(base), base)
-        answers = torch.tensor([[item.answer] for item in base.items], device=logits.device)
-        total = logits.softmax(-1).gather(1, answers).sum()
+        right = torch.tensor(answers, device=logits.device)[:, None]
+        total = logits.softmax(-1).gather(1, right).sum()
         flat = [output for component in components for output in outputs[component]]
         gradients = list(torch.autograd.grad(total, flat, allow_unused=True))
     found: dict[tuple[Component, int], Tensor] = {}
@@ -88,7 +90,7 @@ def _at(by_position: Tensor, places: QueryRows, start: int) -> Tensor:
 
 @contextmanager
 def _graph_from_first_layer(
-    subject: Subject, outputs: Mapping[Component, list[Tensor]]
+    subject: ModelUnderStudy, outputs: Mapping[Component, list[Tensor]]
 ) -> Iterator[None]:
     """Keep what leaves the components, with gradients of the decoder's layers and nothing else."""
     learned = [weight for weight in subject.model.parameters() if weight.requires_grad]

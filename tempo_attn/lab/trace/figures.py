@@ -1,4 +1,4 @@
-"""Pictures of a trace: a table of layers and groups of positions, and rates by layer."""
+"""Figures of a trace: a table of layers and groups of positions, and rates by layer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from tempo_attn.errors import ConfigError
 from tempo_attn.figures import Panel, save_all, sheets, style
-from tempo_attn.lab.figures.lines import Line, draw_lines, points
+from tempo_attn.lab.figures.lines import Line, draw_lines, percent_interval, points
 from tempo_attn.lab.figures.number_table import draw_cells
 from tempo_attn.lab.trace.sites import GROUPS
 
@@ -110,7 +110,7 @@ def rates_by_layer(rows: Sequence[Row], path: Path) -> list[Path]:
                     name=group,
                     x=[row["layer"] for row in mine],
                     y=[points(row["rate"]) for row in mine],
-                    intervals=[(points(row["low"]), points(row["high"])) for row in mine],
+                    intervals=[percent_interval((row["low"], row["high"])) for row in mine],
                 )
             )
     return draw_lines(

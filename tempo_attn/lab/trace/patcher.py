@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.engine.batching import Plan
+from tempo_attn.lab.engine.batching import BatchPlan
 from tempo_attn.lab.engine.engine_choice import Comparison, EngineChoice
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.engine.readout import Readout
 from tempo_attn.lab.items import Batch
@@ -38,11 +38,11 @@ class Patcher:
 
     def __init__(
         self,
-        subject: Subject,
+        subject: ModelUnderStudy,
         sites: Sequence[Site],
         *,
         single: bool = False,
-        plan: Plan | None = None,
+        plan: BatchPlan | None = None,
         engine: str = "auto",
     ) -> None:
         if not sites:
@@ -50,7 +50,7 @@ class Patcher:
         self.subject = subject
         self.sites = list(sites)
         self.single = single
-        self.plan = plan or Plan()
+        self.plan = plan or BatchPlan()
         self._decoder = subject.decoder
         self.choice = EngineChoice(subject, engine, "patch")
 

@@ -38,7 +38,7 @@ class Source:
     Args:
         states: What left the components of that run.
         start: The first position in them.
-        seeds: Of each item's random signs.
+        seeds: Seed of each item's random signs.
     """
 
     def __init__(self, states: States, start: int, seeds: Sequence[Sequence[int]]) -> None:

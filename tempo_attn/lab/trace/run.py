@@ -8,17 +8,17 @@ written at some places, and the probability of the right answer tells what these
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from tempo_attn.config_fields import one_of
 from tempo_attn.errors import ConfigError, PositionError
-from tempo_attn.lab.engine.batching import Plan
+from tempo_attn.lab.engine.batching import BatchPlan
 from tempo_attn.lab.engine.hidden_states import States, keeping
-from tempo_attn.lab.engine.model_under_study import Subject, finite, rounded
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, finite, rounded
 from tempo_attn.lab.items import Batch, Item
 from tempo_attn.lab.trace.attribution import attributed
 from tempo_attn.lab.trace.patcher import Patcher
@@ -47,6 +47,27 @@ def check_options(directions: Sequence[str], method: str, single: bool) -> None:
         )
 
 
+@dataclass
+class Traced:
+    """What the patches of one batch do, whatever its answers are; all on the CPU.
+
+    Attributes:
+        patched: By direction: the right answers' probabilities under every patch, (items, sites).
+        twin: By direction: the same of the twins' right answers.
+        attributed: By direction: first-order changes of the right answers' probabilities,
+            (items, sites that are not random).
+        clean: The candidates' logits of the clean run, (items, candidates), worked out as those of
+            the patches are; None where nothing was patched.
+        corrupted: Likewise of the corrupted run.
+    """
+
+    patched: dict[Direction, Tensor] = field(default_factory=dict)
+    twin: dict[Direction, Tensor] = field(default_factory=dict)
+    attributed: dict[Direction, Tensor] = field(default_factory=dict)
+    clean: Tensor | None = None
+    corrupted: Tensor | None = None
+
+
 class Tracer:
     """Patches one run with states of the other.
 
@@ -59,7 +80,7 @@ class Tracer:
         single: Patch the positions of a group one at a time, and take the mean over them; else all
             at once.
         plan: How much runs at once.
-        seed: Of the random changes.
+        seed: Seed of the random changes.
         engine: One of `ENGINES`: "auto"; or "fast" or "full" to insist on one.
 
     Attributes:
@@ -73,20 +94,20 @@ class Tracer:
 
     def __init__(
         self,
-        subject: Subject,
+        subject: ModelUnderStudy,
         corrupt: Callable[[Item], Item],
         sites: Sequence[Site],
         *,
         directions: Sequence[Direction] = ("recover",),
         method: str = "patching",
         single: bool = False,
-        plan: Plan | None = None,
+        plan: BatchPlan | None = None,
         seed: int = 0,
         engine: str = "auto",
     ) -> None:
         check_options(directions, method, single)
         self.subject = subject
-        self.plan = plan or Plan()
+        self.plan = plan or BatchPlan()
         self.patcher = Patcher(subject, sites, single=single, plan=self.plan, engine=engine)
         self.true_sites = [site for site in self.patcher.sites if not site.random]
         self.directions = list(dict.fromkeys(directions))
@@ -97,7 +118,7 @@ class Tracer:
         self._groups = list(dict.fromkeys(site.group for site in sites))
 
     def run(self, items: Sequence[Item]) -> Iterator[list[TraceRecord]]:
-        """Trace all items, batch by batch; see `Plan` for how they are batched."""
+        """Trace all items, batch by batch; see `BatchPlan` for how they are batched."""
         for batch in self.plan.batches(items):
             yield self.run_batch(batch)
 
@@ -128,21 +149,18 @@ class Tracer:
         kept = [n for n, reason in enumerate(why) if reason is None]
         if kept:
             self.settle(items[:2])
-        found = self.trace([items[n] for n in kept], [twins[n] for n in kept]) if kept else {}
-        for name, logits in (("clean", clean), ("corrupted", corrupted)):
-            if ("logits", name) in found:  # of the very batch that was patched
-                logits[kept] = found.pop(("logits", name)).to(logits)
+        found = Traced()
+        if kept:
+            found = self.trace([items[n] for n in kept], [twins[n] for n in kept])
+        if found.clean is not None and found.corrupted is not None:
+            # Of the very batch that was patched.
+            clean[kept], corrupted[kept] = found.clean.to(clean), found.corrupted.to(corrupted)
         plain, other = clean.double().cpu().tolist(), corrupted.double().cpu().tolist()
         engine = "gradient" if self.method == "attribution" else self.patcher.choice.engine
         records = []
         for n, item in enumerate(items):
-            mine: dict[str, dict[str, list[Any]]] = {"patched": {}, "twin": {}, "attributed": {}}
             own = twins[n].answer != item.answer
-            if n in kept:
-                for (what, direction), values in found.items():
-                    if what == "twin" and not own:
-                        continue
-                    mine[what][direction] = rounded(values[kept.index(n)].tolist())
+            at = kept.index(n) if n in kept else None
             records.append(
                 TraceRecord.of(
                     item,
@@ -151,7 +169,9 @@ class Tracer:
                     dropped=why[n],
                     twin_answer=twins[n].answer if own else None,
                     engine=engine,
-                    **mine,
+                    patched=_of_item(found.patched, at),
+                    twin=_of_item(found.twin, at) if own else {},
+                    attributed=_of_item(found.attributed, at),
                 )
             )
         return records
@@ -164,44 +184,37 @@ class Tracer:
 
     # ------------------------------------------------------------------ one batch
 
-    def trace(self, items: Sequence[Item], twins: Sequence[Item]) -> dict[tuple[str, str], Tensor]:
+    def trace(self, items: Sequence[Item], twins: Sequence[Item]) -> Traced:
         """Patch a batch, whatever its answers are.
 
         Args:
             items: The items.
             twins: Their corrupted twins.
-
-        Returns:
-            By ("patched", direction): the right answers' probabilities (items, sites); by ("twin",
-            direction): those of the twins' right answers; and by ("attributed", direction):
-            first-order changes of the right answers' probabilities (items, sites that are not
-            random). By ("logits", "clean" or "corrupted"), where there are patches: the
-            candidates' logits of the two runs, (items, candidates). All on the CPU.
         """
         clean, corrupted = self.subject.read(items), self.subject.read(twins)
         _require_alike(clean, corrupted)
         where = {group: places(clean, group) for group in self._groups}
         start = min(at.first for at in where.values())
         seeds = [[self._seed, int(item.key[:15], 16)] for item in items]
-        found: dict[tuple[str, str], Tensor] = {}
+        found = Traced()
         for direction in self.directions:
-            base, other = (corrupted, clean) if direction == "recover" else (clean, corrupted)
-            names = ("corrupted", "clean") if direction == "recover" else ("clean", "corrupted")
-            # The right answer is the clean one's, whichever run is patched.
-            base.items, other.items = items, items
+            recover = direction == "recover"
+            base, other = (corrupted, clean) if recover else (clean, corrupted)
             with self.subject.studied():
                 states = self._states(other, start)
                 if self.method != "attribution":
                     source = Source(states, start, seeds)
                     shares, plain = self.patcher.run(base, source, start, where)
-                    shares = shares.cpu()
-                    found["logits", names[0]] = plain.cpu()
-                    found["logits", names[1]] = self.patcher.logits(other).cpu()
-                    found["patched", direction] = _of_answers(shares, items)
-                    found["twin", direction] = _of_answers(shares, twins)
+                    shares, both = shares.cpu(), (plain.cpu(), self.patcher.logits(other).cpu())
+                    found.corrupted, found.clean = both if recover else both[::-1]
+                    found.patched[direction] = _of_answers(shares, items)
+                    found.twin[direction] = _of_answers(shares, twins)
             if self.method != "patching":
-                approximate = attributed(self.subject, base, states, start, where, self.true_sites)
-                found["attributed", direction] = approximate.cpu()
+                # The right answer is the clean one's, whichever run is patched.
+                answers = [item.answer for item in items]
+                found.attributed[direction] = attributed(
+                    self.subject, base, answers, states, start, where, self.true_sites
+                ).cpu()
         return found
 
     def _states(self, batch: Batch, start: int) -> States:
@@ -213,6 +226,11 @@ class Tracer:
             return states
 
         return self.subject.on_all_rows(forward)
+
+
+def _of_item(found: Mapping[Direction, Tensor], at: int | None) -> dict[str, list[float]]:
+    """Return one item's numbers by direction; none where it was dropped."""
+    return {} if at is None else {name: rounded(v[at].tolist()) for name, v in found.items()}
 
 
 def _of_answers(shares: Tensor, items: Sequence[Item]) -> Tensor:

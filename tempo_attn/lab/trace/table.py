@@ -1,15 +1,15 @@
-"""Recovery rates and belief shifts of a trace, with intervals by clip and their null."""
+"""Recovery rates and belief shifts of a trace, with intervals by cluster and their null."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tempo_attn.lab.trace.records import DROPPED, TraceRecord
 from tempo_attn.lab.trace.sites import Site
-from tempo_attn.statistics import Array, cluster_sums, cluster_weights
+from tempo_attn.statistics import Array, cluster_sums, cluster_weights, percentile_interval
 
 _PLACE = ("condition", "kind", "direction", "component")
 _NO_GAP = 1e-9  # a difference of probabilities that is rounding alone
@@ -32,19 +32,19 @@ def trace_rows(
     ratios, which is `mean_rate`; an item whose two runs hardly differ can make it anything.
 
     Args:
-        records: Of all items, in any order.
+        records: The records of all items, in any order.
         sites: The patches, in the records' order.
-        resamples: Of the percentile bootstrap over clips.
-        seed: Of the resamples.
+        resamples: Number of resamples of the percentile bootstrap over clusters.
+        seed: Seed of the bootstrap resamples.
         level: Coverage of the intervals.
 
     Returns:
-        Rows with `n`, `n_clips`, `rate`, `low`, `high`; `mean_rate` with its ends; the null's
+        Rows with `n`, `n_clusters`, `rate`, `low`, `high`; `mean_rate` with its ends; the null's
         (`null`, `null_low`, `null_high`): a change of the same size in random directions; the same
         of the twin's right answer (`twin` ..., `twin_null` ...), where the corrupted run has one:
         what only does harm lowers the right answer but does not raise the twin's; the rate
         `attributed` to first order; and the mean probabilities `p_base`, `p_source`, `p_patched`.
-        None where nothing was measured, and for ends where there are fewer than two clips or, of
+        None where nothing was measured, and for ends where there are fewer than two clusters or, of
         the twin's answer, resamples in which the two runs do not differ, or the other way round.
     """
     how = {"resamples": resamples, "seed": seed, "level": level}
@@ -62,14 +62,14 @@ def trace_rows(
             patched = _array([r.patched.get(direction) for r in kept])
             attributed = _array([r.attributed.get(direction) for r in kept])
             changes = None if patched is None else patched - base[:, None]
-            rates = _ends(changes, source - base, runs.clips, how)
+            rates = _rates(changes, source - base, runs.clusters, how)
             to_twin = None
             if twins is not None:
                 before, after = twins.base_and_source(direction)
                 theirs = _array([r.twin.get(direction) for r in kept])
                 gained = None if theirs is None else theirs - before[:, None]
-                to_twin = _ends(gained, after - before, runs.clips, how)
-            first_order = _ends(attributed, source - base, runs.clips, how)
+                to_twin = _rates(gained, after - before, runs.clusters, how).pooled
+            first_order = _rates(attributed, source - base, runs.clusters, how).pooled
             true = [site for site in sites if not site.random]
             for order, site in enumerate(true):
                 number, null = places[site], places.get(site.null)
@@ -82,17 +82,13 @@ def trace_rows(
                         "group": site.group,
                         "layer": site.layer,
                         "n": len(kept),
-                        "n_clips": len(np.unique(runs.clips)),
-                        **_named(rates, number, ("rate", "low", "high")),
-                        **_named(rates, number, ("mean_rate", "mean_low", "mean_high"), 3),
-                        **_named(rates, null, ("null", "null_low", "null_high")),
-                        **_named(to_twin, number, ("twin", "twin_low", "twin_high")),
-                        **_named(to_twin, null, ("twin_null", "twin_null_low", "twin_null_high")),
-                        **_named(
-                            first_order,
-                            order,
-                            ("attributed", "attributed_low", "attributed_high"),
-                        ),
+                        "n_clusters": len(np.unique(runs.clusters)),
+                        **_columns(rates.pooled, number, "rate", ""),
+                        **_columns(rates.mean, number, "mean_rate", "mean_"),
+                        **_columns(rates.pooled, null, "null", "null_"),
+                        **_columns(to_twin, number, "twin", "twin_"),
+                        **_columns(to_twin, null, "twin_null", "twin_null_"),
+                        **_columns(first_order, order, "attributed", "attributed_"),
                         "p_base": _number(base.mean()),
                         "p_source": _number(source.mean()),
                         "p_patched": None
@@ -156,10 +152,10 @@ def agreement_rows(rows: Sequence[Mapping[str, Any]], *, top: int = 5) -> list[d
 
 
 class _Runs:
-    """The two runs' probabilities of some answers, (items,), and the items' clips."""
+    """The two runs' probabilities of some answers, (items,), and the items' clusters."""
 
-    def __init__(self, clean: Array, corrupted: Array, clips: Array) -> None:
-        self.clean, self.corrupted, self.clips = clean, corrupted, clips
+    def __init__(self, clean: Array, corrupted: Array, clusters: Array) -> None:
+        self.clean, self.corrupted, self.clusters = clean, corrupted, clusters
 
     @classmethod
     def of(cls, records: Sequence[TraceRecord], answers: Sequence[int]) -> _Runs:
@@ -170,8 +166,8 @@ class _Runs:
             shares = np.exp(logits - logits.max(1, keepdims=True))
             shares /= shares.sum(1, keepdims=True)
             parts.append(np.take_along_axis(shares, chosen, 1)[:, 0])
-        clips = np.unique([record.clip for record in records], return_inverse=True)[1]
-        return cls(parts[0], parts[1], clips)
+        clusters = np.unique([record.cluster for record in records], return_inverse=True)[1]
+        return cls(parts[0], parts[1], clusters)
 
     def base_and_source(self, direction: str) -> tuple[Array, Array]:
         """Return the probabilities in the run that is patched, and in the other one."""
@@ -191,42 +187,62 @@ def _array(values: Sequence[Sequence[float] | None]) -> Array | None:
     return None if values[0] is None else np.array(values, dtype=float)
 
 
-def _ends(changes: Array | None, gaps: Array, clips: Array, how: Mapping[str, Any]) -> Array | None:
-    """Return pooled rates and means of rates with their ends, (sites, 6).
+class _Estimate(NamedTuple):
+    """One number of every site, (sites,), with the ends of its interval; NaN where undefined."""
+
+    value: Array
+    low: Array
+    high: Array
+
+
+class _Rates(NamedTuple):
+    """What patches bring of the two runs' difference; None where this is not defined.
+
+    Attributes:
+        pooled: The sum of the changes over the sum of the differences.
+        mean: The mean of the items' own ratios.
+    """
+
+    pooled: _Estimate | None
+    mean: _Estimate | None
+
+
+def _rates(changes: Array | None, gaps: Array, clusters: Array, how: Mapping[str, Any]) -> _Rates:
+    """Return the rates of all sites.
 
     Args:
-        changes: (items, sites): P_patched - P_base, or None.
+        changes: (items, sites): P_patched - P_base, or None where nothing was measured.
         gaps: (items,): P_source - P_base.
-        clips: (items,).
+        clusters: (items,).
         how: `resamples`, `seed` and `level`.
     """
     # The twin's answer may be no likelier in one run than in the other.
     if changes is None or abs(gaps.sum()) < _NO_GAP:
-        return None
+        return _Rates(None, None)
     n_sites = changes.shape[1]
     gap = gaps[:, None]
     ratios = np.divide(changes, gap, out=np.full_like(changes, np.nan), where=gap != 0)
-    found = np.full((n_sites, 6), np.nan)
-    found[:, 0], found[:, 3] = changes.sum(0) / gaps.sum(), ratios.mean(0)
-    if len(np.unique(clips)) < 2:  # one clip has no spread
-        return found
-    weights = cluster_weights(clips, how["resamples"], how["seed"]).astype(float)
-    sums, sizes = cluster_sums(np.concatenate([changes, ratios, gap], 1), clips)
-    drawn = weights @ sums
-    tails = [(1 - how["level"]) / 2, (1 + how["level"]) / 2]
-    if (drawn[:, -1] * np.sign(gaps.sum()) > _NO_GAP).all():  # else rates have no bounds
-        found[:, 1:3] = np.quantile(drawn[:, :n_sites] / drawn[:, -1:], tails, axis=0).T
-    means = drawn[:, n_sites:-1] / (weights @ sizes)[:, None]
-    found[:, 4:6] = np.quantile(means, tails, axis=0).T
-    return found
+    pooled_ends = mean_ends = np.full((2, n_sites), np.nan)
+    if len(np.unique(clusters)) > 1:  # one cluster has no spread
+        weights = cluster_weights(clusters, how["resamples"], how["seed"]).astype(float)
+        sums, sizes = cluster_sums(np.concatenate([changes, ratios, gap], 1), clusters)
+        drawn = weights @ sums
+        if (drawn[:, -1] * np.sign(gaps.sum()) > _NO_GAP).all():  # else rates have no bounds
+            pooled_ends = percentile_interval(drawn[:, :n_sites] / drawn[:, -1:], how["level"])
+        means = drawn[:, n_sites:-1] / (weights @ sizes)[:, None]
+        mean_ends = percentile_interval(means, how["level"])
+    pooled = _Estimate(changes.sum(0) / gaps.sum(), *pooled_ends)
+    return _Rates(pooled, _Estimate(ratios.mean(0), *mean_ends))
 
 
-def _named(
-    ends: Array | None, number: int | None, names: Sequence[str], first: int = 0
+def _columns(
+    estimate: _Estimate | None, site: int | None, name: str, ends: str
 ) -> dict[str, float | None]:
-    if ends is None or number is None:
+    """Return the columns `name`, `ends`low and `ends`high of a site; None where undefined."""
+    names = (name, f"{ends}low", f"{ends}high")
+    if estimate is None or site is None:
         return dict.fromkeys(names)
-    return {name: _number(ends[number, first + at]) for at, name in enumerate(names)}
+    return {name: _number(part[site]) for name, part in zip(names, estimate, strict=True)}
 
 
 def _number(value: float) -> float | None:

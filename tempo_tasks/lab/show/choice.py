@@ -19,7 +19,7 @@ def show(choice: Choice, folder: Path | None) -> None:
     console = Console(width=100, markup=False)  # a folder's name may look like markup
     low, high = choice.interval
     console.print(
-        f"Chosen on all {choice.n} items of {choice.n_clips} clips: "
+        f"Chosen on all {choice.n} items of {choice.n_clusters} clusters: "
         + (
             "no edit: none is better than leaving the model alone."
             if choice.variant is None

@@ -45,8 +45,9 @@ def show(report: LensReport) -> None:
         before = name
     console.print(table)
     console.print(
-        f"{about['n']} items of {about['n_clips']} clips; {100 * about['plain_accuracy']:.1f} % "
-        f"are right. {about['n_without_labels']} have no reading of labels: two of their options "
+        f"{about['n']} items of {about['n_clusters']} clusters; "
+        f"{100 * about['plain_accuracy']:.1f} % are right. "
+        f"{about['n_without_labels']} have no reading of labels: two of their options "
         "begin with the same token."
     )
     console.print(

@@ -22,16 +22,16 @@ def show(report: MassReport) -> None:
         shown.add_column(column, justify="right")
     gaps = {_place(row): row for row in table if row["group"] == "right - wrong"}
     for row in table:
-        if row["group"] == "all" and row["share"] is not None:
+        if row["group"] == "all" and row["mass"] is not None:
             gap = gaps.get(_place(row))
             shown.add_row(
                 f"{row['kind']} {row['condition']} ({row['n']})",
                 row["rows"],
                 str(row["layer"]),
-                percent(row["share"]),
+                percent(row["mass"]),
                 f"{percent(row['low'])} to {percent(row['high'])}",
                 percent(row["first"]),
-                "-" if gap is None else points(*(gap[name] for name in ("share", "low", "high"))),
+                "-" if gap is None else points(*(gap[name] for name in ("mass", "low", "high"))),
             )
     Console(width=110).print(shown)
 

@@ -23,8 +23,8 @@ def show_summary(about: Mapping[str, Any]) -> None:
     console = Console(width=120)
     agreed, control = about["generation"], about["recomputed_control"]
     console.print(
-        f"{about['n']} items of {about['n_clips']} clips, {about['n_variants']} variants each "
-        f"({' and '.join(about['engine'])}); without an edit "
+        f"{about['n']} items of {about['n_clusters']} clusters, "
+        f"{about['n_variants']} variants each ({' and '.join(about['engine'])}); without an edit "
         f"{100 * about['plain_accuracy']:.1f} % are right."
     )
     if agreed["n"]:

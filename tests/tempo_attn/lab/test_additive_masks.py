@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tempo_attn.lab.engine.hidden_states import COMPONENTS
-from tempo_attn.lab.engine.model_under_study import Subject
-from tempo_attn.lab.mass.run import Sharer
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
+from tempo_attn.lab.mass.run import MassMeter
 from tempo_attn.lab.sweep.run import Sweeper
 from tempo_attn.lab.trace.sites import sites
 from tests.support.lab_items import wrapped_logits
@@ -32,7 +32,7 @@ def biased(tiny_model):
 @pytest.mark.parametrize("engine", ["fast", "full"])
 def test_sweep(biased, tiny_model, prepared, rows, engine):
     variants = variants_of(biased, [rows], [[1], [0, 2]])
-    subject = Subject(biased, prepared, tokenizer=prepared.tokenizer)
+    subject = ModelUnderStudy(biased, prepared, tokenizer=prepared.tokenizer)
     sweeper = Sweeper(subject, variants, engine=engine)
     found = sweeper.answer(sweeper.subject.read(prepared.items))
     inputs, tokenizer = prepared.inputs, prepared.tokenizer
@@ -51,7 +51,7 @@ def test_audio_statistics_are_those_of_the_weights(biased, prepared):
     expected = (weights[:, :, -1] * audio[:, None]).sum(-1).mean(-1)
     for engine in ("fast", "full"):
         sweeper = Sweeper(
-            Subject(biased, prepared, tokenizer=prepared.tokenizer), variants, engine=engine
+            ModelUnderStudy(biased, prepared, tokenizer=prepared.tokenizer), variants, engine=engine
         )
         statistics = sweeper.answer(sweeper.subject.read(prepared.items)).audio
         before, after = statistics[..., 0], statistics[..., 1]
@@ -63,7 +63,7 @@ def test_mass(biased, tiny_processor, prepared):
     case = build_case(tiny_processor, SCENES)
     with torch.no_grad():
         attentions = biased(**prepared.inputs, output_attentions=True).attentions
-    sharer = Sharer(Subject(biased, prepared, tokenizer=prepared.tokenizer), [("last",)])
+    sharer = MassMeter(ModelUnderStudy(biased, prepared, tokenizer=prepared.tokenizer), [("last",)])
     _, shares = sharer.shares(sharer.subject.read(prepared.items))
     for layer, weights in enumerate(attentions):
         expected = (weights[:, :, -1] * case.audio[:, None]).sum(-1).mean(-1)
@@ -75,8 +75,8 @@ def test_trace(biased, prepared, engine):
     twins = Twins(prepared)
     chosen = sites(6, components=COMPONENTS, groups=["text", "last"], nulls=False)[::4]
     tracer = tracer_of(biased, twins, chosen, directions=["recover"], engine=engine)
-    found = traced(tracer, twins)["patched", "recover"]
+    found = traced(tracer, twins).patched["recover"]
     by_hooks = ByHooks(biased, biased, twins.corrupted.inputs, twins.clean.inputs, twins.items)
-    batch = Subject(biased, twins, tokenizer=prepared.tokenizer).read(twins.items)
+    batch = ModelUnderStudy(biased, twins, tokenizer=prepared.tokenizer).read(twins.items)
     expected = torch.stack([by_hooks(site, mask_of(batch, site.group)) for site in chosen], 1)
     assert float((found - expected).abs().max()) < 1e-5

@@ -527,9 +527,9 @@ def items_of(lm, name) -> list[Item]:
 def test_the_laboratory_goes_by_the_cluster(embedded):
     items = items_of(embedded, "tempo_synth_hard_eo_aqa")
     assert len(items) == 4 * QUARTETS
-    assert len({item.clip for item in items}) == QUARTETS
+    assert len({item.cluster for item in items}) == QUARTETS
     plain = items_of(embedded, "tempo_synth_eo_aqa")
-    assert len({item.clip for item in plain}) == SCENES
+    assert len({item.cluster for item in plain}) == SCENES
 
 
 def test_rotated_items_have_names_and_keys_of_their_own(embedded):

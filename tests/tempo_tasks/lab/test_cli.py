@@ -290,7 +290,7 @@ MISTAKES = {
     "fit DATA --from run --out edit": r"ConfigError: give either --tasks, .* or --from",
     "fit DATA --out edit --objective acc": r"ConfigError: objective is 'acc'; .*mean 'accuracy'\?",
     "fit DATA --out edit --folds 1": r"ConfigError: folds is 1; expected 2 or more",
-    "fit DATA --out edit --folds 3": r"ConfigError: the items come from 2 clips; expected at least",
+    "fit DATA --out edit --folds 3": r"ConfigError: the items come from 2 clusters; expected at",
     "fit DATA --out edit --kind e0": r"ConfigError: --kind is 'e0'; .*Did you mean 'eo'\?",
     "fit DATA --out edit --kind ld": r"ConfigError: --kind ld: no task asks for it; they ask f",
     "fit DATA --out edit --tasks tempo_synth_eo_aqa,tempo_synth_eo_silence": r"ConfigError: the ta",

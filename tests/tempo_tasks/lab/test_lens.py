@@ -10,7 +10,8 @@ import torch
 
 from tempo_attn.errors import RunFolderError, RunMismatchError
 from tempo_attn.lab.lens.critical import correlation_rows, critical_rows
-from tempo_attn.lab.lens.run import Lens, LensRecord
+from tempo_attn.lab.lens.records import LensRecord
+from tempo_attn.lab.lens.run import Lens
 from tempo_attn.lab.lens.table import lens_rows
 from tempo_attn.lab.run_folder.folder import read_run
 from tempo_tasks import cli
@@ -61,7 +62,7 @@ def test_the_files_are_the_records_tables(whole):
     assert read(whole, "critical.json") == critical_rows(records)
     summary = read(whole, "summary.json")
     assert summary["correlations"] == correlation_rows(records)
-    assert (summary["command"], summary["n"], summary["n_clips"]) == ("lens", 8, 4)
+    assert (summary["command"], summary["n"], summary["n_clusters"]) == ("lens", 8, 4)
     assert (summary["margin"], summary["n_without_labels"]) == (0.2, 0)
     for name in ("lens", "critical"):
         with (whole / f"{name}.csv").open(newline="") as file:

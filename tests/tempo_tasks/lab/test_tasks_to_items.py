@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_tasks.errors import AudioNotFoundError, BadClipsError
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.harness.task_index import asked_tasks
@@ -56,7 +56,9 @@ def in_the_harness(lm, tasks):
 def test_the_letters_logits_are_the_harness_log_probabilities(lm, load, name):
     """Logits differ from log-probabilities by one number for all letters of an item."""
     items = lab.make_items(lm, load(name))
-    subject = Subject(lm.model, lambda batch: lab.prepare(lm, batch), tokenizer=lm.tokenizer)
+    subject = ModelUnderStudy(
+        lm.model, lambda batch: lab.prepare(lm, batch), tokenizer=lm.tokenizer
+    )
     with subject.studied():
         batch = subject.read(items)
         logits = subject.candidate_logits(subject.call(batch), batch)
@@ -111,7 +113,7 @@ def test_what_an_item_knows(lm, load):
     document = tasks["tempo_synth_lo_aqa"].dataset["test"][0]
     item = lab.make_items(lm, tasks)[0]
     assert item.index == 0
-    assert item.clip == document["clip"]
+    assert item.cluster == document["clip"]
     assert (item.kind, item.condition) == ("lo", "aqa")
     assert item.question == "Which sound event ends latest in the given audio?"
     assert list(item.options) == document["options"]
@@ -124,7 +126,9 @@ def test_rows_are_the_words_of_the_prompt(lm, load):
     """The keyword and the options of every item, read back from the token ids."""
     tasks = load("tempo_synth_eo_aqa", "tempo_synth_lo_aqa", "tempo_synth_ld_aqa")
     items = lab.make_items(lm, tasks)
-    subject = Subject(lm.model, lambda batch: lab.prepare(lm, batch), tokenizer=lm.tokenizer)
+    subject = ModelUnderStudy(
+        lm.model, lambda batch: lab.prepare(lm, batch), tokenizer=lm.tokenizer
+    )
     batch = subject.read(items)
     ids = batch.inputs["input_ids"]
     keywords = {"eo": "earliest", "lo": "latest", "ld": "longest"}
@@ -170,7 +174,7 @@ def test_limit_takes_the_first_items_of_each_task(lm, load):
 
 def released_items(lm, folder):
     tasks = lab.load_tasks(["tempo_eo_aqa"], {"data": str(folder)})
-    return {item.clip: item for item in lab.make_items(lm, tasks)}
+    return {item.cluster: item for item in lab.make_items(lm, tasks)}
 
 
 def test_a_key_changes_with_what_is_heard_and_with_the_right_answer(lm, tmp_path):

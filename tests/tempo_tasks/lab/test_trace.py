@@ -375,7 +375,7 @@ def item(number, condition, *, question=None, prompt="prompt", answer=0):
         key=f"{number:064x}",
         index=number,
         id=f"{question}/mirror/mirror" if condition == "mirror" else f"{question}/{condition}",
-        clip=f"clip {number}",
+        cluster=f"clip {number}",
         kind="eo",
         condition=condition,
         candidates=(1, 2, 3, 4),

@@ -16,8 +16,8 @@ from lm_eval.tasks import TaskManager
 from tempo_attn import AttnScaleConfig
 from tempo_attn.errors import ConfigError, RunFolderError, RunMismatchError
 from tempo_attn.hub.push import to_share
-from tempo_attn.lab.engine.model_under_study import Subject
-from tempo_attn.lab.mass.run import Sharer
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
+from tempo_attn.lab.mass.run import MassMeter
 from tempo_attn.lab.run_folder.folder import default_folder, read_run
 from tempo_attn.lab.run_folder.manifest import Manifest
 from tempo_attn.lab.sweep.grid import Variant
@@ -158,7 +158,7 @@ def test_the_files_of_a_sweep(whole):
     }
     found = json.loads((whole / "summary.json").read_text())
     assert (found["command"], found["model"], found["tasks"]) == ("sweep", "embedded", [TASK])
-    assert (found["n"], found["n_clips"], found["n_variants"]) == (8, 8, 4 + 8 + 8)
+    assert (found["n"], found["n_clusters"], found["n_variants"]) == (8, 8, 4 + 8 + 8)
     assert found["way"] == ["fast"]
     assert found["recomputed_control"]["logits"] < 1e-4
     assert found["recomputed_control"]["n_changed"] == 0
@@ -328,7 +328,7 @@ def test_another_model_or_program_does_not_mix(small, name, field, monkeypatch):
 
 def test_out_of_memory_loses_nothing(small, tmp_path, monkeypatch, caplog):
     """Wherever a forward takes more than one item, in the check of the two ways, too."""
-    call, sizes = Subject.call, []
+    call, sizes = ModelUnderStudy.call, []
 
     def scarce(self, batch):
         sizes.append(len(batch.items))
@@ -336,7 +336,7 @@ def test_out_of_memory_loses_nothing(small, tmp_path, monkeypatch, caplog):
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
         return call(self, batch)
 
-    monkeypatch.setattr(Subject, "call", scarce)
+    monkeypatch.setattr(ModelUnderStudy, "call", scarce)
     sweep(tmp_path, SMALL)
     assert max(sizes) > 1
     assert "out of memory" in caplog.text
@@ -424,7 +424,7 @@ def test_share(tmp_path, monkeypatch, capsys):
             mine = [r for r in records if r["condition"] == row["condition"]]
             assert row["n"] == len(mine) == 4
             share_of = [r["audio"][row["rows"]][row["layer"]] for r in mine]
-            assert row["share"] == pytest.approx(np.mean(share_of), abs=1e-5)
+            assert row["mass"] == pytest.approx(np.mean(share_of), abs=1e-5)
     assert {(r["condition"], r["rows"], r["layer"]) for r in rows if r["group"] == "all"} == {
         (condition, "last", layer) for condition in ("aqa", "silence") for layer in range(6)
     }
@@ -436,7 +436,7 @@ def test_share(tmp_path, monkeypatch, capsys):
     verbs.merge(parts, tmp_path / "merged")
     left_out = ["items.jsonl"]
     assert contents(tmp_path / "merged", left_out) == contents(run, left_out)
-    nothing_more(monkeypatch, Sharer)
+    nothing_more(monkeypatch, MassMeter)
     share(run)
     assert contents(run) == before
 
@@ -446,7 +446,7 @@ def test_shares_and_a_sweeps_masses_are_the_same_numbers(whole, tmp_path):
     share(tmp_path, tasks=[TASK], metadata=DATA)
     rows = json.loads((tmp_path / "mass.json").read_text())
     shares = {
-        str(row["layer"]): row["share"]
+        str(row["layer"]): row["mass"]
         for row in rows
         if (row["group"], row["rows"]) == ("all", "last")
     }
@@ -477,7 +477,7 @@ def plant(folder, whole, helps, n_items=40):
                 "key": f"{index:064x}",
                 "index": index,
                 "id": f"item {index}",
-                "clip": f"clip {index // 2}",
+                "cluster": f"clip {index // 2}",
                 "kind": "eo",
                 "condition": "aqa",
                 "answer": 0,
@@ -629,7 +629,7 @@ def test_fit_refuses_a_run_of_another_verb(tmp_path):
 
 
 def test_fit_refuses_too_few_clips(small, tmp_path):
-    with pytest.raises(ConfigError, match="8 clips; expected at least one for each of the 9"):
+    with pytest.raises(ConfigError, match="8 clusters; expected at least one for each of the 9"):
         verbs.fit(None, None, run=small, out=tmp_path / "edit", folds=9)
 
 
@@ -727,7 +727,7 @@ def test_shards_of_a_comparison_are_one_run(compared, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"clip": 3}, "clip is 3, expected str"),
+        ({"cluster": 3}, "cluster is 3, expected str"),
         ({"plain": [0.0, "1", 2.0, 3.0]}, r"plain\[1\] is '1', expected float"),
         ({"added": 1}, r"\['added'\] are not known"),
         ({"answer": 9}, "has the answer 9"),

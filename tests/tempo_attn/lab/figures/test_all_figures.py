@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from tempo_attn.figures import chunks, save, save_all, sheets, style
 from tempo_attn.lab.figures.lines import layer_ticks, looks
 from tempo_attn.lab.figures.number_table import signed
+from tempo_attn.lab.mass.figures import mass_by_layer
 from tempo_attn.lab.sweep import figures
 from tests.support.drawing import panels, places
-from tests.support.drawn_data import FIGURES, draw, share, sweep
+from tests.support.drawn_data import FIGURES, draw, mass, sweep
 from tests.support.paths import ROOT
 
 # Importing what draws costs no matplotlib; the user's settings do not show.
@@ -114,7 +115,7 @@ def test_panels_are_items_across_and_rows_down_with_a_hole_where_there_is_none(d
 
 
 def test_panels_of_one_row_set_fill_several_lines(drawn):
-    (figure,) = drawn(figures.share_by_layer, [share(condition=name) for name in "abcdefg"])
+    (figure,) = drawn(mass_by_layer, [mass(condition=name) for name in "abcdefg"])
     assert [title[:5] for _, title in places(figure)] == [f"eo, {name}" for name in "abcdefg"]
 
 

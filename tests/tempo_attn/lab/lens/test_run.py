@@ -14,9 +14,10 @@ from tempo_attn.errors import (
     PositionError,
     UnsupportedModelError,
 )
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.lens.critical import critical_rows
-from tempo_attn.lab.lens.run import Lens, LensRecord, check
+from tempo_attn.lab.lens.records import LensRecord
+from tempo_attn.lab.lens.run import Lens, check
 from tempo_attn.lab.lens.table import lens_rows
 from tests.support import tiny_models
 from tests.support.lab_items import CANDIDATES, make_prepared
@@ -28,7 +29,7 @@ ROWS = ["last", "option", ("keyword", "last"), "audio"]
 
 @pytest.fixture
 def lens(tiny_model, prepared):
-    return Lens(Subject(tiny_model, prepared, tokenizer=prepared.tokenizer), ROWS)
+    return Lens(ModelUnderStudy(tiny_model, prepared, tokenizer=prepared.tokenizer), ROWS)
 
 
 # ------------------------------------------------------------------------------ known answers
@@ -82,7 +83,7 @@ def known():
     inputs = {name: value.repeat(8, *[1] * (value.dim() - 1)) for name, value in inputs.items()}
     inputs["input_ids"][:, PLACE] = torch.tensor(CLUES * 2)
     prepared = make_prepared(inputs)
-    subject = Subject(model, prepared)
+    subject = ModelUnderStudy(model, prepared)
     reader = Lens(subject, ["last", "all_text", "audio"], candidates=["letters"])
     return model, inputs, reader.run_batch(prepared.items)
 
@@ -231,7 +232,7 @@ def test_options_that_begin_alike_have_no_reading_of_labels(tiny_model, tiny_pro
     ]
     inputs = build_case(tiny_processor, scenes).inputs
     prepared = make_prepared(inputs, tiny_processor.tokenizer)
-    subject = Subject(tiny_model, prepared, tokenizer=prepared.tokenizer)
+    subject = ModelUnderStudy(tiny_model, prepared, tokenizer=prepared.tokenizer)
     alike, other = Lens(subject, ["last", "option"]).run_batch(prepared.items)
     assert alike.labels[0] == alike.labels[1]
     assert alike.probabilities["labels"] is None
@@ -245,7 +246,7 @@ def test_the_lens_at_the_end_is_the_model_in_every_family(name):
     tiny = FAMILIES[name]()
     masks = {f"{key}_mask": mask for key, mask in tiny.spans.items()}
     prepared = make_prepared({**tiny.inputs, **masks}, n_items=1)
-    subject = Subject(tiny.model, prepared, forward=tiny.run)
+    subject = ModelUnderStudy(tiny.model, prepared, forward=tiny.run)
     reader = Lens(subject, ["last", "all_text", "audio"], candidates=["letters"])
     (record,) = reader.run_batch(prepared.items)
     found = record.probabilities["letters"]
@@ -259,7 +260,7 @@ def test_the_lens_at_the_end_is_the_model_in_every_family(name):
 def test_a_decoder_with_several_states_says_so():
     tiny = FAMILIES["gemma3n"]()
     prepared = make_prepared(tiny.inputs, n_items=1)
-    reader = Lens(Subject(tiny.model, prepared), ["last"], candidates=["letters"])
+    reader = Lens(ModelUnderStudy(tiny.model, prepared), ["last"], candidates=["letters"])
     with pytest.raises(UnsupportedModelError, match=r"Gemma3nTextDecoderLayer gives \(4, 1, 24"):
         reader.run_batch(prepared.items)
 
@@ -295,7 +296,9 @@ def test_a_norm_that_is_not_the_last_one_is_found_out(tiny_model, prepared):
     call = head.forward
     head.forward = lambda hidden: call(hidden) * 1.01
     with pytest.raises(UnsupportedModelError, match="final norm and unembedding were not found"):
-        Lens(Subject(model, prepared), ["last"], candidates=["letters"]).run_batch(prepared.items)
+        Lens(ModelUnderStudy(model, prepared), ["last"], candidates=["letters"]).run_batch(
+            prepared.items
+        )
 
 
 @pytest.mark.parametrize(
@@ -324,7 +327,7 @@ def test_a_bfloat16_model_passes_its_own_check(tiny_model, prepared):
         name: value.to(torch.bfloat16) if value.is_floating_point() else value
         for name, value in prepared.inputs.items()
     }
-    subject = Subject(model, lambda items: cast)
+    subject = ModelUnderStudy(model, lambda items: cast)
     (record, _) = Lens(subject, ["last"], candidates=["letters"]).run_batch(prepared.items)
     own = torch.tensor(record.plain).softmax(-1)
     assert record.probabilities["letters"]["last"][-1] == pytest.approx(own.tolist(), abs=0.02)
@@ -335,7 +338,9 @@ def test_logits_that_are_nan_are_refused(tiny_model, prepared):
     with torch.no_grad():
         model.get_output_embeddings().weight.fill_(torch.nan)
     with pytest.raises(NonFiniteLogitsError, match="item 0"):
-        Lens(Subject(model, prepared), ["last"], candidates=["letters"]).run_batch(prepared.items)
+        Lens(ModelUnderStudy(model, prepared), ["last"], candidates=["letters"]).run_batch(
+            prepared.items
+        )
 
 
 def test_a_layer_that_overflows_is_refused(tiny_model, prepared, lens):
@@ -367,7 +372,7 @@ def test_what_cannot_be_read_is_refused(tiny_model, prepared, lens):
     with pytest.raises(ConfigError, match="'words'"):
         Lens(subject, ["last"], candidates=["words"])
     with pytest.raises(PositionError, match=r"'item 0': labels are read.*no tokenizer"):
-        Lens(Subject(tiny_model, prepared), ["last"]).run_batch(prepared.items)
+        Lens(ModelUnderStudy(tiny_model, prepared), ["last"]).run_batch(prepared.items)
     few = [replace(item, candidates=CANDIDATES[:3]) for item in prepared.items]
     with pytest.raises(PositionError, match=r"'item 0': found 4 options.*and 3 letters"):
         lens.run_batch(few)

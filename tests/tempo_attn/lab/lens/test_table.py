@@ -14,12 +14,12 @@ from tempo_attn.lab.lens.critical import (
     critical_rows,
     weighted_spearman,
 )
-from tempo_attn.lab.lens.run import LensRecord
+from tempo_attn.lab.lens.records import LensRecord
 from tempo_attn.lab.lens.table import lens_rows
 from tempo_attn.statistics import interval_of_mean
 
 
-def record(index, right, layers, *, clip=None, rows="last", candidates="letters", **fields):
+def record(index, right, layers, *, cluster=None, rows="last", candidates="letters", **fields):
     """An item whose lens gives these probabilities to its right candidate, the first, by layer.
 
     The rest goes to the second candidate, so that the first is the likeliest above 0.5.
@@ -31,7 +31,7 @@ def record(index, right, layers, *, clip=None, rows="last", candidates="letters"
         "key": f"{index:064x}",
         "index": index,
         "id": f"item {index}",
-        "clip": clip or f"clip {index}",
+        "cluster": cluster or f"clip {index}",
         "kind": "eo",
         "condition": "aqa",
         "answer": 0,
@@ -46,11 +46,11 @@ def of(probability):
 
 
 RECORDS = [
-    record(0, True, [0.4, 0.6, 0.9], clip="a"),
-    record(1, True, [0.1, 0.6, 0.8], clip="a"),
-    record(2, True, [0.6, 0.4, 0.7], clip="b"),
-    record(3, False, [0.1, 0.7, 0.2], clip="b"),
-    record(4, False, [0.3, 0.2, 0.1], clip="c"),
+    record(0, True, [0.4, 0.6, 0.9], cluster="a"),
+    record(1, True, [0.1, 0.6, 0.8], cluster="a"),
+    record(2, True, [0.6, 0.4, 0.7], cluster="b"),
+    record(3, False, [0.1, 0.7, 0.2], cluster="b"),
+    record(4, False, [0.3, 0.2, 0.1], cluster="c"),
 ]
 
 
@@ -73,12 +73,12 @@ def test_the_table_by_hand():
         "wrong": ([0, 1 / 2, 0], [0.2, 0.45, 0.15], 2, 2),
         "right - wrong": ([1 / 3, 1 / 6, 1], [1.1 / 3 - 0.2, 1.6 / 3 - 0.45, 0.65], 5, 3),
     }
-    for group, (scores, chances, n, n_clips) in expected.items():
+    for group, (scores, chances, n, n_clusters) in expected.items():
         for layer in range(3):
             row = row_of(table, group, layer)
             assert row["score"] == pytest.approx(scores[layer], abs=1e-6)
             assert row["probability"] == pytest.approx(chances[layer], abs=1e-6)
-            assert (row["n"], row["n_clips"]) == (n, n_clips)
+            assert (row["n"], row["n_clusters"]) == (n, n_clusters)
             assert (row["candidates"], row["rows"], row["n_candidates"]) == ("letters", "last", 4)
 
 
@@ -112,8 +112,8 @@ def test_what_a_constant_answer_scores():
 def test_intervals_are_over_clips():
     table = lens_rows(RECORDS, resamples=500, seed=3, level=0.9)
     hits = np.array([[0, 1, 1], [0, 1, 1], [1, 0, 1], [0, 1, 0], [0, 0, 0]])
-    clips = [r.clip for r in RECORDS]
-    ends = interval_of_mean(hits, clips, resamples=500, seed=3, level=0.9)
+    clusters = [r.cluster for r in RECORDS]
+    ends = interval_of_mean(hits, clusters, resamples=500, seed=3, level=0.9)
     for layer in range(3):
         row = row_of(table, "all", layer)
         assert [row["low"], row["high"]] == pytest.approx(ends[layer], abs=1e-6)
@@ -121,20 +121,20 @@ def test_intervals_are_over_clips():
     assert (one["low"], one["high"]) == (None, None)  # one clip has no spread
 
 
-def many(n_clips=25, seed=0):
+def many(n_clusters=25, seed=0):
     """Items in threes; right ones know more, and earlier."""
     rng = np.random.default_rng(seed)
     records = []
-    for index in range(3 * n_clips):
+    for index in range(3 * n_clusters):
         right = bool(rng.random() < 0.6)
         knows = np.array([0.3, 0.5, 0.8, 0.9]) if right else np.array([0.2, 0.3, 0.6, 0.3])
         layers = np.where(rng.random(4) < knows, 0.9, 0.05) + rng.uniform(-0.04, 0.04, 4)
-        records.append(record(index, right, layers.tolist(), clip=f"c{index // 3:03}"))
+        records.append(record(index, right, layers.tolist(), cluster=f"c{index // 3:03}"))
     return records
 
 
 def draws(records, number=4000, seed=1):
-    """Whole clips of three, drawn one by one: which items are in each draw."""
+    """Whole clusters of three, drawn one by one: which items are in each draw."""
     rng = np.random.default_rng(seed)
     n = len(records) // 3
     for _ in range(number):
@@ -224,7 +224,7 @@ def test_without_information_there_is_no_critical_layer():
     for row in critical_rows(records):
         assert (row["critical"], row["low"], row["high"]) == (None, None, None)
         assert row["defined"] == 0
-    one = [record(0, False, [0.9, 0.2], clip="a"), record(1, True, [0.1, 0.9], clip="b")]
+    one = [record(0, False, [0.9, 0.2], cluster="a"), record(1, True, [0.1, 0.9], cluster="b")]
     everything, right, wrong, gap = critical_rows(one)
     assert (right["critical"], wrong["critical"], gap["critical"]) == (1, 0, 1)
     assert right["low"] is None  # one clip
@@ -232,8 +232,8 @@ def test_without_information_there_is_no_critical_layer():
 
 
 def test_where_many_draws_have_no_critical_layer_there_is_no_interval():
-    """Two clips, of which one knows: a quarter of the draws have the other one twice."""
-    records = [record(0, True, [0.1, 0.9], clip="a"), record(1, True, [0.1, 0.2], clip="b")]
+    """Two clusters, of which one knows: a quarter of the draws have the other one twice."""
+    records = [record(0, True, [0.1, 0.9], cluster="a"), record(1, True, [0.1, 0.2], cluster="b")]
     everything = row_of(critical_rows(records, resamples=4000), "all")
     assert everything["defined"] == pytest.approx(0.75, abs=0.03)
     assert (everything["critical"], everything["low"], everything["high"]) == (1, None, None)
@@ -246,12 +246,12 @@ def test_where_many_draws_have_no_critical_layer_there_is_no_interval():
 
 def test_correlation_by_hand_and_by_scipy():
     """Own critical layers 1.5, 1.625 and 1.125 of right items, 1 of a wrong one; two have none."""
-    records = [*RECORDS, record(5, False, [0.1, 0.2, 0.1], clip="d")]
+    records = [*RECORDS, record(5, False, [0.1, 0.2, 0.1], cluster="d")]
     own = [by_hand([layer[0] for layer in r.probabilities["letters"]["last"]]) for r in records]
     known = np.isfinite(own)
     assert known.tolist() == [True, True, True, True, False, False]
     (row,) = correlation_rows(records)
-    assert (row["n"], row["n_clips"], row["n_without"]) == (4, 2, 2)
+    assert (row["n"], row["n_clusters"], row["n_without"]) == (4, 2, 2)
     expected = stats.spearmanr(np.array(own)[known], [1, 1, 1, 0]).statistic
     assert row["rho"] == pytest.approx(expected, abs=1e-6)
 

@@ -4,21 +4,21 @@ import numpy as np
 import pytest
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.sweep import figures
+from tempo_attn.lab.mass.figures import mass_by_layer
 from tests.support.drawing import bands, bars, legend, lines, panels, places
-from tests.support.drawn_data import share
+from tests.support.drawn_data import mass
 
 NAN = float("nan")
 
 
 def test_one_group_has_a_line_for_each_row_set(drawn):
     rows = [
-        share(layer, rows=query, kind=kind, share=0.1 * layer)
+        mass(layer, rows=query, kind=kind, mass=0.1 * layer)
         for kind in ("eo", "lo")
         for query in ("last", "keyword")
         for layer in (2, 1, 0)
     ]
-    (figure,) = drawn(figures.share_by_layer, [*rows, share(group="right - wrong", share=-0.1)])
+    (figure,) = drawn(mass_by_layer, [*rows, mass(group="right - wrong", mass=-0.1)])
     assert places(figure) == [("", "eo, aqa (n = 200)"), ("", "lo, aqa (n = 200)")]
     assert legend(figure) == ["query rows: last", "query rows: keyword"]
     for axes in panels(figure):
@@ -26,18 +26,18 @@ def test_one_group_has_a_line_for_each_row_set(drawn):
             np.testing.assert_allclose(xy, [[0, 0], [1, 10], [2, 20]])
         assert bands(axes) == [pytest.approx((20, 40))] * 2
         assert axes.get_ylim()[0] == 0
-    assert figure.get_supylabel() == "share of attention on audio, %"
+    assert figure.get_supylabel() == "attention mass on audio, %"
 
 
 def test_right_against_wrong_has_a_panel_for_each_row_set(drawn):
     sizes = {"right": 120, "wrong": 80, "all": 200}
     rows = [
-        share(layer, group, query, n=n, share=n / 1000)
+        mass(layer, group, query, n=n, mass=n / 1000)
         for query in ("last", "option")
         for group, n in sizes.items()
         for layer in range(3)
     ]
-    (figure,) = drawn(figures.share_by_layer, rows)
+    (figure,) = drawn(mass_by_layer, rows)
     title = "eo, aqa (n = 200, 120 right, 80 wrong)"
     assert places(figure) == [("query rows: last", title), ("query rows: option", "")]
     assert legend(figure) == ["right items", "wrong items", "all items"]
@@ -47,16 +47,14 @@ def test_right_against_wrong_has_a_panel_for_each_row_set(drawn):
         assert len(bands(axes)) == 2  # of right and wrong
 
 
-def test_shares_without_intervals_are_lines(drawn):
-    (figure,) = drawn(
-        figures.share_by_layer, [share(layer, low=None, high=NAN) for layer in range(3)]
-    )
+def test_masses_without_intervals_are_lines(drawn):
+    (figure,) = drawn(mass_by_layer, [mass(layer, low=None, high=NAN) for layer in range(3)])
     (axes,) = panels(figure)
     np.testing.assert_allclose(lines(axes)["query rows: last"][:, 1], [30, 30, 30])
     assert bands(axes) == bars(axes) == []
 
 
-@pytest.mark.parametrize("rows", [[], [share(group="right - wrong")]])
-def test_no_shares_are_an_error(rows, tmp_path):
+@pytest.mark.parametrize("rows", [[], [mass(group="right - wrong")]])
+def test_no_masses_are_an_error(rows, tmp_path):
     with pytest.raises(ConfigError, match="nothing to draw"):
-        figures.share_by_layer(rows, tmp_path / "share")
+        mass_by_layer(rows, tmp_path / "mass")

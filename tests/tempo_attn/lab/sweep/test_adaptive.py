@@ -9,7 +9,7 @@ import torch
 from tempo_attn import AttnScaleConfig, apply_attn_scale
 from tempo_attn.config import Adaptive
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.sweep.adaptive import composed, constituents, takes_low
 from tempo_attn.lab.sweep.effects import effects
 from tempo_attn.lab.sweep.grid import Variant
@@ -104,7 +104,7 @@ def test_its_configuration_is_adaptvis():
 
 @pytest.mark.parametrize("side", ["between", "below both", "above both"])
 def test_composed_is_what_the_wrapper_gives(tiny_model, prepared, side):
-    subject = Subject(tiny_model, prepared, tokenizer=prepared.tokenizer)
+    subject = ModelUnderStudy(tiny_model, prepared, tokenizer=prepared.tokenizer)
     (plain,) = Sweeper(subject, [LOW.control, LOW]).run(prepared.items)
     confidences = sorted(record.confidence for record in plain)
     assert confidences[0] < confidences[-1]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.sweep.choose import choose, clip_folds
+from tempo_attn.lab.sweep.choose import choose, cluster_folds
 from tempo_attn.statistics import changes
 from tests.support.sweep_results import TIE, edit, random_picks, sweep
 
@@ -27,7 +27,7 @@ def with_a_good_edit(n=240, seed=0, **fields):
     picks = random_picks([*USELESS, GOOD], n, rng)
     control = picks[GOOD.control]
     picks[GOOD] = [0 if p != 0 and rng.random() < 0.5 else p for p in control]
-    return sweep(picks, clips=clips_of(n), **fields)
+    return sweep(picks, clusters=clips_of(n), **fields)
 
 
 def test_an_edit_that_helps_is_found():
@@ -48,7 +48,7 @@ def test_among_edits_that_do_nothing_the_best_only_seems_to_help():
     found = []
     for seed in range(100):
         picks = random_picks(USELESS, 80, np.random.default_rng(seed), candidates=2)
-        results = sweep(picks, clips=clips_of(80), candidates=2)
+        results = sweep(picks, clusters=clips_of(80), candidates=2)
         found.append(choose(results, resamples=99, seed=seed))
     apparent, held_out = np.array([(choice.apparent, choice.held_out) for choice in found]).T
     assert apparent.min() > 0.05
@@ -61,11 +61,11 @@ def test_among_edits_that_do_nothing_the_best_only_seems_to_help():
 
 
 def test_a_fold_is_answered_with_what_is_best_on_the_others():
-    # The edit helps in the clips of one fold only, where no other fold can know of it.
-    lone, clips = edit(0.5), [f"clip-{i}" for i in range(10)]
-    part = clip_folds(clips, 5, seed=0)
+    # The edit helps in the clusters of one fold only, where no other fold can know of it.
+    lone, clusters = edit(0.5), [f"clip-{i}" for i in range(10)]
+    part = cluster_folds(clusters, 5, seed=0)
     fixed = [0 if number == 3 else 1 for number in part]
-    found = choose(sweep({lone.control: [1] * 10, lone: fixed}, clips=clips), seed=0)
+    found = choose(sweep({lone.control: [1] * 10, lone: fixed}, clusters=clusters), seed=0)
     assert found.variant == lone
     assert found.apparent == 2 / 10
     assert [fold.variant for fold in found.per_fold] == [lone, lone, lone, None, lone]
@@ -77,26 +77,26 @@ def test_a_fold_is_answered_with_what_is_best_on_the_others():
 @given(
     st.lists(st.integers(0, 15), min_size=40, max_size=80), st.integers(2, 5), st.integers(0, 99)
 )
-def test_no_clip_is_in_two_folds_and_folds_are_about_equal(clips, folds, seed):
-    clips = np.array(clips + list(range(16)))
-    part = clip_folds(clips, folds, seed)
-    assert all(len(set(part[clips == clip])) == 1 for clip in set(clips))
+def test_no_clip_is_in_two_folds_and_folds_are_about_equal(clusters, folds, seed):
+    clusters = np.array(clusters + list(range(16)))
+    part = cluster_folds(clusters, folds, seed)
+    assert all(len(set(part[clusters == cluster])) == 1 for cluster in set(clusters))
     sizes = np.bincount(part, minlength=folds)
     assert sizes.min() > 0
-    assert np.ptp(sizes) <= np.bincount(clips).max()
+    assert np.ptp(sizes) <= np.bincount(clusters).max()
 
 
 def test_folds_are_random_and_decided_by_the_seed():
-    clips = list(range(50))
-    assert (clip_folds(clips, 5, seed=1) == clip_folds(clips, 5, seed=1)).all()
-    assert (clip_folds(clips, 5, seed=1) != clip_folds(clips, 5, seed=2)).any()
-    assert np.bincount(clip_folds(clips, 5, seed=1)).tolist() == [10] * 5
+    clusters = list(range(50))
+    assert (cluster_folds(clusters, 5, seed=1) == cluster_folds(clusters, 5, seed=1)).all()
+    assert (cluster_folds(clusters, 5, seed=1) != cluster_folds(clusters, 5, seed=2)).any()
+    assert np.bincount(cluster_folds(clusters, 5, seed=1)).tolist() == [10] * 5
 
 
 def test_folds_have_about_equally_many_items_whatever_the_sizes_of_clips():
-    clips = [0] * 12 + list(range(1, 13)) + [13] * 6 + [14] * 6
+    clusters = [0] * 12 + list(range(1, 13)) + [13] * 6 + [14] * 6
     for seed in range(5):
-        assert np.bincount(clip_folds(clips, 3, seed)).tolist() == [12] * 3
+        assert np.bincount(cluster_folds(clusters, 3, seed)).tolist() == [12] * 3
 
 
 def test_everything_is_that_of_a_plain_loop():
@@ -105,8 +105,8 @@ def test_everything_is_that_of_a_plain_loop():
     n = 60
     answers, plain = rng.integers(0, 3, n).tolist(), rng.integers(0, 3, n).tolist()
     picks = random_picks(grid, n, rng, candidates=3)
-    clips = [f"clip-{number}" for number in rng.integers(0, 25, n)]
-    results = sweep(picks, answers=answers, plain=plain, clips=clips, candidates=3)
+    clusters = [f"clip-{number}" for number in rng.integers(0, 25, n)]
+    results = sweep(picks, answers=answers, plain=plain, clusters=clusters, candidates=3)
     found = choose(results, folds=4, seed=1, resamples=500, level=0.9)
 
     def right(variant, item):
@@ -118,13 +118,13 @@ def test_everything_is_that_of_a_plain_loop():
             return 0
         return sum(right(variant, i) - right(variant.control, i) for i in items)
 
-    part = clip_folds(clips, 4, seed=1)
+    part = cluster_folds(clusters, 4, seed=1)
     before, after = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
     for number, fold in enumerate(found.per_fold):
         held = [i for i in range(n) if part[i] == number]
         training = [i for i in range(n) if part[i] != number]
         assert change(fold.variant, training) == max(0, *(change(v, training) for v in grid))
-        assert (fold.n, fold.n_clips) == (len(held), len({clips[i] for i in held}))
+        assert (fold.n, fold.n_clusters) == (len(held), len({clusters[i] for i in held}))
         assert fold.training_change == pytest.approx(change(fold.variant, training) / len(training))
         assert fold.held_out_change == pytest.approx(change(fold.variant, held) / len(held))
         before[held] = [right(fold.variant and fold.variant.control, i) for i in held]
@@ -133,7 +133,9 @@ def test_everything_is_that_of_a_plain_loop():
     assert found.apparent == max(change(variant, range(n)) for variant in grid) / n
     assert found.control_accuracy == pytest.approx(np.mean(before))
     assert found.accuracy == pytest.approx(np.mean(after))
-    (held_out,) = changes(before[:, None], after[:, None], clips, resamples=500, seed=1, level=0.9)
+    (held_out,) = changes(
+        before[:, None], after[:, None], clusters, resamples=500, seed=1, level=0.9
+    )
     assert found.held_out == pytest.approx(held_out.change)
     assert found.interval == pytest.approx(held_out.interval)
     assert (found.p, found.fix_rate) == (held_out.p, held_out.fix_rate)
@@ -143,7 +145,7 @@ def test_everything_is_that_of_a_plain_loop():
 def test_every_item_is_held_out_once():
     found = choose(with_a_good_edit())
     assert sum(fold.n for fold in found.per_fold) == found.n == 240
-    assert sum(fold.n_clips for fold in found.per_fold) == found.n_clips == 120
+    assert sum(fold.n_clusters for fold in found.per_fold) == found.n_clusters == 120
     changed = sum(fold.n * fold.held_out_change for fold in found.per_fold)
     assert changed / 240 == pytest.approx(found.held_out)
 
@@ -152,7 +154,7 @@ def test_every_item_is_held_out_once():
 def test_the_order_of_items_does_not_matter(order):
     def chosen(**fields):
         picks = random_picks(USELESS[:4], 30, np.random.default_rng(0))
-        return choose(sweep(picks, clips=clips_of(30), **fields), folds=3, resamples=20)
+        return choose(sweep(picks, clusters=clips_of(30), **fields), folds=3, resamples=20)
 
     assert chosen(order=order) == chosen()
 
@@ -161,7 +163,7 @@ def test_rounding_does_not_let_the_order_of_items_choose():
     # Summed in this order, 0.1 + 0.1 + 0.1 - 0.1 is more than -0.1 + 0.1 + 0.1 + 0.1.
     one, other = edit(0.8), edit(1.2)
     picks = {one.control: [TIE] * 4, one: [1, 0, 0, 0], other: [0, 0, 0, 1]}
-    fields = {"clips": clips_of(4), "gaps": {one: 0.1, other: 0.1}}
+    fields = {"clusters": clips_of(4), "gaps": {one: 0.1, other: 0.1}}
     forwards = first_choice(picks, objective="margin", order=range(4), **fields)
     backwards = first_choice(picks, objective="margin", order=range(4)[::-1], **fields)
     assert forwards == backwards
@@ -250,7 +252,7 @@ def test_the_choice_fits_into_a_configurations_provenance():
     ("options", "message"),
     [
         ({"folds": 1}, "folds is 1; expected 2 or more"),
-        ({"folds": 11}, "from 10 clips; expected at least one for each of the 11 folds"),
+        ({"folds": 11}, "from 10 clusters; expected at least one for each of the 11 folds"),
         ({"kind": "ld"}, r"kind 'ld'; expected one of \['eo'\]"),
         ({"objective": "loss"}, r"objective is 'loss'; expected one of 'accuracy', 'margin'"),
     ],

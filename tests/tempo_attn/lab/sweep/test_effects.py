@@ -24,7 +24,7 @@ AFTER = {EDIT: [0, 1, 0, 0, 1, 2, 0, 0]}
 def test_an_effect_by_hand():
     (effect,) = effects(sweep(BEFORE | AFTER))
     assert (effect.variant, effect.kind, effect.condition) == (EDIT, "eo", "aqa")
-    assert (effect.n, effect.n_clips) == (8, 8)
+    assert (effect.n, effect.n_clusters) == (8, 8)
     assert (effect.control_accuracy, effect.accuracy, effect.change) == (3 / 8, 5 / 8, 2 / 8)
     assert (effect.fixed, effect.broken, effect.switched) == (3, 1, 4)
     assert (effect.fix_rate, effect.break_rate) == (3 / 5, 1 / 3)
@@ -44,20 +44,20 @@ def test_the_baseline_is_the_control_and_not_the_plain_run():
 
 
 def test_intervals_are_clustered_by_clip():
-    clips = list("aabbccdd")
-    (effect,) = effects(sweep(BEFORE | AFTER, clips=clips), resamples=300, seed=4, level=0.8)
-    assert (effect.n, effect.n_clips) == (8, 4)
+    clusters = list("aabbccdd")
+    (effect,) = effects(sweep(BEFORE | AFTER, clusters=clusters), resamples=300, seed=4, level=0.8)
+    assert (effect.n, effect.n_clusters) == (8, 4)
     options = {"resamples": 300, "seed": 4, "level": 0.8}
     change = [[0], [-1], [0], [1], [0], [0], [1], [1]]
     margin = [[0], [-2], [0], [2], [0], [0], [2], [1]]
-    assert effect.interval == tuple(interval_of_mean(change, clips, **options)[0])
-    assert effect.margin_interval == tuple(interval_of_mean(margin, clips, **options)[0])
+    assert effect.interval == tuple(interval_of_mean(change, clusters, **options)[0])
+    assert effect.margin_interval == tuple(interval_of_mean(margin, clusters, **options)[0])
     alone = effects(sweep(BEFORE | AFTER), **options)[0]
     assert alone.interval != effect.interval
 
 
 def test_one_clip_has_no_interval_and_no_column_of_nan():
-    (effect,) = found = effects(sweep(BEFORE | AFTER, clips=["a"] * 8))
+    (effect,) = found = effects(sweep(BEFORE | AFTER, clusters=["a"] * 8))
     assert all(map(math.isnan, effect.interval))
     assert to_rows(found)[0]["change_low"] is None
 
@@ -82,8 +82,8 @@ def test_every_number_is_that_of_a_plain_loop():
     answers = rng.integers(0, 4, 60).tolist()
     kinds = rng.choice(["lo", "eo"], 60).tolist()
     guessed = random_picks(grid, 60, rng)
-    clips = [f"clip-{i % 20}" for i in range(60)]
-    found = effects(sweep(guessed, answers=answers, kinds=kinds, clips=clips), resamples=20)
+    clusters = [f"clip-{i % 20}" for i in range(60)]
+    found = effects(sweep(guessed, answers=answers, kinds=kinds, clusters=clusters), resamples=20)
     for effect in found:
         before, after = guessed[effect.variant.control], guessed[effect.variant]
         items = [i for i in range(60) if effect.kind in (POOLED, kinds[i])]
@@ -91,7 +91,7 @@ def test_every_number_is_that_of_a_plain_loop():
         becomes = {i for i in items if after[i] == answers[i]}
         fixed, broken = len(becomes - was), len(was - becomes)
         switched = sum(before[i] != after[i] for i in items if i not in was)
-        assert (effect.n, effect.n_clips) == (len(items), len({clips[i] for i in items}))
+        assert (effect.n, effect.n_clusters) == (len(items), len({clusters[i] for i in items}))
         assert (effect.fixed, effect.broken, effect.switched) == (fixed, broken, switched)
         assert effect.fix_rate == fixed / (len(items) - len(was))
         assert effect.break_rate == broken / len(was)
@@ -141,9 +141,9 @@ def test_holm_families_are_a_conditions_kinds_and_its_pooled_rows():
 def test_nulls_are_compared_to_the_same_control_and_to_the_edit():
     sign, other = EDIT.null("sign"), edit(2.0)
     null = {sign: [0, 0, 1, 0, 1, 1, 2, 1], other: BEFORE[EDIT.control]}
-    clips = list("aabbccdd")
+    clusters = list("aabbccdd")
     options = {"seed": 3, "level": 0.8}
-    effect, without = effects(sweep(BEFORE | AFTER | null, clips=clips), **options)
+    effect, without = effects(sweep(BEFORE | AFTER | null, clusters=clusters), **options)
     assert list(effect.nulls) == ["sign"]
     assert without.nulls == {}
     found = effect.nulls["sign"]
@@ -151,9 +151,9 @@ def test_nulls_are_compared_to_the_same_control_and_to_the_edit():
     assert (found.fix_rate, found.break_rate) == (1 / 5, 1 / 3)
     excess = [[0], [-1], [1], [0], [0], [0], [1], [1]]
     assert found.excess == pytest.approx(effect.change - found.change) == 2 / 8
-    assert found.excess_interval == tuple(interval_of_mean(excess, clips, **options)[0])
+    assert found.excess_interval == tuple(interval_of_mean(excess, clusters, **options)[0])
     change = [[0], [0], [-1], [1], [0], [0], [0], [0]]
-    assert found.interval == tuple(interval_of_mean(change, clips, **options)[0])
+    assert found.interval == tuple(interval_of_mean(change, clusters, **options)[0])
 
 
 def test_nulls_of_a_grid_go_with_their_edits():

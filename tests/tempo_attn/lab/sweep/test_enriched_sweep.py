@@ -13,9 +13,9 @@ from lm_eval.tasks import TaskManager
 from tempo_attn import AttnScaleConfig, apply_attn_scale
 from tempo_attn.errors import AdapterError, ConfigError, UnsupportedModelError
 from tempo_attn.families import get_family
-from tempo_attn.lab.engine.batching import Plan
+from tempo_attn.lab.engine.batching import BatchPlan
 from tempo_attn.lab.engine.engine_choice import TOLERANCE
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.run_folder.folder import read_run
 from tempo_attn.lab.sweep.choose import choose
 from tempo_attn.lab.sweep.effects import effects
@@ -58,7 +58,7 @@ def sweep(tiny_model, prepared):
     """Make a sweeper for the tiny Qwen2-Audio model of six layers."""
 
     def make(variants, **settings):
-        subject = Subject(tiny_model, prepared, tokenizer=prepared.tokenizer)
+        subject = ModelUnderStudy(tiny_model, prepared, tokenizer=prepared.tokenizer)
         return Sweeper(subject, variants, **settings)
 
     return make
@@ -104,8 +104,8 @@ def test_replay_full_and_the_wrapper_agree(tiny_model, prepared, sweep, layers, 
 @pytest.mark.parametrize("memory", [1, 2**21])
 def test_small_chunks_change_nothing(prepared, sweep, memory):
     variants = mixed(SINGLE)
-    whole = answer(sweep(variants, engine="fast", plan=Plan(memory=2**30)), prepared)
-    pieces = answer(sweep(variants, engine="fast", plan=Plan(memory=memory)), prepared)
+    whole = answer(sweep(variants, engine="fast", plan=BatchPlan(memory=2**30)), prepared)
+    pieces = answer(sweep(variants, engine="fast", plan=BatchPlan(memory=memory)), prepared)
     assert far(pieces.logits, whole.logits) < TOLERANCE
     assert torch.equal(pieces.audio.isnan(), whole.audio.isnan())
 
@@ -150,7 +150,7 @@ def test_every_family(name):
         for source in (0, 1)
         if source < layers[0]
     ]
-    sweeper = Sweeper(Subject(tiny.model, prepared, forward=tiny.run), edits)
+    sweeper = Sweeper(ModelUnderStudy(tiny.model, prepared, forward=tiny.run), edits)
     if name == "gemma3n":
         with pytest.raises(UnsupportedModelError, match=r"expected states of \(batch, tokens"):
             answer(sweeper, prepared)
@@ -204,7 +204,7 @@ def test_an_enriched_model_is_refused(tiny_model, prepared, sweep):
 
 def test_layers_without_attention_have_no_control():
     tiny = FAMILIES["granite_speech_hybrid"]()
-    subject = Subject(tiny.model, make_prepared(tiny.inputs), forward=tiny.run)
+    subject = ModelUnderStudy(tiny.model, make_prepared(tiny.inputs), forward=tiny.run)
     with pytest.raises(ConfigError, match=r"layers \[1\] have no attention"):
         Sweeper(subject, [enrichment(layers=(1,), source=0)])
 
@@ -469,7 +469,7 @@ def plant(folder, swept, helps, n_items=40):
                 "key": f"{index:064x}",
                 "index": index,
                 "id": f"item {index}",
-                "clip": f"clip {index}",
+                "cluster": f"clip {index}",
                 "answer": 0,
                 "plain": plain,
                 "logits": [right if variant == helps else plain for variant in variants],

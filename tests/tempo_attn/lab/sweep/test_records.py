@@ -24,7 +24,7 @@ def record(at=0, **changes):
         "key": f"k{at}",
         "index": at,
         "id": f"item-{at}",
-        "clip": "clip",
+        "cluster": "cluster",
         "kind": "eo",
         "condition": "aqa",
         "answer": 1,
@@ -47,7 +47,7 @@ logits = st.lists(numbers, min_size=2, max_size=4)
         key=st.text(),
         index=st.integers(0),
         id=st.text(),
-        clip=st.text(),
+        cluster=st.text(),
         kind=st.text(),
         condition=st.text(),
         answer=st.integers(0, 3),
@@ -67,12 +67,12 @@ def test_a_record_comes_back_from_json(original):
 
 
 def test_records_are_arrays_in_the_order_of_the_items():
-    late, early = record(7, answer=0, clip="b"), record(2, clip="a", plain=[9.0, 2.0, 1.0])
+    late, early = record(7, answer=0, cluster="b"), record(2, cluster="a", plain=[9.0, 2.0, 1.0])
     found = SweepResults(VARIANTS, [late, early])
     assert found.records == [early, late]
     assert found.number == {EDIT.control: 0, EDIT: 1}
     assert found.answers.tolist() == [1, 0]
-    assert found.clips.tolist() == [0, 1]
+    assert found.clusters.tolist() == [0, 1]
     assert found.plain.tolist() == [[9.0, 2.0, 1.0], [0.5, 2.0, 1.0]]
     assert found.logits.shape == (2, 2, 3)
     assert np.isnan(found.audio).sum((0, 1)).tolist() == [0, 0, 0, 2]
@@ -82,8 +82,8 @@ def test_records_are_arrays_in_the_order_of_the_items():
 
 
 def test_clips_are_numbered_by_name():
-    found = sweep({EDIT: [0, 0, 0]}, clips=["b", "a", "b"])
-    assert found.clips.tolist() == [1, 0, 1]
+    found = sweep({EDIT: [0, 0, 0]}, clusters=["b", "a", "b"])
+    assert found.clusters.tolist() == [1, 0, 1]
 
 
 def test_which_items_are_of_a_kind_and_a_condition():

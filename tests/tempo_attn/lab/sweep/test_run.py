@@ -15,9 +15,9 @@ from tempo_attn.errors import (
     UnsupportedModelError,
 )
 from tempo_attn.families import get_family
-from tempo_attn.lab.engine.batching import Plan
+from tempo_attn.lab.engine.batching import BatchPlan
 from tempo_attn.lab.engine.engine_choice import TOLERANCE
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.sweep.fast_engine import EditedBatch
 from tempo_attn.lab.sweep.grid import Grid, Variant
 from tempo_attn.lab.sweep.run import Sweeper
@@ -48,7 +48,7 @@ def sweep(tiny_model, prepared):
     """Make a sweeper for the tiny Qwen2-Audio model."""
 
     def make(variants, **settings):
-        subject = Subject(tiny_model, prepared, tokenizer=prepared.tokenizer)
+        subject = ModelUnderStudy(tiny_model, prepared, tokenizer=prepared.tokenizer)
         return Sweeper(subject, variants, **settings)
 
     return make
@@ -83,7 +83,7 @@ def test_every_family(name, form):
         nulls=(),
     )
     variants = grid.variants(len(attentions), n_heads)
-    sweeper = Sweeper(Subject(tiny.model, prepared, forward=tiny.run), variants)
+    sweeper = Sweeper(ModelUnderStudy(tiny.model, prepared, forward=tiny.run), variants)
     found = answer(sweeper, prepared)
     assert sweeper.choice.engine == ("full" if name in SLOW_WAY else "fast")
     assert bool(sweeper.choice.reason) == (name in SLOW_WAY)
@@ -106,8 +106,8 @@ def test_rows_and_layer_sets(tiny_model, prepared, sweep, rows, layers):
 @pytest.mark.parametrize("memory", [1, 2**22])
 def test_small_chunks_change_nothing(tiny_model, prepared, sweep, memory):
     variants = variants_of(tiny_model, [["last"], ["keyword", "last"]])
-    whole = answer(sweep(variants, engine="fast", plan=Plan(memory=2**30)), prepared)
-    pieces = answer(sweep(variants, engine="fast", plan=Plan(memory=memory)), prepared)
+    whole = answer(sweep(variants, engine="fast", plan=BatchPlan(memory=2**30)), prepared)
+    pieces = answer(sweep(variants, engine="fast", plan=BatchPlan(memory=memory)), prepared)
     assert close(pieces.logits, whole.logits)
 
 
@@ -245,7 +245,7 @@ def test_a_model_that_fools_the_fast_way_is_found_out(tiny_model, prepared, swee
     mlp = model.get_decoder().layers[1].mlp
     mlp.register_forward_hook(lambda module, args, output: output + output.mean(1, keepdim=True))
     variants = variants_of(model, [["keyword", "last"]])
-    sweeper = Sweeper(Subject(model, prepared, tokenizer=prepared.tokenizer), variants)
+    sweeper = Sweeper(ModelUnderStudy(model, prepared, tokenizer=prepared.tokenizer), variants)
     found = answer(sweeper, prepared)
     assert sweeper.choice.engine == "full"
     assert "differ by" in sweeper.choice.reason
@@ -297,14 +297,16 @@ def test_nan_logits_are_an_error(tiny_model, prepared):
         model.get_output_embeddings().weight.fill_(torch.nan)
     variants = [Variant(layers=(0,), rows=("last",), strength=2.0)]
     with pytest.raises(NonFiniteLogitsError, match="item 0"):
-        Sweeper(Subject(model, prepared), variants).run_batch(prepared.items)
+        Sweeper(ModelUnderStudy(model, prepared), variants).run_batch(prepared.items)
 
 
 # ------------------------------------------------------------------------------ the self-check
 
 
 def sweeper_of(model, prepared, variants, **settings):
-    return Sweeper(Subject(model, prepared, tokenizer=prepared.tokenizer), variants, **settings)
+    return Sweeper(
+        ModelUnderStudy(model, prepared, tokenizer=prepared.tokenizer), variants, **settings
+    )
 
 
 def test_hooks_on_layers_run_once_where_a_variant_joins(tiny_model, prepared):
@@ -398,4 +400,4 @@ def test_a_row_always_sees_its_own_key(tiny_model, prepared, sweep):
 def test_training_mode_is_refused(tiny_model, prepared):
     model = copy.deepcopy(tiny_model).train()
     with pytest.raises(UnsupportedModelError, match=r"model\.eval\(\)"):
-        Subject(model, prepared)
+        ModelUnderStudy(model, prepared)

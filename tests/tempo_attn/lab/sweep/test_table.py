@@ -38,7 +38,7 @@ def test_rows_are_flat_and_have_the_same_columns():
     first, second, *_ = rows = to_rows(effects(results, resamples=50))
     assert len(rows) == 6
     assert {tuple(row) for row in rows} == {tuple(first)}
-    names = "condition kind mode strength layers rows heads source n n_clips"
+    names = "condition kind mode strength layers rows heads source n n_clusters"
     assert list(first)[:10] == names.split()
     assert list(first)[12:15] == ["change", "change_low", "change_high"]
     assert {"margin_low", "null_sign_change_high", "null_keys_excess_low"} < set(first)

@@ -8,7 +8,7 @@ from torch import nn
 
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.lab.engine.hidden_states import COMPONENTS, keeping, place
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.trace.attribution import attributed
 from tempo_attn.lab.trace.patches import Source, run_patched
 from tempo_attn.lab.trace.sites import GROUPS, Site, places, sites
@@ -23,7 +23,7 @@ def twins(prepared):
 
 
 def subject_of(model, twins, forward=None):
-    return Subject(model, twins, tokenizer=twins.clean.tokenizer, forward=forward)
+    return ModelUnderStudy(model, twins, tokenizer=twins.clean.tokenizer, forward=forward)
 
 
 def states_of(subject, batch, components=COMPONENTS, start=0):
@@ -44,6 +44,11 @@ def patched_by(subject, batch, states, site):
             subject.decoder, lambda: subject.call(batch), source, at, site, n_tokens
         )
         return probability(subject.candidate_logits(forward, batch), batch.items)
+
+
+def right_of(items):
+    """The right candidates, as `attributed` takes them."""
+    return [item.answer for item in items]
 
 
 def probability(logits, items):
@@ -85,7 +90,7 @@ def test_it_is_the_derivative_along_the_change(tiny_model, twins, site):
     ahead, back = (patched_by(subject, batch, states, site) for states in moved)
     where = {site.group: places(batch, site.group)}
     for states, sign in zip(moved, (1.0, -1.0), strict=True):
-        found = attributed(subject, batch, states, 0, where, [site])
+        found = attributed(subject, batch, right_of(batch.items), states, 0, where, [site])
         expected = sign * (ahead - back) / 2
         assert found.shape == (2, 1)
         assert float(expected.abs().max()) > 1e-5
@@ -97,13 +102,12 @@ def test_groups_are_sums_over_their_positions(tiny_model, twins):
     """First order is additive; items have unlike many option tokens, and none counts twice."""
     subject = subject_of(tiny_model, twins)
     clean, corrupted = (subject.read(i) for i in (twins.items, [twin(i) for i in twins.items]))
-    corrupted.items = twins.items
     where = {group: places(clean, group) for group in GROUPS}
     start = min(at.first for at in where.values())
     states = states_of(subject, clean, start=start)
     assert len(set(where["option"].counts.tolist())) == 2
     chosen = sites(6, components=COMPONENTS, nulls=False)
-    found = attributed(subject, corrupted, states, start, where, chosen)
+    found = attributed(subject, corrupted, right_of(twins.items), states, start, where, chosen)
     by_site = dict(zip(chosen, found.T, strict=True))
     parts = ("early", "keyword", "option", "late", "last")
     for site in chosen:
@@ -148,9 +152,9 @@ def test_for_a_linear_read_out_it_is_the_patch(tiny_model, twins):
         with torch.no_grad():
             logits = model(**side.inputs).logits[:, -1, list(CANDIDATES)]
         assert float(logits.min()) > -5  # no probability was cut at 0
-        change = found["patched", direction] - probability(logits, twins.items)[:, None]
+        change = found.patched[direction] - probability(logits, twins.items)[:, None]
         assert float(change[:, :4].abs().min()) > 1e-4  # of residual and attention
-        assert float((found["attributed", direction] - change).abs().max()) < 1e-6
+        assert float((found.attributed[direction] - change).abs().max()) < 1e-6
 
 
 @pytest.mark.parametrize("name", sorted(set(FAMILIES) - {"gemma3n"}))
@@ -161,7 +165,6 @@ def test_small_changes_in_every_family(name):
     subject = subject_of(tiny.model, known, tiny.run)
     subject.keep_all_rows()  # as a tracer does where layers leave rows out
     clean, corrupted = (subject.read(i) for i in (known.items, [twin(i) for i in known.items]))
-    corrupted.items = known.items
     components = ["residual"] if name == "granite_speech_hybrid" else COMPONENTS
     near = [states_of(subject, batch, components) for batch in (clean, corrupted)]
     share = 2e-3
@@ -181,7 +184,7 @@ def test_small_changes_in_every_family(name):
         if c in components
     ]
     where = {group: places(clean, group) for group in ("audio", "last")}
-    found = attributed(subject, corrupted, ahead, 0, where, chosen)
+    found = attributed(subject, corrupted, right_of(known.items), ahead, 0, where, chosen)
     expected = torch.stack(
         [
             (patched_by(subject, corrupted, ahead, s) - patched_by(subject, corrupted, back, s)) / 2
@@ -220,8 +223,9 @@ def test_the_model_is_left_as_it_was(half_frozen, twins):
     chosen = sites(6, components=COMPONENTS, groups=["last", "audio"], layers=[-1, 0, 5])
     one = tracer_of(half_frozen, twins, chosen, method="attribution")
     found = traced(one, twins)
-    assert list(found) == [("attributed", "recover")]
-    assert not found["attributed", "recover"].requires_grad
+    assert list(found.attributed) == ["recover"]
+    assert (found.patched, found.twin, found.clean, found.corrupted) == ({}, {}, None, None)
+    assert not found.attributed["recover"].requires_grad
     assert traces_of(half_frozen) == before
     with torch.no_grad():
         assert torch.equal(half_frozen(**twins.clean.inputs).logits, logits)
@@ -259,7 +263,7 @@ def test_it_does_not_matter_whether_the_caller_wants_gradients(tiny_model, twins
     found = []
     for context in (torch.enable_grad, torch.no_grad):
         with context():
-            found.append(traced(one, twins)["attributed", "recover"])
+            found.append(traced(one, twins).attributed["recover"])
     assert torch.equal(*found)
     assert float(found[0].abs().max()) > 1e-4
 
@@ -268,7 +272,7 @@ def test_last_layer_states_that_nobody_reads_do_nothing(tiny_model, twins):
     """No gradient reaches them, which is 0 and not an error."""
     chosen = sites(6, components=COMPONENTS, groups=["option", "audio"], layers=[5], nulls=False)
     one = tracer_of(tiny_model, twins, chosen, method="attribution")
-    assert traced(one, twins)["attributed", "recover"].abs().max() == 0
+    assert traced(one, twins).attributed["recover"].abs().max() == 0
 
 
 def test_the_source_is_taken_from_where_it_belongs(tiny_model, twins):
@@ -281,5 +285,7 @@ def test_the_source_is_taken_from_where_it_belongs(tiny_model, twins):
         states = states_of(subject, batch)
         kept = states[mine.component][place(mine.component, mine.layer)]
         kept += torch.randn(kept.shape, generator=torch.Generator().manual_seed(0))
-        found = attributed(subject, batch, states, 0, where, chosen).abs().max(0).values
+        right = right_of(batch.items)
+        effects = attributed(subject, batch, right, states, 0, where, chosen)
+        found = effects.abs().max(0).values
         assert [site for site, f in zip(chosen, found.tolist(), strict=True) if f > 1e-6] == [mine]

@@ -14,9 +14,9 @@ from tempo_attn.errors import (
     UnsupportedModelError,
 )
 from tempo_attn.families import get_family
-from tempo_attn.lab.engine.batching import Plan
+from tempo_attn.lab.engine.batching import BatchPlan
 from tempo_attn.lab.engine.hidden_states import COMPONENTS, keeping
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.trace.patcher import Patcher
 from tempo_attn.lab.trace.patches import PatchedBatch, Source
 from tempo_attn.lab.trace.records import DIRECTIONS, TraceRecord, dropped
@@ -66,7 +66,7 @@ def inputs_of(twins, direction):
 def rates_of(model, twins, found, direction):
     """How much of the way from the patched run to the other one, (items, sites)."""
     base, source = (own_probability(model, i, twins.items) for i in inputs_of(twins, direction))
-    return (found["patched", direction] - base[:, None]) / (source - base)[:, None]
+    return (found.patched[direction] - base[:, None]) / (source - base)[:, None]
 
 
 # ------------------------------------------------------------------------------ the known way
@@ -105,7 +105,7 @@ def test_a_trace_finds_the_one_way_that_there_is(tiny_processor, wired, mlp):
     rates = rates_of(model, known, found, "recover")
     assert expected.sum() == FETCH + 1 + (TELL - FETCH) + (N_LAYERS - TELL) + 2 + mlp
     assert float((rates - expected).abs().max()) < 1e-4
-    first_order = found["attributed", "recover"]
+    first_order = found.attributed["recover"]
     lowest = first_order[:, expected == 1].min(1).values
     highest = first_order[:, expected == 0].max(1).values
     assert bool((lowest > 2 * highest).all())
@@ -200,7 +200,7 @@ def test_every_family(name):
         found, _ = by_engine(tiny, known, some, direction, engine)
         base, source = inputs_of(known, direction)
         by_hooks = ByHooks(tiny.model, tiny.run, base, source, known.items)
-        batch = Subject(tiny.model, known).read(known.items)
+        batch = ModelUnderStudy(tiny.model, known).read(known.items)
         expected = torch.stack([by_hooks(site, mask_of(batch, site.group)) for site in some], 1)
         assert close(found, expected)
         plain = own_probability(tiny.run, base, known.items)
@@ -210,7 +210,7 @@ def test_every_family(name):
 def by_engine(tiny, known, chosen, direction, engine):
     """Probabilities of all sites, and the engine that was taken."""
     one = tracer_of(tiny.model, known, chosen, tiny.run, directions=[direction], engine=engine)
-    found = traced(one, known)["patched", direction]
+    found = traced(one, known).patched[direction]
     if engine == "auto":
         assert bool(one.patcher.choice.reason) == (one.patcher.choice.engine == "full")
         assert (one.patcher.choice.checked is None) == (one.patcher.choice.engine == "full")
@@ -247,14 +247,14 @@ def test_all_groups_of_a_padded_batch(tiny_model, twins, tracer):
     assert bool((~batch.real).any())
     by_hooks = ByHooks(tiny_model, tiny_model, *inputs_of(twins, "recover"), twins.items)
     expected = [by_hooks(site, mask_of(batch, site.group)) for site in chosen]
-    assert close(found["patched", "recover"], torch.stack(expected, 1))
+    assert close(found.patched["recover"], torch.stack(expected, 1))
 
 
 def test_order_and_repetition_of_sites_do_not_matter(twins, tracer):
     chosen = sites(6, components=COMPONENTS, groups=["last", "keyword"], layers=[-1, 1, 4])
-    found = traced(tracer(chosen, engine="fast"), twins)["patched", "recover"]
+    found = traced(tracer(chosen, engine="fast"), twins).patched["recover"]
     mixed = [*chosen[::-1], chosen[3]]
-    again = traced(tracer(mixed, engine="fast"), twins)["patched", "recover"]
+    again = traced(tracer(mixed, engine="fast"), twins).patched["recover"]
     assert close(again[:, :-1].flip(1), found)
     assert close(again[:, -1], found[:, 3])
 
@@ -282,7 +282,7 @@ def test_patches_come_back_in_the_order_they_are_given(tiny_model, twins, tracer
 def test_items_alone_or_together_are_the_same(twins, tracer):
     """Alone, nothing is padded: the tokens in front are cut off."""
     chosen = sites(6, groups=["option", "audio"], layers=[-1, 2, 5])
-    together = traced(tracer(chosen, engine="fast"), twins)["patched", "recover"]
+    together = traced(tracer(chosen, engine="fast"), twins).patched["recover"]
     for row, item in enumerate(twins.items):
         n_padding = int((twins.clean.inputs["attention_mask"][row] == 0).sum())
 
@@ -294,7 +294,7 @@ def test_items_alone_or_together_are_the_same(twins, tracer):
 
         tracer_alone = tracer(chosen, engine="fast")
         tracer_alone.subject.prepare = alone
-        found = tracer_alone.trace([item], [twin(item)])["patched", "recover"]
+        found = tracer_alone.trace([item], [twin(item)]).patched["recover"]
         assert close(found[0], together[row])
 
 
@@ -302,10 +302,10 @@ def test_items_alone_or_together_are_the_same(twins, tracer):
 def test_small_chunks_change_nothing(twins, tracer, single):
     chosen = sites(6, components=COMPONENTS, groups=["last", "keyword", "option"], layers=[0, 3])
     whole, pieces = (
-        traced(tracer(chosen, engine="fast", single=single, plan=Plan(memory=memory)), twins)
+        traced(tracer(chosen, engine="fast", single=single, plan=BatchPlan(memory=memory)), twins)
         for memory in (2**30, 1)
     )
-    assert close(whole["patched", "recover"], pieces["patched", "recover"])
+    assert close(whole.patched["recover"], pieces.patched["recover"])
 
 
 @pytest.mark.parametrize("engine", ["fast", "full"])
@@ -317,7 +317,7 @@ def test_single_positions_by_hand(tiny_model, twins, tracer, engine):
         Site(layer=4, group="keyword"),
     ]
     one = tracer(chosen, single=True, engine=engine)
-    found = traced(one, twins)["patched", "recover"]
+    found = traced(one, twins).patched["recover"]
     batch = one.subject.read(twins.items)
     by_hooks = ByHooks(tiny_model, tiny_model, *inputs_of(twins, "recover"), twins.items)
     for number, site in enumerate(chosen):
@@ -330,7 +330,7 @@ def test_single_positions_by_hand(tiny_model, twins, tracer, engine):
                 where[item, position] = True
                 alone.append(by_hooks(site, where)[item])
             assert close(found[item, number], torch.stack(alone).mean())
-    together = traced(tracer(chosen, engine=engine), twins)["patched", "recover"]
+    together = traced(tracer(chosen, engine=engine), twins).patched["recover"]
     assert float((found - together)[:, 0].abs().max()) > 1e-3
     assert close(found[:, 2], together[:, 2])
 
@@ -353,7 +353,7 @@ def test_all_that_differs_gives_all_of_the_other_run(tiny_model, twins, tracer, 
     ]
     nothing += [Site(layer=-1, group=group) for group in GROUPS if group != "audio"]
     tracing = tracer([*whole, *nothing], directions=[direction], engine="fast")
-    found = traced(tracing, twins)["patched", direction]
+    found = traced(tracing, twins).patched[direction]
     base, source = (
         own_probability(tiny_model, inputs, twins.items) for inputs in inputs_of(twins, direction)
     )
@@ -369,7 +369,7 @@ def test_the_same_run_written_over_itself_changes_nothing(tiny_model, twins, tra
     found = one.trace(twins.items, twins.items)
     plain = own_probability(tiny_model, twins.clean.inputs, twins.items)
     for direction in DIRECTIONS:
-        assert float((found["patched", direction] - plain[:, None]).abs().max()) < 1e-6
+        assert float((found.patched[direction] - plain[:, None]).abs().max()) < 1e-6
 
 
 def test_directions_are_each_others_mirror(twins, tracer):
@@ -377,7 +377,7 @@ def test_directions_are_each_others_mirror(twins, tracer):
     corrupted = [twin(item) for item in twins.items]
     one = tracer(chosen, directions=["recover"], engine="fast").trace(twins.items, corrupted)
     other = tracer(chosen, directions=["shift"], engine="fast").trace(corrupted, twins.items)
-    assert torch.equal(one["patched", "recover"], other["patched", "shift"])
+    assert torch.equal(one.patched["recover"], other.patched["shift"])
 
 
 def test_the_null_is_of_the_size_of_the_change():
@@ -441,8 +441,8 @@ def test_dropped_items_are_kept_without_patches(twins, tracer, monkeypatch):
     expected = one.trace(twins.items[1:], [twin(item) for item in twins.items[1:]])
     for direction in DIRECTIONS:
         patched, attributed = second.patched[direction], second.attributed[direction]
-        assert patched == pytest.approx(expected["patched", direction][0].tolist(), abs=6e-6)
-        assert attributed == pytest.approx(expected["attributed", direction][0].tolist(), abs=6e-6)
+        assert patched == pytest.approx(expected.patched[direction][0].tolist(), abs=6e-6)
+        assert attributed == pytest.approx(expected.attributed[direction][0].tolist(), abs=6e-6)
         assert (len(patched), len(attributed)) == (4, 2)
 
 
@@ -450,7 +450,7 @@ def test_every_record_has_its_own_items_numbers(twins, tracer, monkeypatch):
     one = tracer(sites(6, groups=["last"], layers=[1, 3]), engine="fast")
     fake_logits(one, monkeypatch, [RIGHT, WRONG], [WRONG, RIGHT])  # answers 0 and 1
     records = one.run_batch(twins.items)
-    expected = traced(one, twins)["patched", "recover"].tolist()
+    expected = traced(one, twins).patched["recover"].tolist()
     assert expected[0] != pytest.approx(expected[1], abs=1e-2)
     for record, probabilities in zip(records, expected, strict=True):
         assert record.patched["recover"] == pytest.approx(probabilities, abs=6e-6)
@@ -602,7 +602,7 @@ def test_a_model_that_fools_the_fast_way_is_found_out(tiny_model, twins):
     mlp.register_forward_hook(lambda module, args, output: output + output.mean(1, keepdim=True))
     chosen = sites(6, groups=["keyword", "last"], layers=[2])
     one = tracer_of(model, twins, chosen)
-    found = traced(one, twins)["patched", "recover"]
+    found = traced(one, twins).patched["recover"]
     assert one.patcher.choice.engine == "full"
     assert "differ by" in one.patcher.choice.reason
     batch = one.subject.read(twins.items)
@@ -644,7 +644,7 @@ def test_hooks_of_others_on_layers_count_once(tiny_model, twins):
     chosen = [Site(layer=layer, group=group) for layer in (0, 1) for group in ("keyword", "last")]
     chosen += [Site(component=component, layer=1, group="keyword") for component in COMPONENTS[1:]]
     one = tracer_of(model, twins, chosen)
-    found = traced(one, twins)["patched", "recover"]
+    found = traced(one, twins).patched["recover"]
     assert one.patcher.choice.engine == "fast"
     batch = one.subject.read(twins.items)
     by_hooks = ByHooks(model, model, *inputs_of(twins, "recover"), twins.items)
@@ -660,7 +660,7 @@ def test_a_hook_of_others_before_the_first_layer_counts_once(tiny_model, twins):
     layer.register_forward_pre_hook(lambda module, args: (args[0] + steer, *args[1:]))
     for engine in ("fast", "full"):
         one = tracer_of(model, twins, [Site(layer=-1, group="audio")], engine=engine)
-        found = traced(one, twins)["patched", "recover"]
+        found = traced(one, twins).patched["recover"]
         assert close(found[:, 0], own_probability(model, twins.clean.inputs, twins.items))
 
 
@@ -705,7 +705,7 @@ def test_an_exception_leaves_nothing_behind(tiny_model, twins, tracer, monkeypat
 def test_layers_that_run_for_the_last_row_only_are_asked_for_all(tiny_model, twins, tracer):
     """As some models' last layers do where only the last logits are asked for."""
     chosen = sites(6, groups=["keyword", "last"], layers=[0, 5])
-    expected = traced(tracer(chosen, engine="full"), twins)["patched", "recover"]
+    expected = traced(tracer(chosen, engine="full"), twins).patched["recover"]
     model = copy.deepcopy(tiny_model)
     last = model.get_decoder().layers[-1]
     forward = model.forward
@@ -721,10 +721,10 @@ def test_layers_that_run_for_the_last_row_only_are_asked_for_all(tiny_model, twi
         run = shortened if logits_to_keep else forward
         return run(input_ids=input_ids, attention_mask=attention_mask, **kwargs)
 
-    subject = Subject(model, twins, tokenizer=twins.clean.tokenizer, forward=call)
+    subject = ModelUnderStudy(model, twins, tokenizer=twins.clean.tokenizer, forward=call)
     assert "logits_to_keep" in subject._more
     one = Tracer(subject, twin, chosen, engine="full")
-    assert close(traced(one, twins)["patched", "recover"], expected)
+    assert close(traced(one, twins).patched["recover"], expected)
     assert "logits_to_keep" not in subject._more
 
 
@@ -743,7 +743,7 @@ def test_a_twins_own_answer_goes_the_other_way(wired, direction):
     chosen = [Site(layer=2, group=group) for group in ("keyword", "option")]
     one = tracer_of(model, known, chosen, directions=[direction], engine="fast")
     corrupted = [otherwise(item) for item in known.items]
-    found = one.trace(known.items, corrupted)["twin", direction]
+    found = one.trace(known.items, corrupted).twin[direction]
     inputs = inputs_of(known, direction)
     base, source = (own_probability(model, side, corrupted) for side in inputs)
     assert close(found, torch.stack([source, base], 1))
@@ -752,7 +752,7 @@ def test_a_twins_own_answer_goes_the_other_way(wired, direction):
 
 def test_records_keep_the_twins_answer(wired):
     model, known = wired
-    subject = Subject(model, known, tokenizer=known.clean.tokenizer)
+    subject = ModelUnderStudy(model, known, tokenizer=known.clean.tokenizer)
     one = Tracer(subject, otherwise, [Site(layer=2, group="keyword")], engine="fast")
     for record in one.run_batch(known.items):
         assert record.dropped is None
@@ -764,7 +764,7 @@ def test_records_keep_the_twins_answer(wired):
 def test_a_twins_answer_does_not_depend_on_the_batch(wired):
     """As in a run over several kinds: mirrored, the first event is another, the longest is not."""
     model, known = wired
-    subject = Subject(model, known, tokenizer=known.clean.tokenizer)
+    subject = ModelUnderStudy(model, known, tokenizer=known.clean.tokenizer)
 
     def some_otherwise(item):
         return otherwise(item) if item.index else twin(item)

@@ -7,7 +7,7 @@ import torch
 
 from tempo_attn.errors import ConfigError, PositionError
 from tempo_attn.lab.engine.hidden_states import COMPONENTS
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.trace.sites import GROUPS, Site, places, sites
 from tests.support.lab_items import make_prepared
 from tests.support.prompts import SCENES, build_case
@@ -33,7 +33,7 @@ TEXTS = [
 
 @pytest.fixture
 def batch(tiny_model, prepared):
-    return Subject(tiny_model, prepared, tokenizer=prepared.tokenizer).read(prepared.items)
+    return ModelUnderStudy(tiny_model, prepared, tokenizer=prepared.tokenizer).read(prepared.items)
 
 
 def chosen(batch, group):
@@ -70,7 +70,7 @@ def test_a_prompt_that_ends_with_an_option_has_no_position_twice(tiny_model, pre
     for name in ("input_ids", "attention_mask"):
         inputs[name] = inputs[name][:, :end]
     short = make_prepared(inputs, prepared.tokenizer)
-    found = Subject(tiny_model, short, tokenizer=short.tokenizer).read(short.items)
+    found = ModelUnderStudy(tiny_model, short, tokenizer=short.tokenizer).read(short.items)
     parts = [chosen(found, group) for group in ("early", "keyword", "option", "late", "last")]
     assert torch.equal(torch.stack(parts).sum(0), chosen(found, "text").long())
 
@@ -101,7 +101,7 @@ def test_a_prompt_without_such_positions_is_named(tiny_model, tiny_processor):
     """A question without options before its letters: nothing stands between audio and options."""
     inputs = build_case(tiny_processor, SCENES).inputs
     prepared = make_prepared(inputs, tiny_processor.tokenizer)
-    found = Subject(tiny_model, prepared, tokenizer=prepared.tokenizer).read(prepared.items)
+    found = ModelUnderStudy(tiny_model, prepared, tokenizer=prepared.tokenizer).read(prepared.items)
     found.rows(("option",))[1] = found.rows(("all_text",))[1]
     with pytest.raises(PositionError, match="'item 1': no 'late' positions in the prompt"):
         places(found, "late")

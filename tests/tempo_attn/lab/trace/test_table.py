@@ -37,7 +37,7 @@ def record(index, clean, corrupted, patched=None, *, direction="recover", **fiel
         "key": f"{index:064x}",
         "index": index,
         "id": f"item {index}",
-        "clip": f"clip {index}",
+        "cluster": f"clip {index}",
         "kind": "eo",
         "condition": "aqa",
         "answer": RIGHT,
@@ -50,9 +50,9 @@ def record(index, clean, corrupted, patched=None, *, direction="recover", **fiel
 
 
 RECORDS = [
-    record(0, 0.9, 0.1, [0.5, 0.2, 0.9, 0.1], clip="a"),
-    record(1, 0.7, 0.3, [0.3, 0.4, 0.7, 0.2], clip="a"),
-    record(2, 0.6, 0.2, [0.4, 0.2, 0.2, 0.4], clip="b"),
+    record(0, 0.9, 0.1, [0.5, 0.2, 0.9, 0.1], cluster="a"),
+    record(1, 0.7, 0.3, [0.3, 0.4, 0.7, 0.2], cluster="a"),
+    record(2, 0.6, 0.2, [0.4, 0.2, 0.2, 0.4], cluster="b"),
 ]
 """Gaps 0.8, 0.4 and 0.4."""
 
@@ -90,7 +90,7 @@ def test_the_table_by_hand():
         assert row["null"] == pytest.approx(null, abs=1e-6)
         assert row["p_patched"] == pytest.approx(patched, abs=1e-6)
         assert (row["p_base"], row["p_source"]) == (0.2, pytest.approx(2.2 / 3, abs=1e-6))
-        assert (row["n"], row["n_clips"], row["direction"]) == (3, 2, "recover")
+        assert (row["n"], row["n_clusters"], row["direction"]) == (3, 2, "recover")
         assert (row["kind"], row["condition"]) == ("eo", "aqa")
         assert row["twin"] is row["twin_null"] is row["attributed"] is None
 
@@ -130,8 +130,8 @@ def test_both_directions_have_their_rows():
 
 
 TWINS = [
-    record(0, (0.9, 0.05), (0.1, 0.7), clip="a", twin_answer=TWIN),
-    record(1, (0.7, 0.1), (0.3, 0.5), clip="b", twin_answer=TWIN),
+    record(0, (0.9, 0.05), (0.1, 0.7), cluster="a", twin_answer=TWIN),
+    record(1, (0.7, 0.1), (0.3, 0.5), cluster="b", twin_answer=TWIN),
 ]
 """The twin's right answer is 0.65 and 0.4 likelier in the corrupted run."""
 
@@ -192,7 +192,7 @@ def test_a_twins_answer_that_the_runs_do_not_tell_apart_has_no_rate():
 
 @pytest.mark.parametrize("twin", [0.2, 0.1])
 def test_where_the_twins_answer_gains_nothing_in_some_draws_there_is_no_interval(twin):
-    """Here it is half of the clips: some draws have a gap of zero, or a negative one."""
+    """Here it is half of the clusters: some draws have a gap of zero, or a negative one."""
     records = [
         record(
             n,
@@ -262,15 +262,15 @@ def test_nulls_are_found_wherever_they_stand():
 # ------------------------------------------------------------------------------ intervals
 
 
-def many(n_clips=25, seed=0):
-    """Three items a clip, or one, with gaps from small to large, which patches close by half.
+def many(n_clusters=25, seed=0):
+    """Three items a cluster, or one, with gaps from small to large, which patches close by half.
 
     The first patch closes more of large ones.
     """
     rng = np.random.default_rng(seed)
     records = []
-    for index in range(3 * n_clips):
-        if index % 15 in (1, 2, 4, 5):  # clips of one item
+    for index in range(3 * n_clusters):
+        if index % 15 in (1, 2, 4, 5):  # clusters of one item
             continue
         clean, corrupted = rng.uniform(0.5, 0.95), rng.uniform(0.05, 0.35)
         gap = clean - corrupted
@@ -282,7 +282,7 @@ def many(n_clips=25, seed=0):
                 (clean, twins[0]),
                 (corrupted, twins[1]),
                 (corrupted + gap * shares).tolist(),
-                clip=f"c{index // 3:03}",
+                cluster=f"c{index // 3:03}",
                 twin_answer=TWIN,
                 twin={"recover": (twins[1] - 0.4 * shares).tolist()},
                 attributed={"recover": (gap * shares[[0, 2]] ** 2).tolist()},
@@ -292,7 +292,7 @@ def many(n_clips=25, seed=0):
 
 
 def test_intervals_by_many_draws():
-    """Whole clips are drawn, one by one: of pooled rates, of their means, null, twin, first order.
+    """Whole clusters are drawn, one by one: of pooled rates, means, null, twin, first order.
 
     The ratio of sums is that of the draw, for which items with large gaps count more.
     """
@@ -310,12 +310,12 @@ def test_intervals_by_many_draws():
     first_order = np.array([r.attributed["recover"] for r in records])
     rng = np.random.default_rng(1)
     drawn = []
-    clips = [
-        np.flatnonzero([r.clip == clip for r in records])
-        for clip in dict.fromkeys(r.clip for r in records)
+    clusters = [
+        np.flatnonzero([r.cluster == clip for r in records])
+        for clip in dict.fromkeys(r.cluster for r in records)
     ]
     for _ in range(4000):
-        items = np.concatenate([clips[n] for n in rng.integers(0, 25, 25)])
+        items = np.concatenate([clusters[n] for n in rng.integers(0, 25, 25)])
         drawn.append(
             [
                 changes[items, 0].sum() / gap[items].sum(),
@@ -343,11 +343,11 @@ def test_intervals_by_many_draws():
 
 def test_clips_are_drawn_and_not_items():
     """Items of one clip that agree say hardly more than one of them."""
-    apart = [replace(r, clip=r.id) for r in many()]
-    three = [replace(r, index=3 * r.index + n, clip=r.id) for r in many() for n in range(3)]
+    apart = [replace(r, cluster=r.id) for r in many()]
+    three = [replace(r, index=3 * r.index + n, cluster=r.id) for r in many() for n in range(3)]
     (first, *_), (same, *_) = trace_rows(apart, SITES), trace_rows(three, SITES)
     assert same["n"] == 3 * first["n"]
-    assert same["n_clips"] == first["n_clips"] == len(many())
+    assert same["n_clusters"] == first["n_clusters"] == len(many())
     assert ends(same, "rate", "low", "high") == pytest.approx(
         ends(first, "rate", "low", "high"), abs=2e-6
     )
@@ -367,9 +367,9 @@ def test_seed_level_and_resamples_reach_the_bootstrap():
 
 
 def test_one_clip_has_no_spread():
-    records = [replace(r, clip="a", attributed={"recover": [0.1, 0.2]}) for r in RECORDS]
+    records = [replace(r, cluster="a", attributed={"recover": [0.1, 0.2]}) for r in RECORDS]
     for row in trace_rows(records, SITES):
-        assert row["n_clips"] == 1
+        assert row["n_clusters"] == 1
         assert all(row[name] is None for name in row if name.endswith(("low", "high")))
         assert None not in ends(row, "rate", "mean_rate", "null", "attributed")
 

@@ -92,8 +92,9 @@ def test_several_sheets_are_numbered_files(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(names)
 
 
-def test_a_hundred_and_twelve_panels_are_all_there_once():
-    panels = [(label, title) for label in "1234567" for title in "abcdefghijklmnop"]
+@pytest.mark.parametrize("labels", ["1234567", "1"])
+def test_many_panels_are_all_there_once(labels):
+    panels = [(label, title) for label in labels for title in "abcdefghijklmnopqrstu"]
     found = list(sheets(panels, (2.9, 2.5)))
     assert sorted(panel for _, on_sheet in found for panel in on_sheet) == sorted(panels)
     for figure, on_sheet in found:

@@ -139,7 +139,8 @@ CIRCLES_ALLOWED = {
         "tempo_tasks.harness.lm_eval_registration",
     ): "the start-up file calls it late, and it registers by the file's names",
     ("tempo_attn", "tempo_attn.model"): "public names, imported at their first use",
-    ("tempo_attn.config", "tempo_attn.hub.push"): "from_pretrained, as PEFT has it",
+    ("tempo_attn.config", "tempo_attn.hub.push"): "push_to_hub, as PEFT's configurations have it",
+    ("tempo_attn.config", "tempo_attn.hub.save"): "save_pretrained, likewise",
     ("tempo_attn.config", "tempo_attn.presets"): "AttnScaleConfig.mata() and the like",
 }
 

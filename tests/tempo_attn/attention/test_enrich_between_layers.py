@@ -1,7 +1,7 @@
 """Mode "enrich": early states mixed into deep ones, against hooks written by hand.
 
 What a wrapper does in every mode (adapters, copies, beams, turns, prompts without audio) is tested
-in test_model.py and test_forward_call.py, for this mode too.
+in test_model.py and test_tracker.py, for this mode too.
 """
 
 import dataclasses

@@ -40,7 +40,7 @@ class Variant:
             audio (or all of these, where there are fewer).
         adaptive: Threshold, low and high strength of an edit whose strength depends on the item's
             confidence (see `Adaptive`); its `strength` is None. It is never run itself, but put
-            together of the records of its two strengths: see `lab.adaptive`.
+            together of the records of its two strengths: see `lab.sweep.adaptive`.
     """
 
     layers: tuple[int, ...]

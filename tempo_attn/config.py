@@ -212,8 +212,12 @@ class AttnScaleConfig(ConfigFile):
 
     @property
     def spec(self) -> ModeSpec:
-        """What is known of the mode: its entry in `tempo_attn.modes.MODES`."""
-        return MODES[self.mode]
+        """What is known of the mode: its entry in `tempo_attn.modes.MODES`.
+
+        Raises:
+            ConfigError: There is no such mode; it was set after construction.
+        """
+        return MODES[check.one_of("mode", self.mode, tuple(MODES))]
 
     @property
     def is_identity(self) -> bool:

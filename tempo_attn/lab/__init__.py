@@ -1,24 +1,14 @@
 """The laboratory: experiments on what attention to audio does, on prepared items.
 
-    subject = ModelUnderStudy(model, prepare, tokenizer=tokenizer)
+    model = ModelUnderStudy(model, prepare, tokenizer=tokenizer)
     variants = Grid(strengths={"scale": (0.5, 2.0)}).variants(n_layers, n_heads)
-    records = [r for batch in Sweeper(subject, variants).run(items) for r in batch]
+    records = [r for batch in Sweeper(model, variants).run(items) for r in batch]
     table = effects(SweepResults(variants, records))
 
-What is tried is in `grid`, what it is tried on in `items`, the model under study in `subject`,
-pieces are cut by `plan`.
-
-- `sweep`: fast by `capture`, `growing` and `replay`, or slowly by `full`, checked by `ways`;
-  `rows` is what an edit does to query rows in both, `records` come out. `effects`, `inference`,
-  `checks`, `choose`, `adaptive` and `tables` make numbers of them.
-- `share`: attention shares.
-- `lens`: what every layer says of the answer, read by `readout`; numbers in `lens_table` and
-  `lens_critical`.
-- `trace`: states of one run written into another, at `sites`; `states` keeps and changes what
-  leaves modules, `patcher` runs patches by `patching` (also a growing batch), `attribution` is
-  their gradient; `trace_records` come out, `trace_table` makes numbers of them.
-
-`pictures`, `lens_picture`, `trace_picture` and `preset_picture` draw (with `panels`,
-`effect_panels`, `lines` and `cells`). `runs` (with `run_files`, `manifest` and `fingerprints`)
-keeps all of it on disk. Nothing here knows a benchmark or a harness.
+`items` are what experiments run on, `item_records` what every one keeps of an item. `engine` runs
+one model many times. An experiment is a folder with `run`, `records`, `table` and `figures`:
+`sweep` edits attention, `mass` measures how much of it goes to audio, `lens` reads what every layer
+says of the answer, `trace` writes states of one run into another, and `presets` compares published
+edits. `run_folder` keeps all of it on disk, `figures` draws what their figures share. Nothing here
+knows a benchmark or a harness.
 """

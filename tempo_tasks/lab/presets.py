@@ -11,12 +11,14 @@ from dataclasses import replace
 
 from tempo_attn import presets
 from tempo_attn.config import AttnScaleConfig
+from tempo_attn.config_fields import integers
 from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import ConfigError
 from tempo_attn.hub.model_names import loaded_name
 from tempo_attn.lab.presets.table import Compared, layers_in_words, ranges
 from tempo_attn.lab.sweep.adaptive import constituents
 from tempo_attn.lab.sweep.grid import Variant
+from tempo_attn.layers_and_heads import layer_numbers
 from tempo_attn.modes import Null
 from tempo_tasks.lab.check_settings import Size
 from tempo_tasks.lab.options import LayerSets, parse_way
@@ -254,4 +256,4 @@ def _one_set(layers: LayerSets, n_layers: int) -> list[int]:
             "--layers with --presets: expected one set for all presets, such as 3, 2+3 or all; "
             f"found {layers if isinstance(layers, str) else f'{len(layers)} sets'}"
         )
-    return AttnScaleConfig(strength=0.5, layers=list(layers[0])).resolve_layers(n_layers)
+    return layer_numbers(integers("layers", list(layers[0])), n_layers)

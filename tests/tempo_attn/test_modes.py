@@ -56,6 +56,13 @@ def test_a_configuration_knows_a_new_mode(shrink):
     assert AttnScaleConfig(mode=shrink, adaptive=Adaptive(0.3, 1, 1)).is_identity
 
 
+def test_a_mode_that_is_not_in_the_table_is_refused_also_after_construction():
+    config = AttnScaleConfig(strength=2.0)
+    config.mode = "shrink"
+    with pytest.raises(ConfigError, match="mode is 'shrink'; expected one of 'scale', "):
+        _ = config.is_identity
+
+
 def test_a_new_mode_without_a_strength_refuses_one(shrink, monkeypatch):
     monkeypatch.setitem(MODES, shrink, replace(SHRINK, neutral=None))
     assert AttnScaleConfig(mode=shrink).strength is None

@@ -1,4 +1,8 @@
-"""How much runs at once: items in a batch, variants in a chunk, and what happens without memory."""
+"""How much runs at once: items in a batch, variants in a chunk; and what happens without memory.
+
+Where memory runs out, a batch is done again in halves (`BatchPlan.in_halves`), and a single item
+with half as much memory for the variants that run at once.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from tempo_attn.lab.items import Item
 
 R = TypeVar("R")
 MOST_ITEMS = 8
-"""In one prefill; more gain nothing."""
+"""Items in one prefill; more gain nothing."""
 CPU_MEMORY = 2**26
 GPU_MEMORY = 2**30
 _log = logging.getLogger(__name__)
@@ -24,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class BatchPlan:
-    """How a sweep is cut into pieces. The same plan on the same items cuts them the same way.
+    """How an experiment is cut into pieces. The same plan on the same items cuts them the same way.
 
     Attributes:
         batch_size: Items in one prefill.

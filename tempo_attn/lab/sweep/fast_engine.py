@@ -141,11 +141,13 @@ class EditedBatch(GrowingBatch):
     def _enriched(self, layer: int, rows: Tensor, numbers: list[int]) -> Tensor:
         """Enrich the edited rows' states, (items, variants, rows, width), where variants do."""
         edited = self._edited.on(rows.device)
-        for source in sorted({s for n in numbers if (s := self._variants[n].source) is not None}):
+        variants = [self._variants[n] for n in numbers]
+        for source, mode in sorted({(v.source, v.mode) for v in variants if v.source is not None}):
             # The source lies before every edited layer, so its states are the prefill's.
             early = self._rows_of_prefill(source, edited.index).to(rows.device)
-            mine = [n for n in numbers if self._variants[n].source == source]
-            mine = [n for n in mine if layer in self._variants[n].layers]
+            mine = [n for n in numbers if layer in self._variants[n].layers]
+            mine = [n for n in mine if self._variants[n].source == source]
+            mine = [n for n in mine if self._variants[n].mode == mode]
             if not mine:
                 continue
             at = [numbers.index(n) for n in mine]

@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any, Literal
 
-from tempo_attn.config import Adaptive, AttnScaleConfig
+from tempo_attn.config import QUERIES, Adaptive, AttnScaleConfig
+from tempo_attn.config_fields import integers, some_of
 from tempo_attn.errors import ConfigError
 from tempo_attn.files.json_types import misfit
+from tempo_attn.layers_and_heads import layer_number, layer_numbers
 from tempo_attn.modes import MODES, NULLS, Mode, Null
 
 Role = Literal["edit", "control", "sign", "keys"]
@@ -38,7 +40,7 @@ class Variant:
             audio (or all of these, where there are fewer).
         adaptive: Threshold, low and high strength of an edit whose strength depends on the item's
             confidence (see `Adaptive`); its `strength` is None. It is never run itself, but put
-            together of the records of its two strengths: see `lab.adaptive`.
+            together of the records of its two strengths: see `lab.sweep.adaptive`.
     """
 
     layers: tuple[int, ...]
@@ -203,20 +205,17 @@ class Grid:
             return [(layer,) for layer in range(n_layers)]
         if self.layers == "all":
             return [tuple(range(n_layers))]
-        sets = [
-            AttnScaleConfig(strength=0.5, layers=list(layers)).resolve_layers(n_layers)
-            for layers in self.layers
-        ]
-        return [tuple(layers) for layers in sets]
+        sets = [integers("layers", list(layers)) for layers in self.layers]
+        return [tuple(layer_numbers(layers, n_layers)) for layers in sets]
 
     def _sources(self, n_layers: int) -> list[int]:
-        one = [AttnScaleConfig(strength=0.5, layers=[source]) for source in self.sources]
-        return [config.resolve_layers(n_layers)[0] for config in one]
+        # One by one: their order is the grid's.
+        numbers = [number for source in self.sources for number in integers("sources", [source])]
+        return [layer_number(number, n_layers) for number in numbers]
 
     def _row_sets(self) -> list[tuple[str, ...]]:
         # The configuration's order, so that "last+keyword" and "keyword+last" are one.
-        sets = [AttnScaleConfig(strength=0.5, queries=list(rows)).queries for rows in self.rows]
-        return [tuple(rows) for rows in sets]
+        return [tuple(some_of("queries", list(rows), QUERIES)) for rows in self.rows]
 
     def _head_groups(self) -> list[tuple[int, ...] | None]:
         return [None if heads is None else tuple(sorted(heads)) for heads in self.heads]

@@ -11,6 +11,7 @@ import torch
 from lm_eval.tasks import TaskManager
 
 from tempo_attn import AttnScaleConfig, apply_attn_scale
+from tempo_attn.attention.mode_formulas import STATE_FORMULAS
 from tempo_attn.errors import AdapterError, ConfigError, UnsupportedModelError
 from tempo_attn.families import get_family
 from tempo_attn.lab.engine.batching import BatchPlan
@@ -26,6 +27,7 @@ from tempo_attn.lab.sweep.probes import probes
 from tempo_attn.lab.sweep.records import SweepResults
 from tempo_attn.lab.sweep.run import Sweeper
 from tempo_attn.lab.sweep.table import to_rows
+from tempo_attn.modes import MODES
 from tempo_tasks.lab import verbs
 from tempo_tasks.lab.options import Requested, parse_sources
 from tempo_tasks.lab.study import Settings
@@ -99,6 +101,18 @@ def test_replay_full_and_the_wrapper_agree(tiny_model, prepared, sweep, layers, 
     assert torch.equal(fast.audio[:, others].isnan(), slow.audio[:, others].isnan())
     statistics = [found.audio[:, others].nan_to_num() for found in (fast, slow)]
     assert far(*statistics) < TOLERANCE
+
+
+def test_two_modes_of_states_in_one_sweep_have_each_its_own_formula(prepared, sweep, monkeypatch):
+    monkeypatch.setitem(MODES, "replace", replace(MODES["enrich"], name="replace"))
+    formula = lambda deep, early, weight: deep.float() * 0 + early * weight  # noqa: E731
+    monkeypatch.setitem(STATE_FORMULAS, "replace", formula)
+    one, other = enrichment(0.5), enrichment(0.5, mode="replace")
+    together = answer(sweep([one, other], way="replay"), prepared)
+    for number, variant in enumerate((one, other)):
+        alone = answer(sweep([variant], way="full"), prepared)
+        assert far(together.logits[:, number], alone.logits[:, 0]) < TOLERANCE
+    assert far(together.logits[:, 0], together.logits[:, 1]) > 10 * TOLERANCE
 
 
 @pytest.mark.parametrize("memory", [1, 2**21])

@@ -14,7 +14,8 @@ AUDIO_PLACEHOLDER = "<audio>"
 """Marks in a prompt's text where a waveform stands, as in lm-evaluation-harness."""
 
 if TYPE_CHECKING:
-    from tempo_attn.config import Adaptive, AttnScaleConfig
+    from tempo_attn.adaptive import Adaptive
+    from tempo_attn.config import AttnScaleConfig
     from tempo_attn.model import AttnScaleModel, apply_attn_scale
     from tempo_attn.status import AttnScaleStatus
 
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Adaptive": "config",
+    "Adaptive": "adaptive",
     "AttnScaleConfig": "config",
     "AttnScaleModel": "model",
     "AttnScaleStatus": "status",

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
 from tempo_attn import config_fields as check
+from tempo_attn.adaptive import Adaptive
 from tempo_attn.errors import ConfigError
 from tempo_attn.hub.config_file import ConfigFile
 from tempo_attn.layers_and_heads import heads_by_layer, layer_number, layer_numbers
@@ -26,18 +27,6 @@ QUERIES = ("last", "keyword", "option", "all_text")
 KEYS = ("audio", "transcript")
 # Where a configuration comes from; everything else decides the edit.
 _ORIGIN = ("base_model_name_or_path", "revision", "tempo_version", "provenance")
-
-
-@dataclass(frozen=True)
-class Adaptive:
-    """Two strengths, chosen by the model's confidence without an edit (AdaptVis).
-
-    The confidence is the probability of the first generated token in a plain run.
-    """
-
-    threshold: float = field(metadata={"help": "Confidence that separates the two, in (0, 1)."})
-    low: float = field(metadata={"help": "The strength where the confidence is below it."})
-    high: float = field(metadata={"help": "The strength where the confidence is not below it."})
 
 
 @dataclass(kw_only=True)
@@ -199,12 +188,7 @@ class AttnScaleConfig(ConfigFile):
                     f"{check.shown(self.strength)}; it brings its own strengths: expected strength "
                     f"None, and a mode other than {' or '.join(without)}"
                 )
-            threshold = check.number("adaptive.threshold", self.adaptive.threshold)
-            if not 0 < threshold < 1:
-                raise check.wrong("adaptive.threshold", threshold, "a probability in (0, 1)")
-            low = check.strength("adaptive.low", self.adaptive.low, self.mode)
-            high = check.strength("adaptive.high", self.adaptive.high, self.mode)
-            self.adaptive = Adaptive(threshold=threshold, low=low, high=high)
+            self.adaptive = self.adaptive.checked(self.mode)
         elif self.spec.has_strength:
             self.strength = check.strength("strength", self.strength, self.mode)
         elif self.strength is not None:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from tempo_attn import config_fields as check
-from tempo_attn.config import Adaptive, AttnScaleConfig
+from tempo_attn.adaptive import Adaptive
+from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import ConfigError
 
 Layers = Sequence[int] | Literal["all"]

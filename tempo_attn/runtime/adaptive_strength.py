@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tempo_attn.config import Adaptive
+from tempo_attn.adaptive import Adaptive
 from tempo_attn.prompts.positions import last_real
 from tempo_attn.runtime.forward_call import shape_of
 from tempo_attn.runtime.key_value_cache import CACHE_NAMES, cache_in, cache_name, cached_positions

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tempo_attn import config as config_module
-from tempo_attn.config import KEYS, QUERIES, Adaptive, AttnScaleConfig
+from tempo_attn.adaptive import Adaptive
+from tempo_attn.config import KEYS, QUERIES, AttnScaleConfig
 from tempo_attn.errors import ConfigError
 from tempo_attn.hub.config_file import library_version
 from tempo_attn.modes import MODES

@@ -12,8 +12,8 @@ import torch
 
 import tempo_attn
 from tempo_attn import AttnScaleConfig, apply_attn_scale
+from tempo_attn.adaptive import Adaptive
 from tempo_attn.attention.mode_formulas import LOGIT_FORMULAS, edit_logits
-from tempo_attn.config import Adaptive
 from tempo_attn.errors import ConfigError
 from tempo_attn.hub.model_card import model_card
 from tempo_attn.lab.sweep.grid import Grid

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tempo_attn.config import Adaptive, AttnScaleConfig
+from tempo_attn.adaptive import Adaptive
+from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import ConfigError
 from tempo_attn.presets import PAPER_MODELS
 

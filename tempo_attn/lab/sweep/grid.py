@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any, Literal
 
-from tempo_attn.config import QUERIES, Adaptive, AttnScaleConfig
+from tempo_attn.adaptive import Adaptive
+from tempo_attn.config import QUERIES, AttnScaleConfig
 from tempo_attn.config_fields import integers, some_of
 from tempo_attn.errors import ConfigError
 from tempo_attn.files.json_types import misfit

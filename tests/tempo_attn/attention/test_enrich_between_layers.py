@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tempo_attn import AttnScaleConfig, AttnScaleModel, apply_attn_scale
+from tempo_attn.adaptive import Adaptive
 from tempo_attn.attention.mode_formulas import enrich_states
-from tempo_attn.config import Adaptive
 from tempo_attn.errors import (
     ConfigError,
     EditNotAppliedError,

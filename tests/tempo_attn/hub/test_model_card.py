@@ -9,7 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tempo_attn.config import Adaptive, AttnScaleConfig
+from tempo_attn.adaptive import Adaptive
+from tempo_attn.config import AttnScaleConfig
 from tempo_attn.hub.model_card import MARK, TAGS, is_ours, model_card, plain
 from tempo_attn.modes import MODES
 

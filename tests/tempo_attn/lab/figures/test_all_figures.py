@@ -108,8 +108,8 @@ def test_panels_are_items_across_and_rows_down_with_a_hole_where_there_is_none(d
     (figure,) = drawn(figures.layer_curves, effects)
     assert len(figure.axes) == 4
     assert places(figure) == [
-        ("query rows: last", "lo, aqa (n = 200, 180 clips)"),
-        ("", "all kinds, aqa (n = 200, 180 clips)"),
+        ("query rows: last", "lo, aqa (n = 200, 180 clusters)"),
+        ("", "all kinds, aqa (n = 200, 180 clusters)"),
         ("query rows: last+keyword", ""),
     ]
     assert len({(axes.get_xlim(), axes.get_ylim()) for axes in panels(figure)}) == 1

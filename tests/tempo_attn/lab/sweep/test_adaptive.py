@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tempo_attn import AttnScaleConfig, apply_attn_scale
-from tempo_attn.config import Adaptive
+from tempo_attn.adaptive import Adaptive
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.sweep.adaptive import composed, constituents, takes_low

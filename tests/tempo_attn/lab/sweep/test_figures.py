@@ -27,7 +27,7 @@ def test_a_line_has_the_changes_of_its_strength_in_percentage_points(drawn, orde
         xy = found[f"scale {strength:g}"]
         np.testing.assert_array_equal(np.round(xy[:, 0]), range(6))
         np.testing.assert_allclose(xy[:, 1], np.arange(-2, 4) + strength / 10)
-    assert places(figure) == [("query rows: last", "eo, aqa (n = 200, 180 clips)")]
+    assert places(figure) == [("query rows: last", "eo, aqa (n = 200, 180 clusters)")]
     assert figure.get_supylabel() == "change of accuracy, percentage points"
     assert figure.get_supxlabel() == "layer"
     assert legend(figure)[:6] == [f"scale {s:g}" for s in USUAL_FACTORS]
@@ -201,7 +201,7 @@ def test_a_point_is_the_change_of_mass_and_of_accuracy(drawn):
     np.testing.assert_allclose(lines(axes)["scale"], [[20, 10]])
     np.testing.assert_allclose(lines(axes)["upweight"], [[-5, -10], [5, 0]])
     assert {line.get_linestyle() for line in axes.lines if line.get_label() == "scale"} == {"None"}
-    assert figure.get_supxlabel().startswith("change of the share of attention on audio")
+    assert figure.get_supxlabel().startswith("change of attention mass on audio")
 
 
 def test_strengths_at_one_place_are_joined_in_order(drawn):

@@ -18,7 +18,8 @@ def add_commands(app: typer.Typer) -> None:
 
 def push(
     folder: Annotated[
-        Path, typer.Argument(help="What save_pretrained or tempo fit wrote; all its adapters go.")
+        Path,
+        typer.Argument(help="What save_pretrained or tempo choose wrote; all adapters go."),
     ],
     repo: Annotated[str, typer.Argument(help="The repository on the Hub: owner/name.")],
     yes: Annotated[bool, typer.Option("--yes", help="Send it. Without, it is only shown.")] = False,

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from tempo_attn.config_fields import one_of
-from tempo_attn.errors import ConfigError
+from tempo_attn.errors import OptionError
 from tempo_attn.lab.items import Item
 from tempo_tasks.harness.task_index import asked_tasks
+from tempo_tasks.lab.options import wrong_options
 from tempo_tasks.questions.conditions import Condition
 
 CORRUPTIONS = ("silence", "mirror")
@@ -16,7 +17,7 @@ Corrupt = Callable[[Item], Item]
 
 
 def silenced(item: Item) -> Item:
-    """Return an item with silence of the same length in the place of its audio."""
+    """Return an item with silence of the same length in place of its audio."""
     prompt, handles = item.content
     return replace(item, content=(prompt, [{**handle, "silence": True} for handle in handles]))
 
@@ -25,18 +26,19 @@ def check_corruption(name: str, tasks: Sequence[str]) -> None:
     """Check that tasks have what a corruption needs, before anything is loaded.
 
     Raises:
-        ConfigError: An unknown name, silent tasks, or none with mirrored twins.
+        OptionError: An unknown name, silent tasks, or none with mirrored twins.
     """
-    one_of("--corrupt", name, CORRUPTIONS)
+    with wrong_options():
+        one_of("--corrupt", name, CORRUPTIONS)
     asked = asked_tasks(tasks)
     silent = [task for task, what in asked.items() if Condition.SILENCE in what.conditions]
     if silent:
-        raise ConfigError(
+        raise OptionError(
             f"task {silent[0]} gives silence, so there is nothing heard to trace; choose *_aqa, "
             "*_acqa or *_mirror tasks"
         )
     if name == "mirror" and not any(Condition.MIRROR in w.conditions for w in asked.values()):
-        raise ConfigError(
+        raise OptionError(
             f"--corrupt mirror needs items that have a mirrored twin, and {', '.join(asked)} have "
             "none; choose *_mirror tasks, such as tempo_synth_eo_mirror"
         )
@@ -50,12 +52,13 @@ def corruption(name: str, items: Sequence[Item]) -> tuple[list[Item], Corrupt]:
         items: All items of the tasks; for "mirror", of `*_mirror` tasks, whose items come in pairs.
 
     Raises:
-        ConfigError: An unknown name; silent items; or items that the corruption does not fit.
+        OptionError: An unknown name; silent items; or items that the corruption does not fit.
     """
-    one_of("--corrupt", name, CORRUPTIONS)
+    with wrong_options():
+        one_of("--corrupt", name, CORRUPTIONS)
     silent = [item.id for item in items if item.condition == Condition.SILENCE.value]
     if silent:
-        raise ConfigError(
+        raise OptionError(
             f"{silent[0]} and {len(silent) - 1} more items are silent, so there is nothing heard "
             "to trace; choose *_aqa, *_acqa or *_mirror tasks"
         )
@@ -73,7 +76,7 @@ def corruption(name: str, items: Sequence[Item]) -> tuple[list[Item], Corrupt]:
         ]
     )
     if not found:
-        raise ConfigError(
+        raise OptionError(
             "--corrupt mirror needs items that have a mirrored twin; choose *_mirror tasks, such "
             "as tempo_synth_eo_mirror, and a --limit of at least 2: twins are items of their own"
         )

@@ -1,259 +1,129 @@
-"""What `tempo compare --presets` does: published edits on the same items, with equal bookkeeping.
+"""The command `tempo presets`: published edits on the same items, with equal bookkeeping.
 
-Modes, strengths, rows and layers are those of `tempo_attn.presets`. Layers that belong to a deeper
-decoder than the one under study are mapped to the same relative depth, and every output says so.
+Heavy imports wait until the command runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from tempo_attn import presets
-from tempo_attn.config import AttnScaleConfig
-from tempo_attn.config_fields import integers
-from tempo_attn.did_you_mean import did_you_mean
-from tempo_attn.errors import ConfigError
-from tempo_attn.hub.model_names import loaded_name
-from tempo_attn.lab.presets.table import Compared, layers_in_words, ranges
-from tempo_attn.lab.sweep.adaptive import constituents
-from tempo_attn.lab.sweep.grid import Variant
-from tempo_attn.layers_and_heads import layer_numbers
-from tempo_attn.modes import Null
-from tempo_tasks.lab.check_settings import Size
-from tempo_tasks.lab.options import LayerSets, parse_way
-from tempo_tasks.lab.outcome import Outcome, written
-from tempo_tasks.lab.study import Settings, Study
-from tempo_tasks.lab.verbs import run_sweep
+import typer
 
-COMMAND = "presets"
+from tempo_tasks.lab.settings import Settings
+from tempo_tasks.lab.shared_options import Engine, Nulls, takes_settings, tell
+
+if TYPE_CHECKING:
+    from tempo_attn.lab.presets.table import Compared
+    from tempo_attn.modes import Null
+    from tempo_tasks.lab.check_settings import Size
+    from tempo_tasks.lab.outcome import Outcome
 
 
-def knockout() -> AttnScaleConfig:
-    """Return attention knockout of audio: L <- -inf, last row, all layers.
+@dataclass(frozen=True, kw_only=True)
+class PresetsRequest:
+    """What a comparison of presets is asked for.
 
-    The source (Geva et al. 2023, arXiv 2304.14767) takes away windows of layers; all of them here,
-    as what the last row's attention on audio is worth at most.
-    """
-    about = {"preset": "knockout", "source": "arXiv:2304.14767, here all layers"}
-    return AttnScaleConfig(mode="knockout", layers="all", queries="last", provenance=about)
-
-
-def scaling() -> list[AttnScaleConfig]:
-    """Return the paper's scaling of each model that it has one for."""
-    return [presets.paper(name) for name in presets.PAPER_MODELS]
-
-
-def upweighting() -> list[AttnScaleConfig]:
-    """Return the paper's upweighting L <- L + b, its b at the audio mass of its scaling.
-
-    The paper's values of b are not known. Here each row and head has the b that gives audio the
-    mass that scaling by the paper's alpha would, so the two differ in the shape alone.
-    """
-    return [
-        replace(
-            config,
-            mode="upweight_matched",
-            provenance={
-                **config.provenance,
-                "preset": "upweighting",
-                "chosen": "b of each row and head by the audio mass of scaling by the paper's "
-                "alpha, at its layer; the paper's own b are not known",
-            },
-        )
-        for config in scaling()
-    ]
-
-
-PRESETS: dict[str, Callable[[], list[AttnScaleConfig]]] = {
-    "mata": lambda: [presets.mata("multiply")],
-    "mata_add": lambda: [presets.mata("add")],
-    "pai": lambda: [presets.pai()],
-    "adaptvis": lambda: [presets.adaptvis()],
-    "knockout": lambda: [knockout()],
-    "scaling": scaling,
-    "upweighting": upweighting,
-}
-_EACH_LAYER = ("scaling", "upweighting")
-"""Presets whose layer the source chose for each model: they are run at every single layer."""
-
-
-def compare_presets(
-    settings: Settings,
-    names: Sequence[str],
-    *,
-    layers: LayerSets | None = None,
-    nulls: Sequence[Null] = ("sign",),
-    way: str = "auto",
-) -> Outcome | None:
-    """Compare presets on the same items.
-
-    Args:
-        settings: On what.
-        names: As `parse_presets` returns them.
+    Attributes:
+        names: Names of `PRESETS`.
         layers: One set of layers for all presets; None for the published ones.
         nulls: Random perturbations; a knockout, whose change has no sign, gets "keys".
-        way: As in `Sweeper`.
+        engine: "auto", "fast" or "full".
+    """
+
+    names: Sequence[str]
+    layers: Literal["all"] | Sequence[int] | None = None
+    nulls: Sequence[Null] = ("sign",)
+    engine: str = "auto"
+
+    def entries(
+        self, size: Size, without: Sequence[int] = (), base: str | None = None
+    ) -> list[Compared]:
+        """Return the presets on a decoder of some size.
+
+        Args:
+            size: The decoder's size.
+            without: Its layers without attention that can be edited.
+            base: The model's name, for the presets' configurations.
+
+        Raises:
+            OptionError: A preset has no layer to edit, or a layer is out of range.
+        """
+        from tempo_attn.lab.presets.published import PRESETS, compared, resolved_layers
+        from tempo_tasks.lab.options import wrong_options
+
+        usable = [layer for layer in range(size.n_layers) if layer not in without]
+        with wrong_options():
+            given = None if self.layers is None else resolved_layers(self.layers, size.n_layers)
+            return [
+                compared(name, config, size.n_layers, usable, given, base)
+                for name in self.names
+                for config in PRESETS[name]()
+            ]
+
+
+@takes_settings("memory", "out", "shard", "seed")
+def presets(
+    settings: Settings,
+    presets: Annotated[
+        str,
+        typer.Option(
+            help="all, or some of mata, mata_add, pai, adaptvis, knockout, scaling, upweighting. "
+            "They bring their strengths and rows."
+        ),
+    ] = "all",
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            help="One set of layers for all presets: 3, 2+3 or all. Default: the published ones, "
+            "at the same relative depth."
+        ),
+    ] = None,
+    nulls: Nulls = "sign",
+    engine: Engine = "auto",
+) -> None:
+    """Compare published edits side by side: MATA, PAI, AdaptVis, knockout, scaling, upweighting.
+
+    Example: tempo presets --tasks tempo_synth_eo_aqa --limit 100 --presets mata,pai --out presets
+    """
+    from tempo_tasks.lab import options
+
+    request = PresetsRequest(
+        names=options.parse_presets(presets),
+        layers=None if layers is None else options.parse_layer_set(layers),
+        nulls=options.parse_nulls(nulls),
+        engine=options.parse_engine(engine),
+    )
+    tell(run_presets(settings, request))
+
+
+def run_presets(settings: Settings, request: PresetsRequest) -> Outcome | None:
+    """Compare presets on the same items and write the tables.
 
     Returns:
         None in a process that is not the one that writes tables.
 
     Raises:
-        ConfigError: Several sets of layers, or a preset has no layer to edit.
+        OptionError: Something is wrong with the settings or the request.
     """
-    parse_way(way)
+    from tempo_attn.hub.model_names import loaded_name
+    from tempo_attn.lab.presets.published import variants_of
+    from tempo_tasks.lab.options import check_presets, parse_engine
+    from tempo_tasks.lab.outcome import written
+    from tempo_tasks.lab.run_variants import run_variants
+    from tempo_tasks.lab.study import Study
 
-    def entries_of(
-        size: Size, without: Sequence[int] = (), base: str | None = None
-    ) -> list[Compared]:
-        usable = [layer for layer in range(size.n_layers) if layer not in without]
-        given = None if layers is None else _one_set(layers, size.n_layers)
-        return [
-            compared(name, config, size.n_layers, usable, given, base)
-            for name in names
-            for config in PRESETS[name]()
-        ]
-
-    study = Study(settings, entries_of)
+    parse_engine(request.engine)
+    check_presets(request.names)
+    study = Study(settings, request.entries)
     without = study.subject.decoder.without_attention
-    entries = entries_of(study, without, loaded_name(study.lm.public_name()))
-    run = run_sweep(
+    entries = request.entries(study, without, loaded_name(study.lm.public_name()))
+    run = run_variants(
         study,
-        variants_of(entries, nulls),
-        command=COMMAND,
-        way=way,
+        variants_of(entries, request.nulls),
+        command="presets",
+        engine=request.engine,
         presets=[entry.to_dict() for entry in entries],
     )
     return written(study, run)
-
-
-def parse_presets(value: str) -> list[str]:
-    """Read `all` or names with commas: `mata,pai`.
-
-    Raises:
-        ConfigError: An unknown preset, or none.
-    """
-    if value.strip() == "all":
-        return list(PRESETS)
-    names = list(dict.fromkeys(part.strip() for part in value.split(",")))
-    for name in names:
-        if name not in PRESETS:
-            raise ConfigError(
-                f"--presets: unknown {name!r}.{did_you_mean(name, PRESETS, 1)}"
-                + f" Available: all, {', '.join(PRESETS)}"
-            )
-    return names
-
-
-def compared(
-    name: str,
-    config: AttnScaleConfig,
-    n_layers: int,
-    usable: Sequence[int],
-    given: Sequence[int] | None = None,
-    base: str | None = None,
-) -> Compared:
-    """Return a preset on a decoder: its edits there, and what was done to its layers.
-
-    Args:
-        name: One of `PRESETS`.
-        config: Its configuration as published.
-        n_layers: The decoder's layers.
-        usable: Those with attention that can be edited.
-        given: Layers to edit instead of the published ones.
-        base: The model's name, for the configuration.
-
-    Raises:
-        ConfigError: None of its layers can be edited, or they are out of range.
-    """
-    layers, words = _layers(config, n_layers, given)
-    edited = [layer for layer in layers if layer in usable]
-    if edited != layers:
-        left_out = ranges(layer for layer in layers if layer not in usable)
-        words += f", without {left_out}, which have no attention to edit"
-    if not edited:
-        raise ConfigError(f"preset {name!r}: {words}; no layer is left, give others by --layers")
-    here = replace(
-        config,
-        layers=edited,
-        base_model_name_or_path=base,
-        provenance={**config.provenance, "layers": words},
-    )
-    own = _variant(here, edited)
-    edits = [own]
-    if name in _EACH_LAYER and given is None:
-        edits = [replace(own, layers=(layer,)) for layer in usable]
-    label = name if name not in _EACH_LAYER else f"{name} {config.strength:g}"
-    return Compared(
-        preset=name,
-        label=label,
-        own=own,
-        edits=tuple(edits),
-        layers=words,
-        every_step=config.phase == "all",
-        config=here.to_dict(),
-    )
-
-
-def _layers(
-    config: AttnScaleConfig, n_layers: int, given: Sequence[int] | None
-) -> tuple[list[int], str]:
-    """Return a preset's layers on a decoder, and in words where they come from."""
-    if given is not None:
-        return list(given), f"{layers_in_words(given)} of {n_layers}, by --layers"
-    if isinstance(config.layers, str):
-        return list(range(n_layers)), f"all {n_layers} layers, as published"
-    about = config.provenance
-    depths = presets.SOURCE_DEPTHS[str(about.get("model", about["preset"]))]
-    (model, n_source), *_ = depths.items()
-    published = sorted(config.layers)
-    shown = layers_in_words(published)
-    if n_layers in depths.values() or n_layers >= n_source:
-        return published, f"{shown} of {n_layers}, as published (for {model}, of {n_source})"
-    mapped = presets.map_layers(published, n_source, n_layers)
-    words = f"{shown} of {n_source} ({model}) -> {ranges(mapped)} of {n_layers}"
-    return mapped, f"{words}, at the same relative depth"
-
-
-def _variant(config: AttnScaleConfig, layers: Sequence[int]) -> Variant:
-    """Return a configuration's prefill part as a variant."""
-    rule = config.adaptive
-    return Variant(
-        layers=tuple(layers),
-        rows=tuple(config.queries),
-        mode=config.mode,
-        strength=config.strength,
-        adaptive=None if rule is None else (rule.threshold, rule.low, rule.high),
-    )
-
-
-def variants_of(entries: Sequence[Compared], nulls: Sequence[Null]) -> list[Variant]:
-    """Return what has to be run: controls first, each edit followed by its nulls."""
-    edits = dict.fromkeys(
-        part for entry in entries for edit in entry.edits for part in _ordinary(edit)
-    )
-    found = dict.fromkeys(edit.control for edit in edits)
-    for edit in edits:
-        kinds: Sequence[Null] = [null for null in nulls if null in edit.nulls]
-        if nulls and not kinds:  # a knockout has no sign to draw, but other keys to hide
-            kinds = edit.nulls[:1]
-        found |= dict.fromkeys([edit, *(edit.null(kind) for kind in kinds)])
-    return list(found)
-
-
-def _ordinary(edit: Variant) -> Iterator[Variant]:
-    if edit.adaptive is None:
-        yield edit
-    else:
-        yield from constituents(edit)
-
-
-def _one_set(layers: LayerSets, n_layers: int) -> list[int]:
-    if layers == "all":
-        return list(range(n_layers))
-    if isinstance(layers, str) or len(layers) != 1:
-        raise ConfigError(
-            "--layers with --presets: expected one set for all presets, such as 3, 2+3 or all; "
-            f"found {layers if isinstance(layers, str) else f'{len(layers)} sets'}"
-        )
-    return layer_numbers(integers("layers", list(layers[0])), n_layers)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 import tempo_attn
 import tempo_tasks
-from tempo_attn.errors import ConfigError, TempoError
+from tempo_attn.errors import OptionError, TempoError
 from tempo_attn.hub.model_names import loaded_name
 from tempo_attn.lab.engine.batching import CPU_MEMORY, GPU_MEMORY, BatchPlan
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
@@ -41,6 +41,7 @@ from tempo_tasks.harness.response_cache import processor_fingerprint
 from tempo_tasks.harness.task import TempoTask
 from tempo_tasks.lab import check_settings as early
 from tempo_tasks.lab import tasks_to_items as lab_items
+from tempo_tasks.lab.settings import Settings
 
 _PLACES = {
     *("peft", "delta", "processor", "gguf_file", "autogptq", "cache_dir", "offload_folder"),
@@ -49,37 +50,6 @@ _PLACES = {
 """Arguments and metadata that may be paths: a manifest is shared, and has their names only.
 
 What lies there is in the fingerprints."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What every command of the laboratory is told.
-
-    Attributes:
-        tasks: Names of tasks or groups.
-        model: Hub id or folder; None for the embedded model.
-        model_args: Further arguments of the model class `lalm`.
-        device: As for `lm_eval --device`.
-        limit: Only the first items of each task.
-        metadata: As `lm_eval --metadata`.
-        batch_size: Items in one prefill; None for as many as fit, up to 8.
-        memory: Bytes that the variants running at once may take, roughly; None for a default.
-        seed: Seed of everything random.
-        shard: (i, n) for part i of n.
-        out: The run folder; None for one under `runs/`, named after the run's content.
-    """
-
-    tasks: Sequence[str]
-    model: str | None = None
-    model_args: Mapping[str, Any] | None = None
-    device: str | None = None
-    limit: int | None = None
-    metadata: Mapping[str, Any] | None = None
-    batch_size: int | None = None
-    memory: int | None = None
-    seed: int = 0
-    shard: tuple[int, int] | None = None
-    out: Path | None = None
 
 
 class Study:
@@ -256,7 +226,7 @@ def _load(model: str | None, device: str | None, arguments: Mapping[str, Any]) -
     except TempoError:
         raise
     except (OSError, ValueError, TypeError, AttributeError, ImportError, KeyError) as error:
-        raise ConfigError(
+        raise OptionError(
             f"the model {model or 'embedded'!r} does not load with the arguments "
             f"{dict(arguments)}: {type(error).__name__}: {error}"
         ) from error

@@ -7,7 +7,7 @@ from typing import Any
 
 from lm_eval.tasks import TaskManager
 
-from tempo_attn.errors import ConfigError
+from tempo_attn.errors import OptionError
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.run_folder.fingerprints import content_key
 from tempo_tasks.audio import check_audio
@@ -31,7 +31,7 @@ def load_tasks(names: Sequence[str], metadata: Mapping[str, Any]) -> dict[str, T
         metadata: As lm-eval's `--metadata`.
 
     Raises:
-        ConfigError: An unknown name.
+        OptionError: An unknown name.
     """
     manager = TaskManager(
         include_defaults=False, include_path=task_yamls_dir(), metadata=dict(metadata)
@@ -44,9 +44,9 @@ def load_tasks(names: Sequence[str], metadata: Mapping[str, Any]) -> dict[str, T
     return found
 
 
-def no_audio(name: str, condition: Condition) -> ConfigError:
+def no_audio(name: str, condition: Condition) -> OptionError:
     """Return the error for a task without audio."""
-    return ConfigError(
+    return OptionError(
         f"task {name} gives no audio (condition {condition.value}), and what is studied here is "
         "attention on audio; choose *_aqa, *_acqa or *_silence tasks"
     )
@@ -63,7 +63,7 @@ def require_audio(tasks: Mapping[str, TempoTask]) -> None:
     """Check that tasks give audio, before a model is loaded.
 
     Raises:
-        ConfigError: One does not.
+        OptionError: One does not.
     """
     for name, task in tasks.items():
         condition = Condition(task.dataset["test"][0]["condition"])
@@ -80,7 +80,7 @@ def make_items(lm: LALM, tasks: Mapping[str, TempoTask], limit: int | None = Non
         limit: Only the first ones of each task.
 
     Raises:
-        ConfigError: Two tasks hold the same items, or a letter is not told by its first token.
+        OptionError: Two tasks hold the same items, or two letters begin with the same token.
         QuestionError: Texts hold special tokens of the model.
         AudioNotFoundError: See `check_audio`.
     """
@@ -94,7 +94,7 @@ def make_items(lm: LALM, tasks: Mapping[str, TempoTask], limit: int | None = Non
         for document in documents:
             item = _item(lm, task, document, len(items))
             if names.setdefault(item.key, name) != name:
-                raise ConfigError(
+                raise OptionError(
                     f"tasks {names[item.key]} and {name} hold the same items, which would count "
                     "twice; name one of them"
                 )
@@ -111,10 +111,10 @@ def _item(lm: LALM, task: TempoTask, document: Mapping[str, Any], index: int) ->
     for letter in LETTERS:
         tokens = lm.continuation(prompt, letter)
         if not tokens or tokens[:1] in candidates:
-            raise ConfigError(
+            raise OptionError(
                 f"{document['id']}: the answer {letter!r} begins with tokens {list(tokens)[:1]}, "
-                "which another letter begins with too: the letters cannot be told apart by the "
-                "first token"
+                "which another letter begins with too: the first token does not distinguish "
+                "the letters"
             )
         candidates.append(tokens[:1])
     # Named only where it is so: the keys of all other items stay what they were.

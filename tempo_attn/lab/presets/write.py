@@ -110,7 +110,7 @@ def _notes(entries: Sequence[Compared]) -> list[str]:
     if any(len(entry.edits) > 1 for entry in entries):
         notes.append(
             "best of N layers: chosen on these very items, so its change is too good. Claim "
-            "nothing from it: `tempo fit` chooses on other clips than it reports on."
+            "nothing from it: `tempo choose` chooses on other clips than it reports on."
         )
     if any(entry.preset == "upweighting" for entry in entries):
         notes.append(

@@ -27,7 +27,7 @@ COMMANDS = {
         "--generate",
         "6",
     ],
-    "share": ["--rows", "last,keyword"],
+    "mass": ["--rows", "last,keyword"],
     "compare": ["--layers", "3", "--strengths", "2", "--rows", "option", "--nulls", "none"],
 }
 
@@ -78,11 +78,11 @@ def lines(folder):
     return {path.name: path.read_text().count("\n") for path in folder.glob("items*.jsonl")}
 
 
-@pytest.mark.parametrize("verb", COMMANDS)
-def test_two_processes_equal_one(verb, tmp_path):
+@pytest.mark.parametrize("command", COMMANDS)
+def test_two_processes_equal_one(command, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     for n_processes, out in enumerate((one, two), 1):
-        done = launch(n_processes, verb, *DATA, *COMMANDS[verb], "--out", out)
+        done = launch(n_processes, command, *DATA, *COMMANDS[command], "--out", out)
         assert done.returncode == 0, done.stderr[-3000:]
         assert done.stdout.count(f"In {out}: ") == 1  # told by one process alone
     assert read_run(two) == read_run(one)
@@ -125,14 +125,14 @@ def test_a_mistake_ends_both(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_fit_by_two_processes(tmp_path):
+def test_choose_by_two_processes(tmp_path):
     """One of them writes, and the configuration is that of one process."""
     grid = ["--edit", "scale=0,3", "--layers", "0,2", "--rows", "last,option", "--folds", "3"]
     data = ["--tasks", "tempo_synth_eo_aqa", "--metadata", '{"synth_scenes": 7}']
     told, statuses = [], []
     for n_processes in (1, 2):
         out = tmp_path / str(n_processes)
-        done = launch(n_processes, "fit", *data, *grid, "--objective", "margin", "--out", out)
+        done = launch(n_processes, "choose", *data, *grid, "--objective", "margin", "--out", out)
         statuses.append(done.returncode)
         told.append(done.stdout.count("Chosen on all 7 items"))
     assert (statuses[0] == 0) == (statuses[1] == 0)

@@ -8,12 +8,15 @@ import pytest
 import torch
 
 from tempo_attn.lab.run_folder.folder import read_run
-from tempo_tasks.lab import lens_verb, trace_verb, verbs
-from tempo_tasks.lab.options import Requested
+from tempo_tasks.lab.choose import ChooseRequest, choose_from
+from tempo_tasks.lab.grid_request import parse_grid
+from tempo_tasks.lab.lens import LensRequest, run_lens
+from tempo_tasks.lab.mass import MassRequest, run_mass
 from tempo_tasks.lab.outcome import reading, write_tables
-from tempo_tasks.lab.presets import compare_presets
-from tempo_tasks.lab.study import Settings
-from tempo_tasks.lab.trace_verb import Patches
+from tempo_tasks.lab.presets import PresetsRequest, run_presets
+from tempo_tasks.lab.settings import Settings
+from tempo_tasks.lab.sweep import SweepRequest, run_sweep
+from tempo_tasks.lab.trace import TraceRequest, run_trace
 from tests.support.damage import damage, ends_well
 
 pytestmark = [
@@ -28,15 +31,16 @@ SETTINGS = Settings(tasks=["tempo_synth_eo_aqa"], metadata={"synth_scenes": 4}, 
 def run_command(command, out):
     settings = replace(SETTINGS, out=out)
     if command == "mass":
-        verbs.share(settings, [("last",)])
+        run_mass(settings, MassRequest(rows=[("last",)]))
     elif command == "lens":
-        lens_verb.lens(settings, ("last", "option"))
+        run_lens(settings, LensRequest(rows=("last", "option")))
     elif command == "trace":
-        trace_verb.trace(settings, Patches(layers=[1, 4], groups=["option", "last"]))
+        run_trace(settings, TraceRequest(layers=[1, 4], groups=["option", "last"]))
     elif command == "presets":
-        compare_presets(settings, ["mata", "adaptvis"], layers=None)
+        run_presets(settings, PresetsRequest(names=["mata", "adaptvis"]))
     else:
-        verbs.sweep(settings, Requested(["scale=0,2"], "0,3", ["last,option"], "all", "none"))
+        grid = parse_grid(["scale=0,2"], "0,3", ["last,option"], nulls="none")
+        run_sweep(settings, SweepRequest(grid=grid))
 
 
 @pytest.fixture
@@ -62,7 +66,7 @@ def test_run_folders(tmp_path, command, file, capsys, no_pictures):
             write_tables(found)
 
     def choose():
-        verbs.fit(None, None, run=folder, out=tmp_path / "edit", folds=2)
+        choose_from(folder, ChooseRequest(out=tmp_path / "edit", folds=2))
 
     read()
     draw = random.Random(f"{command}/{file}")

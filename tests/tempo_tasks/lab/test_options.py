@@ -6,21 +6,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tempo_attn import AttnScaleConfig
 from tempo_attn.config import QUERIES
-from tempo_attn.errors import ConfigError
+from tempo_attn.errors import OptionError
+from tempo_attn.lab.presets.published import PRESETS
+from tempo_attn.lab.trace.sites import GROUPS
 from tempo_attn.modes import MODES, USUAL_FACTORS
+from tempo_tasks.lab import trace
 from tempo_tasks.lab.options import (
-    Requested,
+    check_rows,
+    parse_candidates,
+    parse_components,
     parse_directions,
     parse_edits,
+    parse_engine,
+    parse_groups,
     parse_heads,
+    parse_kind,
+    parse_layer_set,
     parse_layers,
-    parse_names,
+    parse_lens_rows,
+    parse_metadata,
+    parse_method,
     parse_nulls,
+    parse_objective,
+    parse_presets,
     parse_rows,
     parse_shard,
     parse_single_layers,
     parse_sources,
+    wrong_options,
 )
 
 # ------------------------------------------------------------------------------ edits
@@ -42,10 +57,10 @@ def test_a_mode_of_alpha_alone_has_alphas_usual_strengths(mode):
     [
         ("scal=2", r"--edit: unknown 'scal'; expected one of scale, .*knockout"),
         ("", r"--edit: unknown ''"),
-        ("scale=", r"--edit scale=: '' is no number; expected such as scale=0.5,2"),
-        ("scale=0.5,,2", r"--edit scale=0.5,,2: '' is no number"),
-        ("scale=nan", r"'nan' is no number"),
-        ("scale=2,inf", r"'inf' is no number"),
+        ("scale=", r"--edit scale=: '' is not a number; expected such as scale=0.5,2"),
+        ("scale=0.5,,2", r"--edit scale=0.5,,2: '' is not a number"),
+        ("scale=nan", r"'nan' is not a number"),
+        ("scale=2,inf", r"'inf' is not a number"),
         ("knockout=1", r"--edit knockout=1: knockout has no strength"),
         ("upweight", r"say the strengths, as in upweight=-1,1"),
         ("upweight_relative", r"say the strengths, as in upweight_relative=-1,1"),
@@ -53,12 +68,12 @@ def test_a_mode_of_alpha_alone_has_alphas_usual_strengths(mode):
     ],
 )
 def test_bad_edits(value, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(OptionError, match=message):
         parse_edits([value])
 
 
 def test_a_mode_is_named_once():
-    with pytest.raises(ConfigError, match="names 'scale' twice; give all its strengths in one"):
+    with pytest.raises(OptionError, match="names 'scale' twice; give all its strengths in one"):
         parse_edits(["scale=0.5", "upweight=1", "scale=2"])
 
 
@@ -96,12 +111,12 @@ def test_layers(value, layers):
     "value", ["", "first", "1.5", "0;1", "1-", "0-2+3", "each,0", "0,,1", "+1"]
 )
 def test_bad_layers(value):
-    with pytest.raises(ConfigError, match=r"--layers .*cannot read '.*'; expected 'each', 'all'"):
+    with pytest.raises(OptionError, match=r"--layers .*cannot read '.*'; expected 'each', 'all'"):
         parse_layers(value)
 
 
 def test_a_range_runs_forward():
-    with pytest.raises(ConfigError, match="--layers 0,5-3: 5-3 runs backwards"):
+    with pytest.raises(OptionError, match="--layers 0,5-3: 5-3 runs backwards"):
         parse_layers("0,5-3")
 
 
@@ -131,7 +146,7 @@ def test_rows_come_in_several_values_or_with_commas():
 
 @pytest.mark.parametrize("value", ["", "lst", "last,", "keyword+", "audio"])
 def test_bad_rows(value):
-    with pytest.raises(ConfigError, match=r"--rows: unknown '.*'; expected one of last, keyword"):
+    with pytest.raises(OptionError, match=r"--rows: unknown '.*'; expected one of last, keyword"):
         parse_rows([value])
 
 
@@ -141,22 +156,22 @@ def test_every_list_of_rows_is_read_as_it_is_written(sets):
 
 
 def test_heads():
-    assert parse_heads("all", 4) == [None]
-    assert parse_heads("each", 3) == [(0,), (1,), (2,)]
-    assert parse_heads("0,1+2", 4) == [(0,), (1, 2)]
+    assert parse_heads("all") == "all"
+    assert parse_heads("each") == "each"
+    assert parse_heads("0,1+2") == [(0,), (1, 2)]
 
 
 @pytest.mark.parametrize("value", ["", "none", "0,", "0-2", "-1", "0, 1", "+"])
 def test_bad_heads(value):
-    with pytest.raises(ConfigError, match=r"--heads .*expected 'all', 'each', or groups such as"):
-        parse_heads(value, 4)
+    with pytest.raises(OptionError, match=r"--heads .*expected 'all', 'each', or groups such as"):
+        parse_heads(value)
 
 
 def test_nulls():
     assert parse_nulls("none") == []
     assert parse_nulls("sign") == ["sign"]
     assert parse_nulls("keys, sign") == ["keys", "sign"]
-    with pytest.raises(ConfigError, match="--nulls: unknown 'random'; expected one of sign, keys"):
+    with pytest.raises(OptionError, match="--nulls: unknown 'random'; expected one of sign, keys"):
         parse_nulls("sign,random")
 
 
@@ -173,20 +188,8 @@ def test_sources(value, layers):
 
 @pytest.mark.parametrize("value", ["each", "all", "-1", "0+1", "1,0+1", "0,-2"])
 def test_sources_are_single_layers_from_the_start(value):
-    with pytest.raises(ConfigError, match=r"--source .*: expected single layers such as 1,2 or"):
+    with pytest.raises(OptionError, match=r"--source .*: expected single layers such as 1,2 or"):
         parse_sources(value)
-
-
-def test_a_requested_grid_has_its_sources():
-    requested = Requested(["enrich=0.5", "scale=2"], "1,2", ["last"], "all", "sign", "0-1")
-    edits = [v for v in requested.grid(4).variants(3, 4) if v.role == "edit"]
-    assert [(v.mode, v.source, v.layers) for v in edits] == [
-        ("enrich", 0, (1,)),
-        ("scale", None, (1,)),
-        ("enrich", 0, (2,)),
-        ("enrich", 1, (2,)),
-        ("scale", None, (2,)),
-    ]
 
 
 # ------------------------------------------------------------------------------ trace
@@ -203,14 +206,86 @@ def test_single_layers(value, layers):
 @pytest.mark.parametrize("value", ["all", "-1", "2+3", "0,1+2", "", "first", "0,each", "1,", "5-3"])
 def test_bad_single_layers(value):
     reasons = "expected single layers such as 1,2|cannot read '|5-3 runs backwards"
-    with pytest.raises(ConfigError, match=rf"^--layers {re.escape(value)}: ({reasons})"):
+    with pytest.raises(OptionError, match=rf"^--layers {re.escape(value)}: ({reasons})"):
         parse_single_layers(value)
 
 
-def test_names_have_commas_between_them():
-    assert parse_names("residual") == ["residual"]
-    assert parse_names("option, last ,audio") == ["option", "last", "audio"]
-    assert parse_names("option,,") == ["option", "", ""]  # refused where names are known
+NAMES = [
+    (parse_components, "--components", ["residual", "attention", "mlp"]),
+    (parse_groups, "--groups", list(GROUPS)),
+    (parse_candidates, "--candidates", ["letters", "labels"]),
+    (parse_directions, "--direction", ["recover", "shift"]),
+    (parse_presets, "--presets", list(PRESETS)),
+]
+
+
+@pytest.mark.parametrize(("parse", "option", "known"), NAMES)
+def test_names_have_commas_between_them(parse, option, known):
+    assert parse(known[0]) == known[:1]
+    assert parse(" , ".join(known)) == known
+    for value in ("", f"{known[0]},", f"{known[0][:-1]}", known[0].upper()):
+        with pytest.raises(OptionError, match=f"^{option}: unknown '"):
+            parse(value)
+
+
+ONE = [
+    (parse_engine, "--engine", ["auto", "fast", "full"]),
+    (parse_method, "--method", ["patching", "attribution", "both"]),
+    (parse_objective, "--objective", ["accuracy", "margin"]),
+    (parse_kind, "--kind", ["eo", "lo", "ld"]),
+]
+
+
+@pytest.mark.parametrize(("parse", "option", "known"), ONE)
+def test_one_of_some_names(parse, option, known):
+    assert [parse(name) for name in known] == known
+    for value in ("", known[0][:-1], ",".join(known)):
+        message = f"^{option}: unknown '{value}'; expected one of {', '.join(known)}"
+        with pytest.raises(OptionError, match=message):
+            parse(value)
+
+
+def test_the_groups_of_the_command_are_those_of_the_experiment():
+    assert trace.GROUPS == GROUPS
+
+
+def test_no_kind_is_all_of_them():
+    assert parse_kind(None) is None
+
+
+def test_lens_rows_may_be_audio():
+    assert parse_lens_rows(["audio,keyword+last"]) == [("audio",), ("keyword", "last")]
+    with pytest.raises(OptionError, match=r"--rows: unknown 'lst'; .*Did you mean 'last'"):
+        parse_lens_rows(["lst"])
+
+
+@pytest.mark.parametrize(("value", "layers"), [("all", "all"), ("3", (3,)), ("2+-1", (2, -1))])
+def test_one_set_of_layers(value, layers):
+    assert parse_layer_set(value) == layers
+
+
+@pytest.mark.parametrize("value", ["each", "2-3", "0,1", "", "first"])
+def test_bad_sets_of_layers(value):
+    with pytest.raises(OptionError, match=rf"--layers {value}: (expected one set|cannot read)"):
+        parse_layer_set(value)
+
+
+@pytest.mark.parametrize("rows", [[], [[]], [["first"]], [["last", "last"]]])
+def test_rows_are_checked_however_they_come(rows):
+    with pytest.raises(OptionError, match="--rows"):
+        check_rows(rows)
+
+
+def test_rows_are_named_as_in_the_tables():
+    assert check_rows([["keyword", "last"], ("option",)]) == [("last", "keyword"), ("option",)]
+
+
+def test_what_an_edit_refuses_is_a_wrong_option():
+    with (
+        pytest.raises(OptionError, match=r"strength is -1\.0; expected 0 or more"),
+        wrong_options(),
+    ):
+        AttnScaleConfig(strength=-1)
 
 
 def test_directions():
@@ -220,11 +295,19 @@ def test_directions():
 
 @pytest.mark.parametrize("value", ["", "both", "recover,", "Shift"])
 def test_bad_directions(value):
-    with pytest.raises(ConfigError, match=r"--direction: unknown '.*'; .*one of recover, shift"):
+    with pytest.raises(OptionError, match=r"--direction: unknown '.*'; .*one of recover, shift"):
         parse_directions(value)
 
 
-# ------------------------------------------------------------------------------ shards
+# ------------------------------------------------------------------------------ shards, metadata
+
+
+def test_metadata():
+    assert parse_metadata('{"data": "a folder"}') == {"data": "a folder"}
+    with pytest.raises(OptionError, match="--metadata is not JSON: "):
+        parse_metadata("{")
+    with pytest.raises(OptionError, match=r"--metadata \[\]: expected an object such as"):
+        parse_metadata("[]")
 
 
 def test_shards():
@@ -235,7 +318,7 @@ def test_shards():
 
 @pytest.mark.parametrize("value", ["", "4/4", "5/4", "0/0", "-1/4", "1", "1/2/3", "1 / 2", "a/b"])
 def test_bad_shards(value):
-    with pytest.raises(ConfigError, match=r"--shard .*expected i/n with i from 0 to n - 1"):
+    with pytest.raises(OptionError, match=r"--shard .*expected i/n with i from 0 to n - 1"):
         parse_shard(value)
 
 
@@ -249,7 +332,7 @@ def test_whatever_is_typed_is_read_or_refused_in_words(text):
         lambda: parse_edits([text]),
         lambda: parse_layers(text),
         lambda: parse_rows([text]),
-        lambda: parse_heads(text, 4),
+        lambda: parse_heads(text),
         lambda: parse_nulls(text),
         lambda: parse_shard(text),
         lambda: parse_single_layers(text),
@@ -257,20 +340,7 @@ def test_whatever_is_typed_is_read_or_refused_in_words(text):
     ):
         try:
             parse()
-        except ConfigError as error:
+        except OptionError as error:
             refused.append(str(error))
     options = ("--edit", "--layers", "--rows", "--heads", "--nulls", "--shard", "--direction")
     assert all(message.startswith(options) for message in refused)
-
-
-def test_a_requested_grid_waits_for_the_models_heads():
-    requested = Requested(["scale=0.5", "knockout"], "0,1+2", ["last,option"], "each", "sign")
-    variants = requested.grid(n_heads=2).variants(n_layers=3, n_heads=2)
-    edits = [variant for variant in variants if variant.role == "edit"]
-    # 2 sets of layers, 2 of rows, 2 heads, 2 edits; a control for each but the edit ...
-    assert len(edits) == 16
-    assert {edit.heads for edit in edits} == {(0,), (1,)}
-    assert sum(variant.role == "control" for variant in variants) == 8
-    # ... and no sign for a knockout, whose change is infinite.
-    signs = [variant.mode for variant in variants if variant.role == "sign"]
-    assert signs == ["scale"] * 8

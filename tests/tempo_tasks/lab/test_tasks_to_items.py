@@ -6,13 +6,14 @@ import lm_eval
 import pytest
 import torch
 
-from tempo_attn.errors import ConfigError
+from tempo_attn.errors import OptionError
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_tasks.errors import AudioNotFoundError, BadClipsError
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.harness.task_index import asked_tasks
 from tempo_tasks.lab import tasks_to_items as lab
-from tempo_tasks.lab.study import Settings, Study
+from tempo_tasks.lab.settings import Settings
+from tempo_tasks.lab.study import Study
 from tempo_tasks.questions.questions import LETTERS
 from tests.support.released_layout import released_rows, write_layout
 
@@ -205,7 +206,7 @@ def no_model(*args, **kwargs):
 def test_tasks_without_audio_are_refused_before_a_model_is_loaded(name, monkeypatch):
     monkeypatch.setattr("tempo_tasks.lab.study.LALM", no_model)
     message = r"task tempo_synth_eo_cqa gives no audio \(condition cqa\).*choose \*_aqa, \*_acqa"
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(OptionError, match=message):
         Study(Settings(tasks=["tempo_synth_lo_aqa", name], metadata=SCENES))
 
 
@@ -226,7 +227,7 @@ def test_unknown_tasks_are_refused_with_the_nearest_there_are(names, message, mo
         lambda: Study(Settings(tasks=names, metadata=SCENES)),
         lambda: lab.load_tasks(names, SCENES),
     ):
-        with pytest.raises(ConfigError, match=message) as caught:
+        with pytest.raises(OptionError, match=message) as caught:
             load()
         assert len(str(caught.value)) < 250  # not all 470
 
@@ -255,7 +256,7 @@ def test_the_same_items_twice_are_refused(lm, load):
     """A task and its twin by likelihood pose the same questions."""
     tasks = load("tempo_synth_eo_aqa", "tempo_synth_eo_aqa_ll")
     message = "tasks tempo_synth_eo_aqa and tempo_synth_eo_aqa_ll hold the same items"
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(OptionError, match=message):
         lab.make_items(lm, tasks)
 
 
@@ -274,7 +275,7 @@ def test_missing_clips_are_named_before_anything_is_computed(lm, tmp_path):
 def test_letters_with_one_first_token_are_refused(lm, load, monkeypatch):
     """A tokenizer that writes " (" before every letter, say."""
     monkeypatch.setattr(lm, "continuation", lambda prompt, text: (7, ord(text)))
-    with pytest.raises(ConfigError, match=r"'B' begins with tokens \[7\], which another letter"):
+    with pytest.raises(OptionError, match=r"'B' begins with tokens \[7\], which another letter"):
         lab.make_items(lm, load("tempo_synth_eo_aqa"))
 
 
@@ -289,5 +290,5 @@ def test_letters_with_one_first_token_are_refused(lm, load, monkeypatch):
     ids=str,
 )
 def test_bad_settings(settings, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(OptionError, match=message):
         Study(Settings(tasks=["tempo_synth_eo_aqa"], metadata=SCENES, **settings))

@@ -1,40 +1,37 @@
-"""`tempo trace` on the embedded model and a few items: what it says, a kill, shards, options."""
+"""`tempo trace` on the embedded model and a few items: what it says, which items, options."""
 
 import csv
 import json
 import re
-import sys
 from dataclasses import replace
 
-import lm_eval
 import numpy as np
 import pytest
 import torch
 
-from tempo_attn.errors import ConfigError, RunMismatchError
+from tempo_attn.errors import OptionError
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.run_folder.folder import read_run
 from tempo_attn.lab.trace import write
 from tempo_attn.lab.trace.records import TraceRecord
-from tempo_attn.lab.trace.run import Tracer
 from tempo_attn.lab.trace.sites import GROUPS, Site, sites
 from tempo_attn.lab.trace.table import agreement_rows, dropped_rows, trace_rows
 from tempo_attn.lab.trace.write import TraceReport
-from tempo_tasks import cli
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.lab import corruptions as trace_items
 from tempo_tasks.lab import tasks_to_items as lab_items
-from tempo_tasks.lab import trace_verb, verbs
+from tempo_tasks.lab import trace as lab_trace
+from tempo_tasks.lab.settings import Settings
 from tempo_tasks.lab.show.trace import show
-from tempo_tasks.lab.study import Settings
-from tempo_tasks.lab.trace_verb import Patches
+from tempo_tasks.lab.trace import TraceRequest, run_trace
+from tests.support.lab_commands import centred, likelihoods, read, tempo
 
 TASK, MIRROR = "tempo_synth_eo_aqa", "tempo_synth_eo_mirror"
 DATA = {"synth_scenes": 7}
 pytestmark = pytest.mark.usefixtures("loaded_once")
 SETTINGS = Settings(tasks=[TASK], metadata=DATA, batch_size=3)
-PATCHES = Patches(layers=[1, 4], groups=["option", "last"])
-TWINS = Patches(
+REQUEST = TraceRequest(layers=[1, 4], groups=["option", "last"])
+TWINS = TraceRequest(
     corrupt="mirror",
     directions=["recover", "shift"],
     layers=[1, 4],
@@ -49,13 +46,13 @@ def pictures(*names):
     return {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
 
 
-def trace(out, patches=PATCHES, **changes):
-    return trace_verb.trace(replace(SETTINGS, out=out, **changes), patches)
+def trace(out, request=REQUEST, **changes):
+    return run_trace(replace(SETTINGS, out=out, **changes), request)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A finished run against silence: 7 items in 3 batches, 4 patches and their nulls."""
+    """A finished run against silence: 7 items in 3 batches, 4 request and their nulls."""
     torch.set_num_threads(1)  # the number of threads is a part of the manifest
     folder = tmp_path_factory.mktemp("trace") / "whole"
     trace(folder)
@@ -64,7 +61,7 @@ def whole(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def mirrored(tmp_path_factory):
-    """A finished run against mirrored twins: both directions, patches and attribution."""
+    """A finished run against mirrored twins: both directions, request and attribution."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("trace") / "mirrored"
     trace(folder, TWINS, tasks=[MIRROR])
@@ -85,39 +82,17 @@ def unseen(monkeypatch):
     return drawn
 
 
-def contents(folder, leave_out=()):
-    """The bytes of all files but the locks and the pictures."""
-    return {
-        path.name: path.read_bytes()
-        for path in folder.iterdir()
-        if not path.name.startswith(".")
-        and path.suffix not in (".png", ".svg")
-        and path.name not in leave_out
-    }
-
-
 def names(folder):
     return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-
-
-def read(folder, name):
-    return json.loads((folder / name).read_text())
 
 
 def records_of(folder):
     return [TraceRecord.from_dict(record) for record in read_run(folder).records]
 
 
-def likelihoods(task):
+def scores_of(task):
     """What lm_eval gets for the letters of a task's documents, but for a constant of each."""
-    tasks = lab_items.load_tasks([f"{task}_ll"], DATA)
-    results = lm_eval.evaluate(lm=LALM(batch_size=3), task_dict=dict(tasks), bootstrap_iters=0)
-    samples = sorted(results["samples"][f"{task}_ll"], key=lambda sample: sample["doc_id"])
-    return centred([[score for ((score, _),) in sample["resps"]] for sample in samples])
-
-
-def centred(logits):
-    return np.asarray(logits) - np.asarray(logits).mean(-1, keepdims=True)
+    return centred(likelihoods(LALM(batch_size=3), task, DATA)[0])
 
 
 # ------------------------------------------------------------------------------ what it writes
@@ -149,7 +124,7 @@ def test_the_files_are_the_records_tables(whole):
         "method": "patching",
         "single_positions": False,
         "n_patches": 8,
-        "way": ["fast"],
+        "engine": ["fast"],
         "attribution": [],
     }
 
@@ -188,15 +163,15 @@ def test_every_item_has_both_runs_and_only_some_are_patched(whole, mirrored):
 
 def test_the_clean_and_the_silent_run_are_what_lm_eval_measures(whole):
     records = records_of(whole)
-    assert centred([r.plain for r in records]) == pytest.approx(likelihoods(TASK), abs=1e-3)
-    silent = likelihoods("tempo_synth_eo_silence")
+    assert centred([r.plain for r in records]) == pytest.approx(scores_of(TASK), abs=1e-3)
+    silent = scores_of("tempo_synth_eo_silence")
     assert centred([r.corrupted for r in records]) == pytest.approx(silent, abs=1e-3)
-    assert float(np.abs(silent - likelihoods(TASK)).min(-1).max()) > 0.1  # not the same anyway
+    assert float(np.abs(silent - scores_of(TASK)).min(-1).max()) > 0.1  # not the same anyway
 
 
 def test_the_clean_and_the_mirrored_run_are_what_lm_eval_measures(mirrored):
     """Documents and their twins take turns."""
-    records, scores = records_of(mirrored), likelihoods(MIRROR)
+    records, scores = records_of(mirrored), scores_of(MIRROR)
     assert len(scores) == 2 * len(records)
     assert centred([r.plain for r in records]) == pytest.approx(scores[::2], abs=1e-3)
     assert centred([r.corrupted for r in records]) == pytest.approx(scores[1::2], abs=1e-3)
@@ -218,7 +193,7 @@ def test_what_the_terminal_shows(whole, mirrored, capsys):
         assert ("belief shift" in shown) == (folder == mirrored)
         assert ("of the twin's right answer" in shown) == (folder == mirrored)
         assert ("Random changes of the same size" in shown) == (folder == whole)
-        assert ("Attribution against true patches, eo, shift" in shown) == (folder == mirrored)
+        assert ("Attribution against true request, eo, shift" in shown) == (folder == mirrored)
         assert not re.search(r"-0(?![.\d])", shown)
         (row,) = [r for r in rows if (r["layer"], r["group"]) == (4, "last")][:1]
         cell = "{} ({} to {})".format(*(round(100 * row[n]) for n in ("rate", "low", "high")))
@@ -247,13 +222,13 @@ def test_if_no_item_is_left_the_summary_says_why(tmp_path, monkeypatch, capsys):
     assert names(tmp_path) == {"manifest.json", "items.jsonl", "summary.json"}
     (items,) = read(tmp_path, "summary.json")["items"]
     assert (items["n"], items["traced"], items["no gap"]) == (2, 0, 2)
-    assert read(tmp_path, "summary.json")["way"] == []
+    assert read(tmp_path, "summary.json")["engine"] == []
     assert "0 of 2 items traced (silence)" in capsys.readouterr().out
 
 
 def test_attribution_alone_ranks_sites_and_draws_no_patches(tmp_path, unseen, capsys):
-    patches = replace(TWINS, method="attribution", nulls=True, directions=())
-    trace(tmp_path, patches, tasks=[MIRROR], limit=8)
+    request = replace(TWINS, method="attribution", nulls=True, directions=())
+    trace(tmp_path, request, tasks=[MIRROR], limit=8)
     assert unseen == [("attribution", "attributed")]
     rows = read(tmp_path, "trace.json")
     assert {row["direction"] for row in rows} == {"shift"}
@@ -268,87 +243,8 @@ def test_attribution_alone_ranks_sites_and_draws_no_patches(tmp_path, unseen, ca
     assert len(cells) == 4
 
 
-# ------------------------------------------------------------------------------ going on, shards
-
-
-def test_a_killed_run_goes_on_to_the_same_bytes(whole, tmp_path, unseen, monkeypatch):
-    run_batch, sizes = Tracer.run_batch, []
-
-    def interrupted(self, items):
-        sizes.append(len(items))
-        if len(sizes) == 3:
-            raise KeyboardInterrupt
-        return run_batch(self, items)
-
-    monkeypatch.setattr(Tracer, "run_batch", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        trace(tmp_path)
-    assert len(read_run(tmp_path).records) == 6
-    assert names(tmp_path) == {"manifest.json", "items.jsonl"}
-    trace(tmp_path)
-    assert sizes == [3, 3, 1, 1]
-    assert contents(tmp_path) == contents(whole)
-    assert unseen == [("trace", "rate"), ("trace-layers", "rate")]
-
-    def fail(self, items):
-        raise AssertionError("items are computed again")
-
-    monkeypatch.setattr(Tracer, "run_batch", fail)
-    assert {path.name for path in trace(tmp_path).files} == TABLES
-    assert contents(tmp_path) == contents(whole)
-
-
-def test_a_batch_that_was_written_in_part_is_completed(mirrored, tmp_path, unseen):
-    """Killed while it wrote: the last line of the second batch is broken, the third is missing."""
-    tmp_path.joinpath("manifest.json").write_bytes((mirrored / "manifest.json").read_bytes())
-    lines = (mirrored / "items.jsonl").read_bytes().splitlines(keepends=True)
-    (tmp_path / "items.jsonl").write_bytes(b"".join(lines[:5]) + lines[5][:40])
-    trace(tmp_path, TWINS, tasks=[MIRROR])
-    assert contents(tmp_path) == contents(mirrored)
-
-
-def test_shards_put_together_are_one_run(mirrored, tmp_path, unseen):
-    parts = [tmp_path / f"part-{number}" for number in range(2)]
-    for number, part in enumerate(parts):
-        assert trace(part, TWINS, tasks=[MIRROR], shard=(number, 2)).files == []
-        assert names(part) == {"manifest.json", "items.jsonl"}
-    outcome = verbs.merge(parts[::-1], tmp_path / "merged")
-    assert {path.name for path in outcome.files} == TABLES
-    left_out = ["items.jsonl"]
-    assert contents(tmp_path / "merged", left_out) == contents(mirrored, left_out)
-    assert read_run(tmp_path / "merged") == read_run(mirrored)
-
-
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"layers": [1, 3]}, r"settings\.sites"),
-        ({"groups": ["last", "option"]}, r"settings\.sites"),  # records have their order
-        ({"components": ["mlp"]}, r"settings\.sites"),
-        ({"nulls": False}, r"settings\.sites"),
-        ({"method": "both"}, r'settings\.method: the folder has "patching", this run has "both"'),
-        ({"single": True}, r"settings\.single: the folder has false, this run has true"),
-        ({"directions": ["shift"]}, r"settings\.directions"),
-        ({"way": "full"}, r'settings\.way: the folder has "auto", this run has "full"'),
-    ],
-    ids=lambda value: None if isinstance(value, str) else next(iter(value)),
-)
-def test_another_run_does_not_mix(whole, changes, field):
-    before = contents(whole)
-    with pytest.raises(RunMismatchError, match=field):
-        trace(whole, replace(PATCHES, **changes))
-    assert contents(whole) == before
-
-
-def test_another_corruption_or_seed_does_not_mix(mirrored):
-    with pytest.raises(RunMismatchError, match=r'settings\.corrupt: the folder has "mirror"'):
-        trace(mirrored, replace(TWINS, corrupt="silence"), tasks=[MIRROR])
-    with pytest.raises(RunMismatchError, match=r"settings\.seed: the folder has 0"):
-        trace(mirrored, TWINS, tasks=[MIRROR], seed=1)
-
-
 def test_the_usual_direction_may_be_said(whole, unseen):
-    trace(whole, replace(PATCHES, directions=["recover"]))
+    trace(whole, replace(REQUEST, directions=["recover"]))
 
 
 # ------------------------------------------------------------------------------ which items
@@ -356,15 +252,15 @@ def test_the_usual_direction_may_be_said(whole, unseen):
 
 def test_tasks_that_a_corruption_does_not_fit_are_refused(tmp_path):
     silent = "tempo_synth_eo_silence"
-    with pytest.raises(ConfigError, match=f"{silent} gives silence.*choose \\*_aqa"):
+    with pytest.raises(OptionError, match=f"{silent} gives silence.*choose \\*_aqa"):
         trace(tmp_path, tasks=[TASK, silent])
-    with pytest.raises(ConfigError, match=r"--corrupt mirror needs items .*tempo_synth_eo_mirror"):
+    with pytest.raises(OptionError, match=r"--corrupt mirror needs items .*tempo_synth_eo_mirror"):
         trace(tmp_path, replace(TWINS), tasks=[TASK])
     with pytest.raises(
-        ConfigError, match="--corrupt is 'noise'; expected one of 'silence', 'mirror'"
+        OptionError, match="--corrupt is 'noise'; expected one of 'silence', 'mirror'"
     ):
-        trace(tmp_path, Patches(corrupt="noise"))
-    with pytest.raises(ConfigError, match="hold the same items"):
+        trace(tmp_path, TraceRequest(corrupt="noise"))
+    with pytest.raises(OptionError, match="hold the same items"):
         trace(tmp_path, TWINS, tasks=[TASK, MIRROR])
     assert not list(tmp_path.iterdir())
 
@@ -423,7 +319,7 @@ def test_a_limit_that_cuts_a_pair_leaves_whole_ones(tmp_path, unseen):
     records = records_of(tmp_path)
     assert [r.id for r in records] == [f"{documents[n]['id']}/aqa" for n in (0, 2)]
     assert [r.index for r in records] == [0, 1]
-    with pytest.raises(ConfigError, match=r"--corrupt mirror needs .* --limit of at least 2"):
+    with pytest.raises(OptionError, match=r"--corrupt mirror needs .* --limit of at least 2"):
         trace(tmp_path / "none", TWINS, tasks=[MIRROR], limit=1)
 
 
@@ -443,20 +339,20 @@ def made(monkeypatch):
         calls.append((chosen, settings))
         raise StopError
 
-    monkeypatch.setattr(trace_verb, "Tracer", stop)
+    monkeypatch.setattr("tempo_attn.lab.trace.run.Tracer", stop)
     return calls
 
 
 def test_what_is_patched_by_default(made):
     with pytest.raises(StopError):
-        trace(None, Patches())
+        trace(None, TraceRequest())
     with pytest.raises(StopError):
-        trace(None, Patches(corrupt="mirror"), tasks=[MIRROR])
+        trace(None, TraceRequest(corrupt="mirror"), tasks=[MIRROR])
     for chosen, settings in made:
         assert chosen == sites(6)
         assert {site.group for site in chosen} == set(GROUPS)
         assert {site.layer for site in chosen} == {-1, 0, 1, 2, 3, 4, 5}
-        assert (settings["method"], settings["single"], settings["way"]) == (
+        assert (settings["method"], settings["single"], settings["engine"]) == (
             "patching",
             False,
             "auto",
@@ -465,17 +361,17 @@ def test_what_is_patched_by_default(made):
 
 
 def test_what_was_asked_for_reaches_the_tracer(made):
-    patches = Patches(
+    request = TraceRequest(
         directions=["shift", "recover"],
         components=["mlp", "attention"],
         groups=["last"],
         layers=[5, 0],
         single=True,
         nulls=False,
-        way="full",
+        engine="full",
     )
     with pytest.raises(StopError):
-        trace(None, patches, seed=7)
+        trace(None, request, seed=7)
     ((chosen, settings),) = made
     assert chosen == [
         Site(component=component, layer=layer, group="last")
@@ -483,31 +379,23 @@ def test_what_was_asked_for_reaches_the_tracer(made):
         for layer in (0, 5)
     ]
     assert settings["directions"] == ("shift", "recover")
-    assert (settings["single"], settings["way"], settings["seed"]) == (True, "full", 7)
+    assert (settings["single"], settings["engine"], settings["seed"]) == (True, "full", 7)
     assert settings["plan"].batch_size == 3
 
 
 def test_attribution_alone_has_no_nulls(made):
     for method, random in (("attribution", False), ("both", True)):
         with pytest.raises(StopError):
-            trace(None, replace(PATCHES, method=method))
+            trace(None, replace(REQUEST, method=method))
         chosen, settings = made.pop()
         assert any(site.random for site in chosen) == random
         assert settings["method"] == method
 
 
-def tempo(monkeypatch, *arguments):
-    """Run `tempo` in this process and return its exit status."""
-    monkeypatch.setattr(sys, "argv", ["tempo", *map(str, arguments)])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    return caught.value.code or 0
-
-
 @pytest.fixture
 def told(monkeypatch):
     calls = []
-    monkeypatch.setattr(trace_verb, "trace", lambda *args: calls.append(args))
+    monkeypatch.setattr(lab_trace, "run_trace", lambda *args: calls.append(args))
     return calls
 
 
@@ -515,11 +403,11 @@ def test_options(told, monkeypatch):
     typed = (
         "trace --tasks a,b --model m/n --corrupt mirror --direction shift,recover --components"
         " residual,mlp --groups option,last --layers 0,2-4 --method both --single --no-nulls"
-        " --limit 7 --out folder --batch-size 2 --shard 1/4 --device cpu --seed 3 --way full"
+        " --limit 7 --out folder --batch-size 2 --shard 1/4 --device cpu --seed 3 --engine full"
     )
     assert tempo(monkeypatch, *typed.split()) == 0
-    ((settings, patches),) = told
-    assert patches == Patches(
+    ((settings, request),) = told
+    assert request == TraceRequest(
         corrupt="mirror",
         directions=["shift", "recover"],
         components=["residual", "mlp"],
@@ -528,7 +416,7 @@ def test_options(told, monkeypatch):
         method="both",
         single=True,
         nulls=False,
-        way="full",
+        engine="full",
     )
     assert (settings.tasks, settings.model, settings.limit) == (["a", "b"], "m/n", 7)
     assert (settings.shard, settings.batch_size, settings.device) == ((1, 4), 2, "cpu")
@@ -537,13 +425,13 @@ def test_options(told, monkeypatch):
 
 def test_options_by_default_are_those_of_python(told, monkeypatch):
     assert tempo(monkeypatch, "trace", "--tasks", "a") == 0
-    ((_, patches),) = told
-    assert patches == Patches(components=["residual"], groups=list(GROUPS))
+    ((_, request),) = told
+    assert request == TraceRequest(components=["residual"], groups=list(GROUPS))
 
 
 def test_the_command_runs_and_says_what_it_wrote(tmp_path, unseen, monkeypatch, capsys):
     typed = ["trace", "--tasks", TASK, "--metadata", json.dumps(DATA), "--layers", "4"]
-    more = ["--groups", "last", "--limit", 4, "--single", "--no-nulls", "--way", "fast"]
+    more = ["--groups", "last", "--limit", 4, "--single", "--no-nulls", "--engine", "fast"]
     assert tempo(monkeypatch, *typed, *more, "--out", tmp_path) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "trace.csv, trace.json, summary.json" in shown
@@ -560,8 +448,8 @@ def test_the_command_runs_and_says_what_it_wrote(tmp_path, unseen, monkeypatch, 
 
 def test_what_the_embedded_model_shows(tmp_path, unseen):
     """Sounds are heard into the options' rows and read off the last one, in the middle layers."""
-    patches = Patches(groups=["option", "last", "audio"], layers=[-1, 0, 1, 2, 4])
-    trace(tmp_path, patches, metadata={"synth_scenes": 26}, batch_size=8)
+    request = TraceRequest(groups=["option", "last", "audio"], layers=[-1, 0, 1, 2, 4])
+    trace(tmp_path, request, metadata={"synth_scenes": 26}, batch_size=8)
     rows = {(row["group"], row["layer"]): row for row in read(tmp_path, "trace.json")}
     assert rows["last", 4]["n"] >= 16
     assert rows["audio", -1]["rate"] == pytest.approx(1, abs=1e-3)

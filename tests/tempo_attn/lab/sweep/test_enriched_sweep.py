@@ -28,9 +28,11 @@ from tempo_attn.lab.sweep.records import SweepResults
 from tempo_attn.lab.sweep.run import Sweeper
 from tempo_attn.lab.sweep.table import to_rows
 from tempo_attn.modes import MODES
-from tempo_tasks.lab import verbs
-from tempo_tasks.lab.options import Requested, parse_sources
-from tempo_tasks.lab.study import Settings
+from tempo_tasks.lab.choose import ChooseRequest, choose_from, sweep_and_choose
+from tempo_tasks.lab.grid_request import parse_grid
+from tempo_tasks.lab.options import parse_sources
+from tempo_tasks.lab.settings import Settings
+from tempo_tasks.lab.sweep import SweepRequest, run_sweep
 from tempo_tasks.paths import task_yamls_dir
 from tests.support.lab_items import make_prepared, wrapped_logits
 from tests.support.sweep_results import sweep as results_with
@@ -434,7 +436,7 @@ def test_of_two_that_help_alike_the_smaller_weight_is_chosen():
 
 TASK = "tempo_synth_eo_aqa"
 SETTINGS = Settings(tasks=[TASK], metadata={"synth_scenes": 8}, batch_size=4)
-GRID = Requested(["enrich=0.3,0.7", "scale=2"], "1,4,2+5", ["last,option"], "all", "sign", "0,1")
+GRID = parse_grid(["enrich=0.3,0.7", "scale=2"], "1,4,2+5", ["last,option"], source="0,1")
 
 
 @pytest.fixture(scope="module")
@@ -442,7 +444,7 @@ def swept(tmp_path_factory):
     """A finished sweep of the embedded model on 8 items."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("enriched") / "run"
-    verbs.sweep(replace(SETTINGS, out=folder), GRID, way="auto", n_generated=0)
+    run_sweep(replace(SETTINGS, out=folder), SweepRequest(grid=GRID, n_generated=0))
     return folder
 
 
@@ -497,7 +499,7 @@ def test_fit_writes_the_enrichment_that_helps_and_the_harness_loads_it(swept, tm
     helps = enrichment(0.7, (2, 5), ("option",), 1)
     out = tmp_path / "edit"
     run = plant(tmp_path / "planted", swept, helps)
-    choice, folder = verbs.fit(None, None, run=run, out=out, folds=4)
+    choice, folder = choose_from(run, ChooseRequest(out=out, folds=4))
     assert folder == out
     assert choice.variant == helps
     assert choice.held_out == pytest.approx(0.5)
@@ -530,11 +532,13 @@ def test_fit_writes_the_enrichment_that_helps_and_the_harness_loads_it(swept, tm
     assert np.abs(edited - plain).max() > 1e-2
 
 
-def test_fit_runs_a_sweep_where_it_is_given_tasks(tmp_path):
-    grid = replace(GRID, edits=["enrich=0.5"], layers="3", rows=["last"], nulls="none", sources="0")
+def test_choose_runs_a_sweep_where_it_is_given_tasks(tmp_path):
+    grid = parse_grid(["enrich=0.5"], "3", ["last"], nulls="none", source="0")
     out = tmp_path / "edit"
     settings = replace(SETTINGS, limit=6)
-    choice, folder = verbs.fit(settings, grid, out=out, folds=2, objective="margin")
+    choice, folder = sweep_and_choose(
+        settings, grid, ChooseRequest(out=out, folds=2, objective="margin")
+    )
     variants = read_run(out / "sweep").manifest.settings.of_command["variants"]
     assert [v["role"] for v in variants] == ["control", "edit"]
     assert variants[1]["source"] == 0

@@ -50,10 +50,10 @@ def lens(
 
     Example: tempo lens --tasks tempo_synth_eo_aqa,tempo_synth_lo_aqa --limit 100 --rows last,option
     """
-    from tempo_tasks.lab import options
+    from tempo_tasks.lab import edit_options, options
 
     request = LensRequest(
-        rows=options.parse_lens_rows(rows), candidates=options.parse_candidates(candidates)
+        rows=edit_options.parse_lens_rows(rows), candidates=options.parse_candidates(candidates)
     )
     tell(run_lens(settings, request))
 

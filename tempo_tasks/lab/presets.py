@@ -87,12 +87,12 @@ def presets(
 
     Example: tempo presets --tasks tempo_synth_eo_aqa --limit 100 --presets mata,pai --out presets
     """
-    from tempo_tasks.lab import options
+    from tempo_tasks.lab import edit_options, options
 
     request = PresetsRequest(
         names=options.parse_presets(presets),
-        layers=None if layers is None else options.parse_layer_set(layers),
-        nulls=options.parse_nulls(nulls),
+        layers=None if layers is None else edit_options.parse_layer_set(layers),
+        nulls=edit_options.parse_nulls(nulls),
         engine=options.parse_engine(engine),
     )
     tell(run_presets(settings, request))

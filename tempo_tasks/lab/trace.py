@@ -119,14 +119,14 @@ def trace(
 
     Example: tempo trace --tasks tempo_synth_eo_aqa --limit 100 --method both --out my-trace
     """
-    from tempo_tasks.lab import options
+    from tempo_tasks.lab import edit_options, options
 
     request = TraceRequest(
         corrupt=corrupt,
         directions=() if direction is None else options.parse_directions(direction),
         components=options.parse_components(components),
         groups=options.parse_groups(groups),
-        layers=options.parse_single_layers(layers),
+        layers=edit_options.parse_single_layers(layers),
         method=options.parse_method(method),
         single=single,
         nulls=nulls,

@@ -13,28 +13,30 @@ from tempo_attn.lab.presets.published import PRESETS
 from tempo_attn.lab.trace.sites import GROUPS
 from tempo_attn.modes import MODES, USUAL_FACTORS
 from tempo_tasks.lab import trace
-from tempo_tasks.lab.options import (
+from tempo_tasks.lab.edit_options import (
     check_rows,
-    parse_candidates,
-    parse_components,
-    parse_directions,
     parse_edits,
-    parse_engine,
-    parse_groups,
     parse_heads,
-    parse_kind,
     parse_layer_set,
     parse_layers,
     parse_lens_rows,
-    parse_metadata,
-    parse_method,
     parse_nulls,
-    parse_objective,
-    parse_presets,
     parse_rows,
-    parse_shard,
     parse_single_layers,
     parse_sources,
+)
+from tempo_tasks.lab.options import (
+    parse_candidates,
+    parse_components,
+    parse_directions,
+    parse_engine,
+    parse_groups,
+    parse_kind,
+    parse_metadata,
+    parse_method,
+    parse_objective,
+    parse_presets,
+    parse_shard,
     wrong_options,
 )
 

@@ -17,16 +17,7 @@ from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import ConfigError, OptionError
 from tempo_attn.files.strict_json import parse_json
 from tempo_attn.lab.engine.engine_choice import ENGINES
-from tempo_attn.lab.engine.hidden_states import COMPONENTS
-from tempo_attn.lab.lens.run import CANDIDATES
-from tempo_attn.lab.lens.run import ROWS as LENS_ROWS
-from tempo_attn.lab.presets.published import PRESETS
-from tempo_attn.lab.sweep.choose import OBJECTIVES, Objective
-from tempo_attn.lab.trace.records import DIRECTIONS, Direction
-from tempo_attn.lab.trace.run import METHODS
-from tempo_attn.lab.trace.sites import GROUPS
 from tempo_attn.modes import MODES, NULLS, Mode, Null
-from tempo_tasks.stats.names import KINDS
 
 LayerSets = Literal["each", "all"] | list[tuple[int, ...]]
 HeadGroups = Literal["each", "all"] | list[tuple[int, ...]]
@@ -52,7 +43,7 @@ def parse_engine(value: str) -> str:
     Raises:
         OptionError: Something else.
     """
-    return _one_of("--engine", value, ENGINES)
+    return parse_name("--engine", value, ENGINES)
 
 
 # ---------------------------------------------------------------------- strengths
@@ -67,7 +58,7 @@ def parse_edits(values: Sequence[str]) -> dict[Mode, tuple[float, ...]]:
     found: dict[Mode, tuple[float, ...]] = {}
     for value in values:
         name, given, numbers = value.partition("=")
-        mode = _one_of("--edit", name.strip(), tuple(MODES))
+        mode = parse_name("--edit", name.strip(), tuple(MODES))
         if mode in found:
             raise OptionError(f"--edit names {mode!r} twice; give all its strengths in one")
         spec = MODES[mode]
@@ -184,17 +175,9 @@ def parse_rows(values: Sequence[str], known: Sequence[str] = QUERIES) -> list[tu
     """
     parts = [part for value in values for part in value.split(",")]
     return [
-        tuple(_one_of("--rows", name.strip(), known) for name in part.split("+")) for part in parts
+        tuple(parse_name("--rows", name.strip(), known) for name in part.split("+"))
+        for part in parts
     ]
-
-
-def parse_lens_rows(values: Sequence[str]) -> list[tuple[str, ...]]:
-    """Read sets of rows as `parse_rows` does; a lens may look at `audio`, too.
-
-    Raises:
-        OptionError: Unknown rows.
-    """
-    return parse_rows(values, LENS_ROWS)
 
 
 def check_rows(rows: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
@@ -222,7 +205,7 @@ def parse_heads(value: str) -> HeadGroups:
     return [tuple(int(head) for head in part.split("+")) for part in value.split(",")]
 
 
-# ---------------------------------------------------------------------- what is measured
+# ---------------------------------------------------------------------- nulls
 
 
 def parse_nulls(value: str) -> list[Null]:
@@ -231,96 +214,7 @@ def parse_nulls(value: str) -> list[Null]:
     Raises:
         OptionError: Something else.
     """
-    return [] if value == "none" else _names("--nulls", value, NULLS)
-
-
-def parse_directions(value: str) -> list[Direction]:
-    """Read `recover`, `shift`, or both.
-
-    Raises:
-        OptionError: Something else.
-    """
-    return _names("--direction", value, DIRECTIONS)
-
-
-def parse_components(value: str) -> list[str]:
-    """Read what is patched: `residual`, `attention`, `mlp`, or several of them.
-
-    Raises:
-        OptionError: Something else.
-    """
-    return _names("--components", value, COMPONENTS)
-
-
-def parse_groups(value: str) -> list[str]:
-    """Read groups of positions: `option,last`.
-
-    Raises:
-        OptionError: Something else.
-    """
-    return _names("--groups", value, GROUPS)
-
-
-def parse_method(value: str) -> str:
-    """Return how a trace measures: `patching`, `attribution` or `both`.
-
-    Raises:
-        OptionError: Something else.
-    """
-    return _one_of("--method", value, METHODS)
-
-
-def parse_presets(value: str) -> list[str]:
-    """Read `all`, or names of presets: `mata,pai`.
-
-    Raises:
-        OptionError: An unknown preset, or none.
-    """
-    if value.strip() == "all":
-        return list(PRESETS)
-    return check_presets(list(dict.fromkeys(part.strip() for part in value.split(","))))
-
-
-def check_presets(names: Sequence[str]) -> list[str]:
-    """Return names of presets.
-
-    Raises:
-        OptionError: One is unknown, or there is none.
-    """
-    for name in names or [""]:
-        if name not in PRESETS:
-            raise OptionError(
-                f"--presets: unknown {name!r}.{did_you_mean(name, PRESETS, 1)}"
-                f" Available: all, {', '.join(PRESETS)}"
-            )
-    return list(names)
-
-
-def parse_candidates(value: str) -> list[str]:
-    """Read what a lens reads: `letters`, `labels`, or both.
-
-    Raises:
-        OptionError: Something else.
-    """
-    return _names("--candidates", value, CANDIDATES)
-
-
-def parse_objective(value: str) -> Objective:
-    """Return what a chosen edit makes largest: `accuracy` or `margin`.
-
-    Raises:
-        OptionError: Something else.
-    """
-    return _one_of("--objective", value, OBJECTIVES)
-
-
-def parse_kind(value: str | None) -> str | None:
-    """Return a kind of question, `eo`, `lo` or `ld`; None for all of them.
-
-    Raises:
-        OptionError: Something else.
-    """
-    return None if value is None else _one_of("--kind", value, KINDS)
+    return [] if value == "none" else parse_names("--nulls", value, NULLS)
 
 
 # ---------------------------------------------------------------------- on what
@@ -358,11 +252,31 @@ def parse_metadata(value: str) -> dict[str, Any]:
 # ---------------------------------------------------------------------- names
 
 
-def _names(option: str, value: str, choices: Sequence[T]) -> list[T]:
-    return [_one_of(option, name.strip(), choices) for name in value.split(",")]
+def parse_names(option: str, value: str, choices: Sequence[T]) -> list[T]:
+    """Read names with commas: `option,last`.
+
+    Args:
+        option: The option, for the message.
+        value: What was given.
+        choices: The names that there are.
+
+    Raises:
+        OptionError: Something else.
+    """
+    return [parse_name(option, name.strip(), choices) for name in value.split(",")]
 
 
-def _one_of(option: str, value: str, choices: Sequence[T]) -> T:
+def parse_name(option: str, value: str, choices: Sequence[T]) -> T:
+    """Return a name that is one of some.
+
+    Args:
+        option: The option, for the message.
+        value: What was given.
+        choices: The names that there are.
+
+    Raises:
+        OptionError: Something else; the message has the nearest ones.
+    """
     for choice in choices:
         if choice == value:
             return choice

@@ -11,7 +11,7 @@ import torch
 from lm_eval.tasks import TaskManager
 
 from tempo_attn import AttnScaleConfig, apply_attn_scale
-from tempo_attn.errors import AdapterError, ConfigError, UnsupportedModelError
+from tempo_attn.errors import AdapterError, ConfigError, OptionError, UnsupportedModelError
 from tempo_attn.families import get_family
 from tempo_attn.lab.engine.batching import Plan
 from tempo_attn.lab.engine.engine_choice import TOLERANCE
@@ -332,7 +332,7 @@ def test_an_empty_grid_names_its_sources():
 
 
 def test_the_option_is_named_where_it_cannot_be_read():
-    with pytest.raises(ConfigError, match="--source first"):
+    with pytest.raises(OptionError, match="--source first"):
         parse_sources("first")
 
 

@@ -17,7 +17,8 @@ from tempo_attn.lab.sweep.figures import heat_map
 from tempo_attn.lab.sweep.grid import Grid
 from tempo_attn.lab.sweep.records import SweepResults
 from tempo_attn.lab.sweep.run import Sweeper
-from tempo_tasks.lab.study import Settings, Study
+from tempo_tasks.lab.settings import Settings
+from tempo_tasks.lab.study import Study
 
 torch.set_num_threads(1)
 study = Study(Settings(tasks=["tempo_synth_eo_aqa"], limit=40))

@@ -91,8 +91,9 @@ def choose(
     Example: tempo choose --tasks tempo_synth_eo_aqa --limit 200 --out my-edit
     """
     from tempo_attn.errors import OptionError
-    from tempo_tasks.lab import options
+    from tempo_attn.lab.sweep.choose import OBJECTIVES
     from tempo_tasks.lab.grid_request import parse_grid
+    from tempo_tasks.lab.options import parse_name
     from tempo_tasks.lab.show.choice import show
 
     if (run is None) == (not tasks):
@@ -101,8 +102,8 @@ def choose(
     request = ChooseRequest(
         out=out,
         folds=folds,
-        objective=options.parse_objective(objective),
-        kind=options.parse_kind(kind),
+        objective=parse_name("--objective", objective, OBJECTIVES),
+        kind=kind,
         seed=seed,
     )
     if run is not None:
@@ -183,12 +184,14 @@ def _check(request: ChooseRequest) -> None:
     """
     from tempo_attn.errors import OptionError
     from tempo_attn.lab.sweep.choose import check_options
-    from tempo_tasks.lab.options import parse_kind, wrong_options
+    from tempo_tasks.lab.options import parse_name, wrong_options
     from tempo_tasks.output_files import check_output
+    from tempo_tasks.stats.names import KINDS
 
     with wrong_options():
         check_options(request.objective, request.folds)
-    parse_kind(request.kind)
+    if request.kind is not None:
+        parse_name("--kind", request.kind, KINDS)
     check_output(request.out, folder=True)
     if _configuration(request.out).exists() and not (request.out / REPORT).exists():
         raise OptionError(

@@ -18,8 +18,8 @@ from tempo_tasks.lab.shared_options import Engine, Layers, Nulls, Rows, takes_se
 if TYPE_CHECKING:
     from tempo_attn.lab.sweep.grid import Variant
     from tempo_attn.modes import Mode, Null
-    from tempo_tasks.lab.edit_options import LayerSets
     from tempo_tasks.lab.grid_request import GridRequest
+    from tempo_tasks.lab.options import LayerSets
     from tempo_tasks.lab.outcome import Outcome
     from tempo_tasks.lab.study import Study
 
@@ -73,13 +73,13 @@ def compare(
 
     Example: tempo compare --tasks tempo_synth_eo_aqa --limit 100 --layers 0,1 --out compared
     """
-    from tempo_tasks.lab import edit_options, options
+    from tempo_tasks.lab import options
 
     request = CompareRequest(
-        strengths=edit_options.parse_strengths(strengths),
-        layers=edit_options.parse_layers(layers),
-        rows=edit_options.parse_rows(rows),
-        nulls=edit_options.parse_nulls(nulls),
+        strengths=options.parse_strengths(strengths),
+        layers=options.parse_layers(layers),
+        rows=options.parse_rows(rows),
+        nulls=options.parse_nulls(nulls),
         engine=options.parse_engine(engine),
     )
     tell(run_compare(settings, request))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from tempo_attn.lab.sweep.grid import Grid, Variant
 from tempo_attn.modes import Mode, Null
-from tempo_tasks.lab import edit_options, options
+from tempo_tasks.lab import options
 from tempo_tasks.lab.check_settings import Size
-from tempo_tasks.lab.edit_options import HeadGroups, LayerSets
+from tempo_tasks.lab.options import HeadGroups, LayerSets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +72,10 @@ def parse_grid(
         OptionError: One of them means nothing.
     """
     return GridRequest(
-        strengths=edit_options.parse_edits(edits),
-        layers=edit_options.parse_layers(layers),
-        rows=edit_options.parse_rows(rows),
-        heads=edit_options.parse_heads(heads),
-        nulls=edit_options.parse_nulls(nulls),
-        sources=edit_options.parse_sources(source),
+        strengths=options.parse_edits(edits),
+        layers=options.parse_layers(layers),
+        rows=options.parse_rows(rows),
+        heads=options.parse_heads(heads),
+        nulls=options.parse_nulls(nulls),
+        sources=options.parse_sources(source),
     )

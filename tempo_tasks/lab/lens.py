@@ -50,10 +50,12 @@ def lens(
 
     Example: tempo lens --tasks tempo_synth_eo_aqa,tempo_synth_lo_aqa --limit 100 --rows last,option
     """
-    from tempo_tasks.lab import edit_options, options
+    from tempo_attn.lab.lens.run import CANDIDATES, ROWS
+    from tempo_tasks.lab import options
 
     request = LensRequest(
-        rows=edit_options.parse_lens_rows(rows), candidates=options.parse_candidates(candidates)
+        rows=options.parse_rows(rows, ROWS),
+        candidates=options.parse_names("--candidates", candidates, CANDIDATES),
     )
     tell(run_lens(settings, request))
 

@@ -33,7 +33,7 @@ def mass(settings: Settings, rows: Rows = ROWS) -> None:
 
     Example: tempo mass --tasks tempo_synth_eo_aqa,tempo_synth_eo_silence --rows last,option
     """
-    from tempo_tasks.lab.edit_options import parse_rows
+    from tempo_tasks.lab.options import parse_rows
 
     tell(run_mass(settings, MassRequest(rows=parse_rows(rows))))
 
@@ -48,7 +48,7 @@ def run_mass(settings: Settings, request: MassRequest) -> Outcome | None:
         OptionError: Something is wrong with the settings or the request.
     """
     from tempo_attn.lab.mass.run import MassMeter
-    from tempo_tasks.lab.edit_options import check_rows
+    from tempo_tasks.lab.options import check_rows
     from tempo_tasks.lab.outcome import written
     from tempo_tasks.lab.study import Study
 

@@ -87,12 +87,12 @@ def presets(
 
     Example: tempo presets --tasks tempo_synth_eo_aqa --limit 100 --presets mata,pai --out presets
     """
-    from tempo_tasks.lab import edit_options, options
+    from tempo_tasks.lab import options
 
     request = PresetsRequest(
-        names=options.parse_presets(presets),
-        layers=None if layers is None else edit_options.parse_layer_set(layers),
-        nulls=edit_options.parse_nulls(nulls),
+        names=parse_presets(presets),
+        layers=None if layers is None else options.parse_layer_set(layers),
+        nulls=options.parse_nulls(nulls),
         engine=options.parse_engine(engine),
     )
     tell(run_presets(settings, request))
@@ -109,7 +109,7 @@ def run_presets(settings: Settings, request: PresetsRequest) -> Outcome | None:
     """
     from tempo_attn.hub.model_names import loaded_name
     from tempo_attn.lab.presets.published import variants_of
-    from tempo_tasks.lab.options import check_presets, parse_engine
+    from tempo_tasks.lab.options import parse_engine
     from tempo_tasks.lab.outcome import written
     from tempo_tasks.lab.run_variants import run_variants
     from tempo_tasks.lab.study import Study
@@ -127,3 +127,35 @@ def run_presets(settings: Settings, request: PresetsRequest) -> Outcome | None:
         presets=[entry.to_dict() for entry in entries],
     )
     return written(study, run)
+
+
+def parse_presets(value: str) -> list[str]:
+    """Read `all`, or names of presets: `mata,pai`.
+
+    Raises:
+        OptionError: An unknown preset, or none.
+    """
+    from tempo_attn.lab.presets.published import PRESETS
+
+    if value.strip() == "all":
+        return list(PRESETS)
+    return check_presets(list(dict.fromkeys(part.strip() for part in value.split(","))))
+
+
+def check_presets(names: Sequence[str]) -> list[str]:
+    """Return names of presets.
+
+    Raises:
+        OptionError: One is unknown, or there is none.
+    """
+    from tempo_attn.did_you_mean import did_you_mean
+    from tempo_attn.errors import OptionError
+    from tempo_attn.lab.presets.published import PRESETS
+
+    for name in names or [""]:
+        if name not in PRESETS:
+            raise OptionError(
+                f"--presets: unknown {name!r}.{did_you_mean(name, PRESETS, 1)}"
+                f" Available: all, {', '.join(PRESETS)}"
+            )
+    return list(names)

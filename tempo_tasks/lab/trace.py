@@ -119,15 +119,20 @@ def trace(
 
     Example: tempo trace --tasks tempo_synth_eo_aqa --limit 100 --method both --out my-trace
     """
-    from tempo_tasks.lab import edit_options, options
+    from tempo_attn.lab.engine.hidden_states import COMPONENTS
+    from tempo_attn.lab.trace.records import DIRECTIONS
+    from tempo_attn.lab.trace.run import METHODS
+    from tempo_tasks.lab import options
 
     request = TraceRequest(
         corrupt=corrupt,
-        directions=() if direction is None else options.parse_directions(direction),
-        components=options.parse_components(components),
-        groups=options.parse_groups(groups),
-        layers=edit_options.parse_single_layers(layers),
-        method=options.parse_method(method),
+        directions=()
+        if direction is None
+        else options.parse_names("--direction", direction, DIRECTIONS),
+        components=options.parse_names("--components", components, COMPONENTS),
+        groups=options.parse_names("--groups", groups, GROUPS),
+        layers=options.parse_single_layers(layers),
+        method=options.parse_name("--method", method, METHODS),
         single=single,
         nulls=nulls,
         engine=options.parse_engine(engine),

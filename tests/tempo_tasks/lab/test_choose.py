@@ -218,14 +218,14 @@ def test_choose_chooses_on_one_kind(whole, tmp_path):
 def test_choose_refuses_an_unfinished_sweep(planted, tmp_path):
     lines = (planted / "items.jsonl").read_text().splitlines(keepends=True)
     (planted / "items.jsonl").write_text("".join(lines[:-3]))
-    with pytest.raises(OptionError, match="3 items are missing; run the same `tempo sweep` again"):
+    with pytest.raises(RunFolderError, match="3 items are missing; run the same `tempo"):
         choose_from(planted, ChooseRequest(out=tmp_path / "edit"))
     assert not (tmp_path / "edit").exists()
 
 
 def test_choose_refuses_a_shard(tmp_path):
     sweep(tmp_path / "part", shard=(0, 2))
-    with pytest.raises(OptionError, match="is one shard of a run; put all of them together"):
+    with pytest.raises(RunFolderError, match="is one shard of a run; put all of them together"):
         choose_from(tmp_path / "part", ChooseRequest(out=tmp_path / "edit", folds=2))
 
 

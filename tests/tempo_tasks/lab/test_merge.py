@@ -39,7 +39,7 @@ def test_shards_that_are_missing_or_unfinished_are_not_put_together(tmp_path):
     assert not (tmp_path / "merged").exists()
 
 
-def test_what_was_written_is_told(told, monkeypatch, capsys):
+def test_what_was_written_is_told(monkeypatch, capsys):
     outcome = Outcome(Path("runs/one"), [Path("runs/one/effects.csv"), Path("runs/one/a.png")])
     monkeypatch.setattr(lab_merge, "run_merge", lambda runs, out: outcome)
     tempo(monkeypatch, "merge", "a", "--out", "b")

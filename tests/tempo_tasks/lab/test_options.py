@@ -9,34 +9,29 @@ from hypothesis import strategies as st
 from tempo_attn import AttnScaleConfig
 from tempo_attn.config import QUERIES
 from tempo_attn.errors import OptionError
-from tempo_attn.lab.presets.published import PRESETS
+from tempo_attn.lab.engine.engine_choice import ENGINES
+from tempo_attn.lab.engine.hidden_states import COMPONENTS
+from tempo_attn.lab.lens.run import CANDIDATES
+from tempo_attn.lab.lens.run import ROWS as LENS_ROWS
+from tempo_attn.lab.trace.records import DIRECTIONS
 from tempo_attn.lab.trace.sites import GROUPS
 from tempo_attn.modes import MODES, USUAL_FACTORS
 from tempo_tasks.lab import trace
-from tempo_tasks.lab.edit_options import (
+from tempo_tasks.lab.options import (
     check_rows,
     parse_edits,
+    parse_engine,
     parse_heads,
     parse_layer_set,
     parse_layers,
-    parse_lens_rows,
+    parse_metadata,
+    parse_name,
+    parse_names,
     parse_nulls,
     parse_rows,
+    parse_shard,
     parse_single_layers,
     parse_sources,
-)
-from tempo_tasks.lab.options import (
-    parse_candidates,
-    parse_components,
-    parse_directions,
-    parse_engine,
-    parse_groups,
-    parse_kind,
-    parse_metadata,
-    parse_method,
-    parse_objective,
-    parse_presets,
-    parse_shard,
     wrong_options,
 )
 
@@ -212,53 +207,56 @@ def test_bad_single_layers(value):
         parse_single_layers(value)
 
 
-NAMES = [
-    (parse_components, "--components", ["residual", "attention", "mlp"]),
-    (parse_groups, "--groups", list(GROUPS)),
-    (parse_candidates, "--candidates", ["letters", "labels"]),
-    (parse_directions, "--direction", ["recover", "shift"]),
-    (parse_presets, "--presets", list(PRESETS)),
-]
+NAMES = {
+    "--components": COMPONENTS,
+    "--groups": GROUPS,
+    "--candidates": CANDIDATES,
+    "--direction": DIRECTIONS,
+}
 
 
-@pytest.mark.parametrize(("parse", "option", "known"), NAMES)
-def test_names_have_commas_between_them(parse, option, known):
-    assert parse(known[0]) == known[:1]
-    assert parse(" , ".join(known)) == known
-    for value in ("", f"{known[0]},", f"{known[0][:-1]}", known[0].upper()):
-        with pytest.raises(OptionError, match=f"^{option}: unknown '"):
-            parse(value)
+@pytest.mark.parametrize("option", NAMES)
+def test_names_have_commas_between_them(option):
+    known = list(NAMES[option])
+    assert parse_names(option, known[0], known) == known[:1]
+    assert parse_names(option, " , ".join(known), known) == known
+    for value in ("", f"{known[0]},", known[0][:-1], known[0].upper()):
+        message = f"^{option}: unknown '.*'; expected one of {', '.join(known)}"
+        with pytest.raises(OptionError, match=message):
+            parse_names(option, value, known)
 
 
-ONE = [
-    (parse_engine, "--engine", ["auto", "fast", "full"]),
-    (parse_method, "--method", ["patching", "attribution", "both"]),
-    (parse_objective, "--objective", ["accuracy", "margin"]),
-    (parse_kind, "--kind", ["eo", "lo", "ld"]),
-]
-
-
-@pytest.mark.parametrize(("parse", "option", "known"), ONE)
-def test_one_of_some_names(parse, option, known):
-    assert [parse(name) for name in known] == known
+@pytest.mark.parametrize(
+    ("option", "known"),
+    [
+        ("--engine", ["auto", "fast", "full"]),
+        ("--method", ["patching", "attribution", "both"]),
+        ("--objective", ["accuracy", "margin"]),
+        ("--kind", ["eo", "lo", "ld"]),
+    ],
+)
+def test_one_of_some_names(option, known):
+    assert [parse_name(option, name, known) for name in known] == known
     for value in ("", known[0][:-1], ",".join(known)):
         message = f"^{option}: unknown '{value}'; expected one of {', '.join(known)}"
         with pytest.raises(OptionError, match=message):
-            parse(value)
+            parse_name(option, value, known)
+
+
+def test_engines():
+    assert [parse_engine(name) for name in ENGINES] == ["auto", "fast", "full"]
+    with pytest.raises(OptionError, match=r"^--engine: unknown 'replay'; expected one of auto"):
+        parse_engine("replay")
 
 
 def test_the_groups_of_the_command_are_those_of_the_experiment():
     assert trace.GROUPS == GROUPS
 
 
-def test_no_kind_is_all_of_them():
-    assert parse_kind(None) is None
-
-
 def test_lens_rows_may_be_audio():
-    assert parse_lens_rows(["audio,keyword+last"]) == [("audio",), ("keyword", "last")]
+    assert parse_rows(["audio,keyword+last"], LENS_ROWS) == [("audio",), ("keyword", "last")]
     with pytest.raises(OptionError, match=r"--rows: unknown 'lst'; .*Did you mean 'last'"):
-        parse_lens_rows(["lst"])
+        parse_rows(["lst"], LENS_ROWS)
 
 
 @pytest.mark.parametrize(("value", "layers"), [("all", "all"), ("3", (3,)), ("2+-1", (2, -1))])
@@ -288,17 +286,6 @@ def test_what_an_edit_refuses_is_a_wrong_option():
         wrong_options(),
     ):
         AttnScaleConfig(strength=-1)
-
-
-def test_directions():
-    assert parse_directions("recover") == ["recover"]
-    assert parse_directions("shift, recover") == ["shift", "recover"]
-
-
-@pytest.mark.parametrize("value", ["", "both", "recover,", "Shift"])
-def test_bad_directions(value):
-    with pytest.raises(OptionError, match=r"--direction: unknown '.*'; .*one of recover, shift"):
-        parse_directions(value)
 
 
 # ------------------------------------------------------------------------------ shards, metadata
@@ -338,7 +325,7 @@ def test_whatever_is_typed_is_read_or_refused_in_words(text):
         lambda: parse_nulls(text),
         lambda: parse_shard(text),
         lambda: parse_single_layers(text),
-        lambda: parse_directions(text),
+        lambda: parse_names("--direction", text, DIRECTIONS),
     ):
         try:
             parse()

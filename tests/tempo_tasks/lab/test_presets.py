@@ -16,8 +16,7 @@ from tempo_attn.lab.sweep.adaptive import composed
 from tempo_attn.lab.sweep.records import SweepResults
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.lab import presets as lab_presets
-from tempo_tasks.lab.options import parse_presets
-from tempo_tasks.lab.presets import PresetsRequest, run_presets
+from tempo_tasks.lab.presets import PresetsRequest, parse_presets, run_presets
 from tempo_tasks.lab.settings import Settings
 from tests.support.lab_commands import centred, contents, likelihoods, tempo
 from tests.support.lab_commands import read as read_json
@@ -230,8 +229,8 @@ def test_options(monkeypatch):
         (["--presets", "pai", "--layers", "each"], "expected one set for all presets"),
         (["--presets", "pai", "--layers", "9"], "layer 9 is out of range"),
         # They bring their own.
-        (["--presets", "all", "--rows", "option"], "No such option '--rows'"),
-        (["--presets", "all", "--strengths", "0.5,2"], "No such option '--strengths'"),
+        (["--presets", "all", "--rows", "option"], "No such option: --rows"),
+        (["--presets", "all", "--strengths", "0.5,2"], "No such option: --strengths"),
     ],
 )
 def test_mistakes_are_told(monkeypatch, capsys, arguments, words, tmp_path):

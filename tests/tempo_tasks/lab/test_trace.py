@@ -52,7 +52,7 @@ def trace(out, request=REQUEST, **changes):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A finished run against silence: 7 items in 3 batches, 4 request and their nulls."""
+    """A finished run against silence: 7 items in 3 batches, 4 patches and their nulls."""
     torch.set_num_threads(1)  # the number of threads is a part of the manifest
     folder = tmp_path_factory.mktemp("trace") / "whole"
     trace(folder)
@@ -61,7 +61,7 @@ def whole(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def mirrored(tmp_path_factory):
-    """A finished run against mirrored twins: both directions, request and attribution."""
+    """A finished run against mirrored twins: both directions, patches and attribution."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("trace") / "mirrored"
     trace(folder, TWINS, tasks=[MIRROR])
@@ -193,7 +193,7 @@ def test_what_the_terminal_shows(whole, mirrored, capsys):
         assert ("belief shift" in shown) == (folder == mirrored)
         assert ("of the twin's right answer" in shown) == (folder == mirrored)
         assert ("Random changes of the same size" in shown) == (folder == whole)
-        assert ("Attribution against true request, eo, shift" in shown) == (folder == mirrored)
+        assert ("Attribution against true patches, eo, shift" in shown) == (folder == mirrored)
         assert not re.search(r"-0(?![.\d])", shown)
         (row,) = [r for r in rows if (r["layer"], r["group"]) == (4, "last")][:1]
         cell = "{} ({} to {})".format(*(round(100 * row[n]) for n in ("rate", "low", "high")))

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 from lm_eval.tasks import TaskManager
+from tempo_tasks.lab.edit_options import parse_sources
 
 from tempo_attn import AttnScaleConfig, apply_attn_scale
 from tempo_attn.attention.mode_formulas import STATE_FORMULAS
-from tempo_attn.errors import AdapterError, ConfigError, UnsupportedModelError
+from tempo_attn.errors import AdapterError, ConfigError, OptionError, UnsupportedModelError
 from tempo_attn.families import get_family
 from tempo_attn.lab.engine.batching import BatchPlan
 from tempo_attn.lab.engine.engine_choice import TOLERANCE
@@ -29,7 +30,6 @@ from tempo_attn.lab.sweep.run import Sweeper
 from tempo_attn.lab.sweep.table import to_rows
 from tempo_attn.modes import MODES
 from tempo_tasks.lab.choose import ChooseRequest, choose_from, sweep_and_choose
-from tempo_tasks.lab.edit_options import parse_sources
 from tempo_tasks.lab.grid_request import parse_grid
 from tempo_tasks.lab.settings import Settings
 from tempo_tasks.lab.sweep import SweepRequest, run_sweep
@@ -346,7 +346,7 @@ def test_an_empty_grid_names_its_sources():
 
 
 def test_the_option_is_named_where_it_cannot_be_read():
-    with pytest.raises(ConfigError, match="--source first"):
+    with pytest.raises(OptionError, match="--source first"):
         parse_sources("first")
 
 

@@ -75,7 +75,7 @@ def test_records_and_variants_of_runs_fit_their_own_types():
     variant = Variant(layers=(0, 2), rows=("last",), strength=0.5, adaptive=(0.5, 1.0, 2.0))
     assert misfit(variant.to_dict(), Variant) is None
     record = SweepRecord(
-        **dict.fromkeys(("key", "id", "clip", "kind", "condition"), "x"),
+        **dict.fromkeys(("key", "id", "cluster", "kind", "condition"), "x"),
         index=0,
         answer=1,
         plain=[0.0, 1.0],

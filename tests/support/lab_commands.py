@@ -32,6 +32,16 @@ def read(folder, name):
     return json.loads((folder / name).read_text())
 
 
+def number_of(folder, **fields):
+    """The place of a run's one variant with these fields."""
+    (found,) = [
+        number
+        for number, variant in enumerate(read(folder, "manifest.json")["settings"]["variants"])
+        if all(variant[name] == value for name, value in fields.items())
+    ]
+    return found
+
+
 def likelihoods(lm, task, metadata):
     """What lm_eval gets on a task's questions: the letters' log-probabilities, and accuracy."""
     twin = f"{task}_ll"

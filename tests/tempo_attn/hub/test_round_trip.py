@@ -68,7 +68,7 @@ for name, revision in zip(sys.argv[2::2], sys.argv[3::2]):
 def test_a_folder_is_shown_sent_and_loaded_elsewhere(hub, new_process, tmp_path):
     """`tempo push`, dry and with --yes, with a branch; then loading by another process."""
     save_adapters(tmp_path / "edit", {"default": DEFAULT, "loud": LOUD})
-    (tmp_path / "edit" / "fit.json").write_text("{}")  # as `tempo fit` leaves it beside
+    (tmp_path / "edit" / "choice.json").write_text("{}")  # as `tempo choose` leaves it beside
     (tmp_path / "edit" / "sweep").mkdir()
     command = ["push", "edit", "me/edit", "--private", "--revision", "v1"]
     shown = new_process(*command)

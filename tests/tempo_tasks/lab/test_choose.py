@@ -25,7 +25,7 @@ from tempo_tasks.lab.settings import Settings
 from tempo_tasks.lab.sweep import SweepRequest, run_sweep
 from tempo_tasks.paths import task_yamls_dir
 from tests.support import sweep_results
-from tests.support.lab_commands import centred, tempo
+from tests.support.lab_commands import centred, number_of, tempo
 
 TASK = "tempo_synth_eo_aqa"
 DATA = {"synth_scenes": 8}
@@ -59,17 +59,6 @@ def small(tmp_path_factory, loaded_once):
 
 def copied(folder, tmp_path):
     return Path(shutil.copytree(folder, tmp_path / "copy"))
-
-
-def number_of(folder, **fields):
-    """The place of the one variant with these fields."""
-    variants = json.loads((folder / "manifest.json").read_text())["settings"]["variants"]
-    (found,) = [
-        number
-        for number, variant in enumerate(variants)
-        if all(variant[name] == value for name, value in fields.items())
-    ]
-    return found
 
 
 def plant(folder, whole, helps, n_items=40):

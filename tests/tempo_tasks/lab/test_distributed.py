@@ -66,7 +66,7 @@ def launch(n_processes, *arguments):
 
 
 def contents(folder):
-    """Tables, pictures and the manifest: all but the locks and each process's own lines."""
+    """Tables, figures and the manifest: all but the locks and each process's own lines."""
     return {
         path.name: path.read_bytes()
         for path in folder.iterdir()

@@ -1,7 +1,6 @@
 """`tempo sweep` on the embedded model and a few short items: what it says, options."""
 
 import csv
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from tempo_tasks.lab.check_settings import ConfigSize
 from tempo_tasks.lab.grid_request import GridRequest, parse_grid
 from tempo_tasks.lab.settings import Settings
 from tempo_tasks.lab.sweep import SweepRequest, run_sweep
-from tests.support.lab_commands import centred, contents, likelihoods, read, tempo
+from tests.support.lab_commands import centred, contents, likelihoods, number_of, read, tempo
 
 TASK = "tempo_synth_eo_aqa"
 DATA = {"synth_scenes": 8}
@@ -27,7 +26,7 @@ SETTINGS = Settings(tasks=[TASK], metadata=DATA, batch_size=3)
 GRID = parse_grid(["scale=0,2"], "0,3", ["last,option"])
 SMALL = parse_grid(["scale=2"], "all", ["last"], nulls="none")
 TABLES = {"effects.csv", "effects.json", "summary.json"}
-PICTURES = {"layers.png", "layers.svg", "heatmap.png", "heatmap.svg"}
+FIGURES = {"layers.png", "layers.svg", "heatmap.png", "heatmap.svg"}
 
 
 def sweep(out, grid=GRID, engine="auto", n_generated=5, **changes):
@@ -57,22 +56,11 @@ def table(folder):
     return read(folder, "effects.json")
 
 
-def number_of(folder, **fields):
-    """The place of the one variant with these fields."""
-    variants = json.loads((folder / "manifest.json").read_text())["settings"]["variants"]
-    (found,) = [
-        number
-        for number, variant in enumerate(variants)
-        if all(variant[name] == value for name, value in fields.items())
-    ]
-    return found
-
-
 # ------------------------------------------------------------------------------ what it says
 
 
 def test_the_files_of_a_sweep(whole):
-    assert set(contents(whole)) == {"manifest.json", "items.jsonl", *TABLES, *PICTURES}
+    assert set(contents(whole)) == {"manifest.json", "items.jsonl", *TABLES, *FIGURES}
     with (whole / "effects.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(table(whole)) == 8
@@ -156,7 +144,7 @@ def test_the_full_engine_gives_the_same_answers(small, tmp_path):
     assert read(tmp_path, "summary.json")["engine"] == ["full"]
 
 
-def test_an_edit_of_all_layers_has_no_layer_pictures(small):
+def test_an_edit_of_all_layers_has_no_layer_figures(small):
     assert set(contents(small)) == {"manifest.json", "items.jsonl", *TABLES}
     assert [row["layers"] for row in table(small)] == ["0,1,2,3,4,5"]
 

@@ -42,7 +42,7 @@ TWINS = TraceRequest(
 TABLES = {"trace.csv", "trace.json", "summary.json"}
 
 
-def pictures(*names):
+def figures(*names):
     return {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
 
 
@@ -70,7 +70,7 @@ def mirrored(tmp_path_factory):
 
 @pytest.fixture
 def unseen(monkeypatch):
-    """No pictures: they take longer than all else. Who drew what is returned."""
+    """No figures: they take longer than all else. Who drew what is returned."""
     drawn = []
 
     def draw(rows, path, *, value="rate"):
@@ -99,7 +99,7 @@ def scores_of(task):
 
 
 def test_the_files_are_the_records_tables(whole):
-    expected = {"manifest.json", "items.jsonl", *TABLES, *pictures("trace", "trace-layers")}
+    expected = {"manifest.json", "items.jsonl", *TABLES, *figures("trace", "trace-layers")}
     assert names(whole) == expected
     records = records_of(whole)
     chosen = sites(6, groups=["option", "last"], layers=[1, 4])
@@ -130,7 +130,7 @@ def test_the_files_are_the_records_tables(whole):
 
 
 def test_the_files_of_a_run_on_twins(mirrored):
-    drawn = pictures("trace", "trace-layers", "trace-twin", "attribution")
+    drawn = figures("trace", "trace-layers", "trace-twin", "attribution")
     assert names(mirrored) == {"manifest.json", "items.jsonl", *TABLES, *drawn}
     records = records_of(mirrored)
     rows = trace_rows(records, sites(6, groups=["option", "last"], layers=[1, 4], nulls=False))

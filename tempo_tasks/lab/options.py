@@ -16,7 +16,7 @@ from tempo_attn.config_fields import some_of
 from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import ConfigError, OptionError
 from tempo_attn.files.strict_json import parse_json
-from tempo_attn.lab.engine.engine_choice import ENGINES
+from tempo_attn.lab.engine.fast_against_full import ENGINES
 from tempo_attn.modes import MODES, NULLS, Mode, Null
 
 LayerSets = Literal["each", "all"] | list[tuple[int, ...]]

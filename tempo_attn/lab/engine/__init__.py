@@ -2,6 +2,6 @@
 
 `model_under_study` calls the model, `batching` says how much at once, `prefill` keeps what a first
 forward leaves behind, `growing_batch` continues it for many variants, `hidden_states` reads and
-changes what leaves a layer, `readout` turns states into logits, and `engine_choice` checks the
+changes what leaves a layer, `readout` turns states into logits, and `fast_against_full` checks the
 fast engine against full forwards.
 """

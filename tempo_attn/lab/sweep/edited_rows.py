@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from tempo_attn.attention.mode_formulas import edit_logits, edit_states
 from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.items import Batch
 from tempo_attn.lab.sweep.grid import Variant
+from tempo_attn.lab.sweep.random_nulls import draw_keys_and_signs, draw_state_signs, item_seeds
 from tempo_attn.modes import MODES
 
 
@@ -50,19 +50,8 @@ class EditedRows:
         """Find the rows of a set, and draw what its random perturbations need."""
         rows = QueryRows.of(batch.rows(names))
         index, valid = rows.index, rows.valid
-        seeds = [[seed, int(item.key[:15], 16)] for item in batch.items]
-        random = torch.zeros_like(batch.audio)
-        signs = torch.ones(batch.audio.shape)
-        for row, own_seed in enumerate(seeds):
-            generator = np.random.default_rng(own_seed)
-            audio = batch.audio[row].nonzero().flatten()
-            signs[row, audio] = torch.from_numpy(generator.choice([-1.0, 1.0], len(audio))).float()
-            text = batch.real[row] & ~batch.audio[row]
-            text[index[row, -1] + 1 :] = False  # no edited row sees later ones
-            places = text.nonzero().flatten().numpy()
-            n_drawn = min(len(audio), len(places))
-            drawn = generator.choice(places, n_drawn, replace=False)
-            random[row, torch.from_numpy(drawn)] = True
+        seeds = item_seeds(batch.items, seed)
+        random, signs = draw_keys_and_signs(batch, index[:, -1], seeds)
         tensors = (index, valid, batch.audio, random, signs)
         return cls(*(tensor.to(device) for tensor in tensors), seeds=seeds)
 
@@ -140,10 +129,8 @@ class EditedRows:
         weights = torch.tensor([variant.strength for variant in variants], device=deep.device)
         weights = weights[:, None, None].float()
         new = edit_states(deep, early[:, None], variants[0].mode, weights)
-        # Streams of their own: how much the others draw depends on the prompt.
-        streams = [np.random.default_rng([*seed, 1]) for seed in self.seeds]
-        signs = np.stack([stream.choice([-1.0, 1.0], new.shape[-1]) for stream in streams])
-        flipped = deep + torch.from_numpy(signs).to(new)[:, None, None] * (new - deep)
+        signs = draw_state_signs(self.seeds, new.shape[-1])
+        flipped = deep + signs.to(new)[:, None, None] * (new - deep)
         random = torch.tensor([v.role == "sign" for v in variants], device=deep.device)
         return torch.where(random[:, None, None], flipped, new).to(deep.dtype)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.item_records import POOLED
-from tempo_attn.lab.sweep.checks import picks
+from tempo_attn.lab.sweep.generation_and_control import picks
 from tempo_attn.lab.sweep.grid import Variant
 from tempo_attn.lab.sweep.records import AUDIO_STATISTICS, SweepResults
 from tempo_attn.modes import NULLS

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.engine.batching import BatchPlan
-from tempo_attn.lab.engine.engine_choice import Comparison, EngineChoice, head_rounding
+from tempo_attn.lab.engine.fast_against_full import Comparison, EngineChoice, head_rounding
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, finite, rounded
 from tempo_attn.lab.engine.readout import Readout
 from tempo_attn.lab.items import Batch, Item

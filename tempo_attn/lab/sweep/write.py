@@ -14,9 +14,9 @@ from typing import Any
 from tempo_attn.files.csv_and_json import write_json, write_table
 from tempo_attn.lab.report import Report
 from tempo_attn.lab.run_folder.folder import Run
-from tempo_attn.lab.sweep.checks import agreement, largest_control_difference
 from tempo_attn.lab.sweep.effects import Effect, effects
 from tempo_attn.lab.sweep.figures import heat_map, layer_curves
+from tempo_attn.lab.sweep.generation_and_control import agreement, largest_control_difference
 from tempo_attn.lab.sweep.records import SweepResults
 from tempo_attn.lab.sweep.table import to_rows
 

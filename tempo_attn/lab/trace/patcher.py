@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.engine.batching import BatchPlan
-from tempo_attn.lab.engine.engine_choice import Comparison, EngineChoice
+from tempo_attn.lab.engine.fast_against_full import Comparison, EngineChoice
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.engine.readout import Readout

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tempo_attn import AttnScaleConfig
 from tempo_attn.config import QUERIES
 from tempo_attn.errors import OptionError
-from tempo_attn.lab.engine.engine_choice import ENGINES
+from tempo_attn.lab.engine.fast_against_full import ENGINES
 from tempo_attn.lab.engine.hidden_states import COMPONENTS
 from tempo_attn.lab.lens.run import CANDIDATES
 from tempo_attn.lab.lens.run import ROWS as LENS_ROWS

@@ -16,7 +16,7 @@ from tempo_attn.errors import (
 )
 from tempo_attn.families import get_family
 from tempo_attn.lab.engine.batching import BatchPlan
-from tempo_attn.lab.engine.engine_choice import TOLERANCE
+from tempo_attn.lab.engine.fast_against_full import TOLERANCE
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.sweep.fast_engine import EditedBatch
 from tempo_attn.lab.sweep.grid import Grid, Variant

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tempo_attn.errors import ConfigError, PositionError, UnsupportedInputError
-from tempo_attn.lab.engine.engine_choice import Comparison, EngineChoice
+from tempo_attn.lab.engine.fast_against_full import Comparison, EngineChoice
 
 FULL = torch.tensor([[0.5, -20.0]])
 GOOD, BAD = Comparison("rows", 1e-6, 1e-4), Comparison("rows give logits", 0.25, 1e-4)
@@ -17,7 +17,7 @@ GOOD, BAD = Comparison("rows", 1e-6, 1e-4), Comparison("rows give logits", 0.25,
 def choice(monkeypatch):
     """A choice whose model has a readout."""
     monkeypatch.setattr(
-        "tempo_attn.lab.engine.engine_choice.Readout", lambda model, family: "readout"
+        "tempo_attn.lab.engine.fast_against_full.Readout", lambda model, family: "readout"
     )
     subject = SimpleNamespace(model=torch.nn.Linear(1, 1), family=None)
     return EngineChoice(subject, "auto", "variant")

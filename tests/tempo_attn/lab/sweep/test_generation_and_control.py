@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.sweep.checks import agreement, largest_control_difference, picks
+from tempo_attn.lab.sweep.generation_and_control import agreement, largest_control_difference, picks
 from tests.support.sweep_results import TIE, edit, logits_of, sweep
 
 EDIT = edit(0.5)

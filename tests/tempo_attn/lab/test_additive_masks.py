@@ -63,11 +63,11 @@ def test_mass(biased, tiny_processor, prepared):
     case = build_case(tiny_processor, SCENES)
     with torch.no_grad():
         attentions = biased(**prepared.inputs, output_attentions=True).attentions
-    sharer = MassMeter(ModelUnderStudy(biased, prepared, tokenizer=prepared.tokenizer), [("last",)])
-    _, shares = sharer.shares(sharer.subject.read(prepared.items))
+    meter = MassMeter(ModelUnderStudy(biased, prepared, tokenizer=prepared.tokenizer), [("last",)])
+    _, masses = meter.measure(meter.subject.read(prepared.items))
     for layer, weights in enumerate(attentions):
         expected = (weights[:, :, -1] * case.audio[:, None]).sum(-1).mean(-1)
-        assert torch.allclose(shares[:, 0, layer, 0], expected, atol=1e-5)
+        assert torch.allclose(masses[:, 0, layer, 0], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("engine", ["fast", "full"])

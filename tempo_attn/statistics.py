@@ -7,6 +7,7 @@ a cluster occurs once, they are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -144,13 +145,19 @@ def percentile_interval(drawn: Array, level: float) -> Array:
     Resamples in which a column is not defined (NaN) are left out; NaN where there is none.
     """
     check_level(level)
-    known = np.isfinite(drawn).any(0)
+    drawn = np.asarray(drawn, dtype=float)
+    columns = drawn.reshape(len(drawn), math.prod(drawn.shape[1:]))
+    ends = np.full((2, columns.shape[1]), np.nan)
+    undefined = np.isnan(columns)
     tail = 100 * (1 - level) / 2
-    filled = np.where(known, drawn, 0.0)
-    ends: Array = np.full((2, *np.shape(known)), np.nan)
-    if len(drawn):
-        ends = np.where(known, np.nanpercentile(filled, [tail, 100 - tail], axis=0), np.nan)
-    return ends
+    # numpy leaves NaN out column by column, which takes ten times as long
+    for some, percentile in (
+        (~undefined.any(0), np.percentile),
+        (undefined.any(0) & ~undefined.all(0), np.nanpercentile),
+    ):
+        if len(drawn) and some.any():
+            ends[:, some] = percentile(columns[:, some], [tail, 100 - tail], axis=0)
+    return ends.reshape(2, *drawn.shape[1:])
 
 
 def mcnemar(fixed: npt.ArrayLike, broken: npt.ArrayLike) -> Array:

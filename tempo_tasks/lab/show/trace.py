@@ -53,7 +53,7 @@ def _place(row: Row) -> tuple[Any, ...]:
 
 def _title(row: Row) -> str:
     return (
-        f"{row['kind']} {row['condition']} (n = {row['n']}, {row['n_clusters']} clips), "
+        f"{row['kind']} {row['condition']} (n = {row['n']}, {row['n_clusters']} clusters), "
         f"{row['component']}: {_NAMES[row['direction']]}, % (95 % interval by clip)"
     )
 

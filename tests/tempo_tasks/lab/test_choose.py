@@ -80,7 +80,7 @@ def plant(folder, whole, helps, n_items=40):
                 "key": f"{index:064x}",
                 "index": index,
                 "id": f"item {index}",
-                "clip": f"clip {index // 2}",
+                "cluster": f"clip {index // 2}",
                 "kind": "eo",
                 "condition": "aqa",
                 "answer": 0,
@@ -225,7 +225,7 @@ def test_choose_refuses_a_run_of_another_command(tmp_path):
 
 
 def test_choose_refuses_too_few_clusters(small, tmp_path):
-    with pytest.raises(OptionError, match="8 clips; expected at least one for each of the 9"):
+    with pytest.raises(OptionError, match="8 clusters; expected at least one for each of the 9"):
         choose_from(small, ChooseRequest(out=tmp_path / "edit", folds=9))
 
 
@@ -235,7 +235,7 @@ def test_choose_refuses_too_few_clusters(small, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"clip": 3}, "clip is 3, expected str"),
+        ({"cluster": 3}, "cluster is 3, expected str"),
         ({"plain": [0.0, "1", 2.0, 3.0]}, r"plain\[1\] is '1', expected float"),
         ({"added": 1}, r"\['added'\] are not known"),
         ({"answer": 9}, "has the answer 9"),
@@ -303,7 +303,7 @@ def test_choose_says_what_it_chose_and_how_to_evaluate_it(monkeypatch, capsys):
     request = ChooseRequest(out=Path("edit"), folds=4, objective="margin", kind="eo", seed=3)
     assert told == [(Path("run"), request)]
     output = " ".join(capsys.readouterr().out.split())
-    assert "Chosen on all 20 items of 20 clips: scale 2, layer 3, last" in output
+    assert "Chosen on all 20 items of 20 clusters: scale 2, layer 3, last" in output
     assert "+50.0 points" in output
     assert "lm_eval --model lalm --model_args attn_scale=edit" in output
 

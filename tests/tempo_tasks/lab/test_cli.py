@@ -134,7 +134,7 @@ MISTAKES = {
     "choose DATA --from run --out edit": r"OptionError: give either --tasks, .* or --from",
     "choose DATA --out edit --objective acc": r"OptionError: --objective: unknown 'acc'; .*y'",
     "choose DATA --out edit --folds 1": r"OptionError: folds is 1; expected 2 or more",
-    "choose DATA --out edit --folds 3": r"OptionError: the items come from 2 clips; expected at le",
+    "choose DATA --out edit --folds 3": r"OptionError: the items come from 2 clusters; expected",
     "choose DATA --out edit --kind e0": r"OptionError: --kind: unknown 'e0'; .*Did you mean 'eo'\?",
     "choose DATA --out edit --kind ld": r"OptionError: --kind ld: no task asks for it; they ask f",
     "choose DATA --out edit --tasks tempo_synth_eo_aqa,tempo_synth_eo_silence": r"OptionError: the",

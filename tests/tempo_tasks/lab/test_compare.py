@@ -106,7 +106,7 @@ def test_what_the_terminal_shows(tmp_path, capsys):
     """The four side by side."""
     compare(tmp_path / "run")
     shown = capsys.readouterr().out
-    for words in ("scaling", "one bias", "6 items of 6 clips"):
+    for words in ("scaling", "one bias", "6 items of 6 clusters"):
         assert words in shown
 
 

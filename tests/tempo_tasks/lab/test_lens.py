@@ -100,7 +100,7 @@ def test_what_the_terminal_shows(tmp_path, capsys):
     assert "information score" in shown
     assert "critical layer" in shown
     assert "eo aqa (4)" in shown
-    assert "4 items of 4 clips" in shown
+    assert "4 items of 4 clusters" in shown
     assert "0 have no reading of labels" in shown
     assert "right against wrong says nothing there" in " ".join(shown.split())
 

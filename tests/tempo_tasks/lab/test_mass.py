@@ -35,14 +35,14 @@ def test_the_table_is_the_mean_of_the_records(tmp_path, capsys):
     assert sorted(path.name for path in outcome.files) == names
     rows = read(run, "mass.json")
     with (run / "mass.csv").open(newline="") as file:
-        assert [row["share"] for row in csv.DictReader(file)] == [str(r["share"]) for r in rows]
+        assert [row["mass"] for row in csv.DictReader(file)] == [str(r["mass"]) for r in rows]
     records = read_run(run).records
     for row in rows:
         if row["group"] == "all":
             mine = [r for r in records if r["condition"] == row["condition"]]
             assert row["n"] == len(mine) == 4
             share_of = [r["audio"][row["rows"]][row["layer"]] for r in mine]
-            assert row["share"] == pytest.approx(np.mean(share_of), abs=1e-5)
+            assert row["mass"] == pytest.approx(np.mean(share_of), abs=1e-5)
     assert {(r["condition"], r["rows"], r["layer"]) for r in rows if r["group"] == "all"} == {
         (condition, "last", layer) for condition in ("aqa", "silence") for layer in range(6)
     }
@@ -57,7 +57,7 @@ def test_a_sweep_measures_the_same_masses(tmp_path):
     settings = replace(SETTINGS, tasks=[TASK], out=tmp_path / "sweep")
     run_sweep(settings, SweepRequest(grid=grid, n_generated=0))
     masses = {
-        str(row["layer"]): row["share"]
+        str(row["layer"]): row["mass"]
         for row in rows
         if (row["group"], row["rows"]) == ("all", "last")
     }

@@ -215,7 +215,7 @@ SETTINGS_DIFFER = {
 DRAWN = {
     "sweep": ("layer_curves", "heat_map"),
     "compare": ("mass_against_change",),
-    "mass": ("share_by_layer",),
+    "mass": ("mass_by_layer",),
     "lens": ("information_by_layer",),
     "trace": ("rate_table", "rates_by_layer"),
     "presets": ("forest",),

@@ -76,7 +76,7 @@ def test_the_files_of_a_sweep(whole):
     }
     found = read(whole, "summary.json")
     assert (found["command"], found["model"], found["tasks"]) == ("sweep", "embedded", [TASK])
-    assert (found["n"], found["n_clips"], found["n_variants"]) == (8, 8, 4 + 8 + 8)
+    assert (found["n"], found["n_clusters"], found["n_variants"]) == (8, 8, 4 + 8 + 8)
     assert found["engine"] == ["fast"]
     assert found["recomputed_control"]["logits"] < 1e-4
     assert found["recomputed_control"]["n_changed"] == 0
@@ -162,7 +162,7 @@ def test_a_positive_control(tmp_path, capsys):
     assert row["mass_after"] == 0
     shown = capsys.readouterr().out
     assert "knockout" in shown
-    assert "40 items of 40 clips" in shown
+    assert "40 items of 40 clusters" in shown
 
 
 def test_out_of_memory_loses_nothing(small, tmp_path, monkeypatch, caplog):

@@ -188,7 +188,7 @@ def test_what_the_terminal_shows(whole, mirrored, capsys):
         (items,) = summary["items"]
         assert f"eo aqa: {items['traced']} of 7 items traced ({summary['corrupt']})" in shown
         assert f"{items['clean answer wrong']} clean answer wrong" in shown
-        assert f"(n = {items['traced']}, {items['traced']} clips), residual" in shown
+        assert f"(n = {items['traced']}, {items['traced']} clusters), residual" in shown
         assert "recovery rate" in shown
         assert ("belief shift" in shown) == (folder == mirrored)
         assert ("of the twin's right answer" in shown) == (folder == mirrored)

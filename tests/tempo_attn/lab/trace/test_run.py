@@ -223,7 +223,7 @@ def test_layers_without_states_say_so(name):
     known = twins_of(tiny)
     tracer = tracer_of(tiny.model, known, sites(5, groups=["last"]), tiny.run)
     with pytest.raises(
-        UnsupportedModelError, match=r"Gemma3nTextDecoderLayer gives \(4, 2, 24, 32\)"
+        UnsupportedModelError, match=r"Gemma3nTextDecoderLayer is called with \(4, 2, 24, 32\)"
     ):
         traced(tracer, known)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tempo_tasks.lab.edit_options import parse_edits
 
 import tempo_attn
 from tempo_attn import AttnScaleConfig, apply_attn_scale
@@ -19,6 +18,7 @@ from tempo_attn.errors import ConfigError
 from tempo_attn.hub.model_card import model_card
 from tempo_attn.lab.sweep.grid import Grid
 from tempo_attn.modes import MODES, ModeSpec
+from tempo_tasks.lab.options import parse_edits
 
 ROOT = Path(tempo_attn.__file__).parents[1]
 

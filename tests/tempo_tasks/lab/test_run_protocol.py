@@ -12,7 +12,7 @@ import torch
 
 from tempo_attn.errors import RunMismatchError
 from tempo_attn.lab.lens.run import Lens
-from tempo_attn.lab.mass.run import Sharer
+from tempo_attn.lab.mass.run import MassMeter
 from tempo_attn.lab.run_folder.folder import read_run
 from tempo_attn.lab.sweep.run import Sweeper
 from tempo_attn.lab.trace.run import Tracer
@@ -119,7 +119,7 @@ CASES = {
     "mass": Case(
         run=run_mass,
         request=MassRequest(rows=[("last",), ("option", "keyword")]),
-        worker=Sharer,
+        worker=MassMeter,
         files=tables("mass") | figures("mass"),
         others={r"settings\.rows": MassRequest(rows=[("last",)])},
         tasks=TWO_TASKS,

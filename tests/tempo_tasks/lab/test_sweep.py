@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tempo_attn.lab.engine.model_under_study import Subject
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.run_folder.folder import read_run
 from tempo_attn.lab.sweep.grid import Variant
 from tempo_tasks.harness.lalm import LALM
@@ -167,7 +167,7 @@ def test_a_positive_control(tmp_path, capsys):
 
 def test_out_of_memory_loses_nothing(small, tmp_path, monkeypatch, caplog):
     """Wherever a forward takes more than one item, in the comparison of the two engines, too."""
-    call, sizes = Subject.call, []
+    call, sizes = ModelUnderStudy.call, []
 
     def scarce(self, batch):
         sizes.append(len(batch.items))
@@ -175,7 +175,7 @@ def test_out_of_memory_loses_nothing(small, tmp_path, monkeypatch, caplog):
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
         return call(self, batch)
 
-    monkeypatch.setattr(Subject, "call", scarce)
+    monkeypatch.setattr(ModelUnderStudy, "call", scarce)
     sweep(tmp_path, SMALL)
     assert max(sizes) > 1
     assert "out of memory" in caplog.text

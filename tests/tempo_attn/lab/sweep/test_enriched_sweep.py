@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from lm_eval.tasks import TaskManager
-from tempo_tasks.lab.edit_options import parse_sources
 
 from tempo_attn import AttnScaleConfig, apply_attn_scale
 from tempo_attn.attention.mode_formulas import STATE_FORMULAS
@@ -31,6 +30,7 @@ from tempo_attn.lab.sweep.table import to_rows
 from tempo_attn.modes import MODES
 from tempo_tasks.lab.choose import ChooseRequest, choose_from, sweep_and_choose
 from tempo_tasks.lab.grid_request import parse_grid
+from tempo_tasks.lab.options import parse_sources
 from tempo_tasks.lab.settings import Settings
 from tempo_tasks.lab.sweep import SweepRequest, run_sweep
 from tempo_tasks.paths import task_yamls_dir

@@ -51,7 +51,7 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib's defaults and the pictures' style, whatever is set outside; nothing stays."""
+    """Matplotlib's defaults and the figures' style, whatever is set outside; nothing stays."""
     import matplotlib
 
     with matplotlib.rc_context():

@@ -8,10 +8,12 @@ on small trees that each rule can fail.
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
 from tests.support.source_imports import (
     Import,
     Sources,
@@ -378,3 +380,11 @@ def test_a_folder_that_says_nothing_is_seen(tmp_path, text, message):
     (problem,) = undescribed_folders(read_sources(tmp_path))
     assert problem.startswith("tempo_attn/lab/__init__.py")
     assert message in problem
+
+
+def test_pytest_leaves_no_folder_of_tests_out(request):
+    """By default it does not look into folders named "build", and one of ours holds tests."""
+    left_out = request.config.getini("norecursedirs")
+    folders = {file.parent for file in (ROOT / "tests").rglob("test_*.py")}
+    parts = {part for folder in folders for part in folder.relative_to(ROOT).parts}
+    assert [part for part in parts if any(fnmatch(part, name) for name in left_out)] == []

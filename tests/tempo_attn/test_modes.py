@@ -14,7 +14,7 @@ import tempo_attn
 from tempo_attn import AttnScaleConfig, apply_attn_scale
 from tempo_attn.adaptive import Adaptive
 from tempo_attn.attention.mode_formulas import LOGIT_FORMULAS, edit_logits
-from tempo_attn.errors import ConfigError
+from tempo_attn.errors import ConfigError, OptionError
 from tempo_attn.hub.model_card import model_card
 from tempo_attn.lab.sweep.grid import Grid
 from tempo_attn.modes import MODES, ModeSpec
@@ -87,7 +87,7 @@ def test_a_sweep_tries_a_new_mode_with_its_own_nulls(shrink):
 
 def test_a_sweep_asks_for_strengths_where_a_new_mode_has_no_usual_ones(shrink, monkeypatch):
     monkeypatch.setitem(MODES, shrink, replace(SHRINK, usual_strengths=(), example_strengths=(2,)))
-    with pytest.raises(ConfigError, match="say the strengths, as in shrink=2"):
+    with pytest.raises(OptionError, match="say the strengths, as in shrink=2"):
         parse_edits([shrink])
 
 
@@ -107,7 +107,7 @@ def test_a_model_is_edited_in_a_new_mode(shrink, model, batch):
 
 NAMES_ONE_MODE = {
     "tempo_tasks/lab/compare.py": "stands scaling beside its two parts",
-    "tempo_tasks/lab/presets_report.py": "a note on the preset of this name",
+    "tempo_attn/lab/presets/write.py": "a note on the preset of this name",
 }
 """Files that compare with the name of a mode because they are about that one mode."""
 

@@ -158,6 +158,7 @@ class EngineChoice:
         for comparison in comparisons:
             self.checked = max(self.checked, comparison.difference)
             if not comparison.agrees:
+                self.checked = comparison.difference  # `max` may have lost that it is NaN
                 self._take_full(
                     f"{comparison.what} that differ by {comparison.difference:.2g} from a full "
                     "forward"

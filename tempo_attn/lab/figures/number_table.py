@@ -1,4 +1,4 @@
-"""A table of numbers as a picture: a cell's colour says its size, its text the number."""
+"""A table of numbers as a figure: a cell's colour says its size, its text the number."""
 
 from __future__ import annotations
 

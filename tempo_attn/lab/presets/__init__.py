@@ -1,1 +1,1 @@
-"""Published edits side by side: the table and the pictures of `tempo presets`."""
+"""Published edits side by side: the table and the figures of `tempo presets`."""

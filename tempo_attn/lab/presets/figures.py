@@ -80,7 +80,7 @@ def forest(panels: Mapping[str, Sequence[Mark]], path: Path) -> list[Path]:
                 axes.set_ylim(len(names[0]) - 0.4, -0.6)
                 axes.set_yticks(range(len(names[0])), names[0])
                 axes.tick_params(axis="y", length=0)
-            figure.supxlabel("change of accuracy, percentage points (95 % interval by clip)")
+            figure.supxlabel("change of accuracy, percentage points (95 % interval by cluster)")
             _legend(figure, entries)
             figures.append(figure)
         return save_all(figures, path)

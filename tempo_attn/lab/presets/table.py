@@ -161,9 +161,9 @@ def _line(
 def mean_effect(group: Sequence[Effect], results: SweepResults, seed: int) -> Effect:
     """Return the mean of an edit's effects at several layers, which chooses none of them.
 
-    Changes are means over layers, with intervals of the items' means by clip; the fix rate and the
-    break rate are those of all layers taken together. What has no meaning for a mean (tests, the
-    margin) is NaN or None, and the variant is the first layer's.
+    Changes are means over layers, with intervals of the items' means by cluster; the fix rate and
+    the break rate are those of all layers taken together. What has no meaning for a mean (tests,
+    the margin) is NaN or None, and the variant is the first layer's.
 
     Args:
         group: The effects, all on the same items.

@@ -98,7 +98,7 @@ def _notes(entries: Sequence[Compared]) -> list[str]:
     """Return what the numbers leave out."""
     notes = [
         "The answer is the letter with the highest logit after one prefill. Effects are against "
-        "the same rows recomputed without a change; intervals are 95 %, paired, by clip; p is "
+        "the same rows recomputed without a change; intervals are 95 %, paired, by cluster; p is "
         "McNemar's, Holm-corrected over all edits and kinds of a condition, single layers included."
     ]
     steps = [entry.label for entry in entries if entry.every_step]
@@ -110,7 +110,7 @@ def _notes(entries: Sequence[Compared]) -> list[str]:
     if any(len(entry.edits) > 1 for entry in entries):
         notes.append(
             "best of N layers: chosen on these very items, so its change is too good. Claim "
-            "nothing from it: `tempo choose` chooses on other clips than it reports on."
+            "nothing from it: `tempo choose` chooses on other clusters than it reports on."
         )
     if any(entry.preset == "upweighting" for entry in entries):
         notes.append(

@@ -28,7 +28,7 @@ def show(choice: Choice, folder: Path | None) -> None:
     )
     console.print(
         f"On clusters that it was not chosen on: {100 * choice.held_out:+.1f} points "
-        f"({100 * low:+.1f} to {100 * high:+.1f}, 95 % by clip; p = {choice.p_procedure:.3f})."
+        f"({100 * low:+.1f} to {100 * high:+.1f}, 95 % by cluster; p = {choice.p_procedure:.3f})."
     )
     console.print(
         f"On the very items that it was chosen on: {100 * choice.apparent:+.1f} points; the "

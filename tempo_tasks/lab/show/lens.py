@@ -20,7 +20,8 @@ def show(report: LensReport) -> None:
     layers, about = report.layers, report.summary
     console = Console(width=150)
     table = Table(
-        title=f"{about['model']}: information score, % (95 % interval by clip), and critical layer"
+        title=f"{about['model']}: information score, % (95 % interval by cluster), and critical "
+        "layer"
     )
     for column in ("items", "candidates", "rows"):
         table.add_column(column)

@@ -15,7 +15,7 @@ from tempo_tasks.lab.show.numbers import percent, points
 def show(report: MassReport) -> None:
     """Show how much attention goes to audio, and how right and wrong answers differ in it."""
     table = report.rows
-    shown = Table(title="attention on audio, % (95 % interval by clip)")
+    shown = Table(title="attention on audio, % (95 % interval by cluster)")
     for column in ("items", "rows", "layer"):
         shown.add_column(column)
     for column in ("audio", "interval", "first token", "right - wrong"):

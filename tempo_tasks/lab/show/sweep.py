@@ -19,7 +19,7 @@ def show(report: SweepReport) -> None:
     found, about = report.effects, report.summary
     console = Console(width=120)
     table = Table(
-        title=f"{about['model']}: change of accuracy, percentage points (95 % interval by clip)"
+        title=f"{about['model']}: change of accuracy, percentage points (95 % interval by cluster)"
     )
     for column in ("items", "edit"):
         table.add_column(column)

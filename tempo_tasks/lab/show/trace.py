@@ -54,7 +54,7 @@ def _place(row: Row) -> tuple[Any, ...]:
 def _title(row: Row) -> str:
     return (
         f"{row['kind']} {row['condition']} (n = {row['n']}, {row['n_clusters']} clusters), "
-        f"{row['component']}: {_NAMES[row['direction']]}, % (95 % interval by clip)"
+        f"{row['component']}: {_NAMES[row['direction']]}, % (95 % interval by cluster)"
     )
 
 

@@ -76,7 +76,7 @@ def test_a_folder_is_shown_sent_and_loaded_elsewhere(hub, new_process, tmp_path)
     assert hub.requests == []  # nothing is even asked
     for text in (CONFIG_NAME, f"loud/{CONFIG_NAME}", "README.md", "scale 2.0, layers 20", "for x"):
         assert text in shown.stdout
-    assert "Stays here: fit.json, sweep" in shown.stdout
+    assert "Stays here: choice.json, sweep" in shown.stdout
     assert "Nothing was sent" in shown.stdout
     assert f"{hub.endpoint}/me/edit, v1, private" in shown.stdout
 

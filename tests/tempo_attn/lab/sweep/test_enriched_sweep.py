@@ -110,9 +110,9 @@ def test_two_modes_of_states_in_one_sweep_have_each_its_own_formula(prepared, sw
     formula = lambda deep, early, weight: deep.float() * 0 + early * weight  # noqa: E731
     monkeypatch.setitem(STATE_FORMULAS, "replace", formula)
     one, other = enrichment(0.5), enrichment(0.5, mode="replace")
-    together = answer(sweep([one, other], way="replay"), prepared)
+    together = answer(sweep([one, other], engine="fast"), prepared)
     for number, variant in enumerate((one, other)):
-        alone = answer(sweep([variant], way="full"), prepared)
+        alone = answer(sweep([variant], engine="full"), prepared)
         assert far(together.logits[:, number], alone.logits[:, 0]) < TOLERANCE
     assert far(together.logits[:, 0], together.logits[:, 1]) > 10 * TOLERANCE
 

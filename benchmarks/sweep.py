@@ -34,7 +34,7 @@ from transformers import (
 from tempo_attn import apply_attn_scale
 from tempo_attn.families import get_family
 from tempo_attn.files.atomic import replacing
-from tempo_attn.lab.engine.batching import CPU_MEMORY, GPU_MEMORY, BatchPlan
+from tempo_attn.lab.engine.memory_and_batches import CPU_MEMORY, GPU_MEMORY, BatchPlan
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.sweep.edited_rows import EditedRows

@@ -30,8 +30,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from tempo_attn.files.atomic import replacing
-from tempo_attn.lab.engine.batching import CPU_MEMORY, BatchPlan
 from tempo_attn.lab.engine.hidden_states import COMPONENTS
+from tempo_attn.lab.engine.memory_and_batches import CPU_MEMORY, BatchPlan
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.trace.run import Tracer
 from tempo_attn.lab.trace.sites import GROUPS, places, sites

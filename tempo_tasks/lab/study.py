@@ -19,7 +19,7 @@ import tempo_attn
 import tempo_tasks
 from tempo_attn.errors import OptionError, TempoError
 from tempo_attn.hub.model_names import loaded_name
-from tempo_attn.lab.engine.batching import CPU_MEMORY, GPU_MEMORY, BatchPlan
+from tempo_attn.lab.engine.memory_and_batches import CPU_MEMORY, GPU_MEMORY, BatchPlan
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.item_records import ItemRecord
 from tempo_attn.lab.items import Item

@@ -1,7 +1,7 @@
 """How one model is run many times over: the part that all experiments share.
 
-`model_under_study` calls the model, `batching` says how much at once, `prefill` keeps what a first
-forward leaves behind, `growing_batch` continues it for many variants, `hidden_states` reads and
-changes what leaves a layer, `readout` turns states into logits, and `fast_against_full` checks the
-fast engine against full forwards.
+`model_under_study` calls the model, `memory_and_batches` says how much at once and what happens
+when memory runs out, `prefill` keeps what a first forward leaves behind, `growing_batch` continues
+it for many variants, `hidden_states` reads and changes what leaves a layer, `readout` turns states
+into logits, and `fast_against_full` checks the fast engine against full forwards.
 """

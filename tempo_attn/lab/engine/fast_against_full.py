@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tempo_attn.config_fields import one_of
 from tempo_attn.errors import TempoError, UnsupportedInputError, UnsupportedModelError
-from tempo_attn.lab.engine.batching import out_of_memory
+from tempo_attn.lab.engine.memory_and_batches import out_of_memory
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.engine.readout import Readout
 

@@ -19,8 +19,8 @@ from tempo_attn.attention.hidden_states import StateHooks
 from tempo_attn.config import QUERIES
 from tempo_attn.config_fields import some_of
 from tempo_attn.errors import ConfigError, UnsupportedModelError
-from tempo_attn.lab.engine.batching import BatchPlan
 from tempo_attn.lab.engine.fast_against_full import Comparison, rounding
+from tempo_attn.lab.engine.memory_and_batches import BatchPlan
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, RowsLeftOut, finite, rounded
 from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.engine.readout import Readout

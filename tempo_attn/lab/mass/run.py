@@ -17,7 +17,7 @@ from tempo_attn.attention.row_attention import probabilities_of
 from tempo_attn.config import QUERIES
 from tempo_attn.config_fields import some_of
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.engine.batching import BatchPlan
+from tempo_attn.lab.engine.memory_and_batches import BatchPlan
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, RowsLeftOut, finite, rounded
 from tempo_attn.lab.engine.query_rows import QueryRows, row_logits
 from tempo_attn.lab.items import Batch, Item

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.engine.batching import BatchPlan
 from tempo_attn.lab.engine.fast_against_full import Comparison, EngineChoice, head_rounding
+from tempo_attn.lab.engine.memory_and_batches import BatchPlan
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, finite, rounded
 from tempo_attn.lab.engine.readout import Readout
 from tempo_attn.lab.items import Batch, Item
@@ -24,8 +24,8 @@ from tempo_attn.lab.sweep.edited_rows import EditedRows
 from tempo_attn.lab.sweep.fast_engine import EditedBatch
 from tempo_attn.lab.sweep.full_engine import run_full
 from tempo_attn.lab.sweep.grid import Variant
-from tempo_attn.lab.sweep.probes import probes
 from tempo_attn.lab.sweep.records import SweepRecord
+from tempo_attn.lab.sweep.variants_run_in_full import probes
 
 RowsBySet = Mapping[tuple[str, ...], EditedRows]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.engine.batching import BatchPlan
 from tempo_attn.lab.engine.fast_against_full import Comparison, EngineChoice
+from tempo_attn.lab.engine.memory_and_batches import BatchPlan
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.engine.readout import Readout

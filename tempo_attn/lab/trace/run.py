@@ -16,8 +16,8 @@ from torch import Tensor
 
 from tempo_attn.config_fields import one_of
 from tempo_attn.errors import ConfigError, PositionError
-from tempo_attn.lab.engine.batching import BatchPlan
 from tempo_attn.lab.engine.hidden_states import States, keeping
+from tempo_attn.lab.engine.memory_and_batches import BatchPlan
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, finite, rounded
 from tempo_attn.lab.items import Batch, Item
 from tempo_attn.lab.trace.attribution import attributed

@@ -14,8 +14,8 @@ from tempo_attn import AttnScaleConfig, apply_attn_scale
 from tempo_attn.attention.mode_formulas import STATE_FORMULAS
 from tempo_attn.errors import AdapterError, ConfigError, OptionError, UnsupportedModelError
 from tempo_attn.families import get_family
-from tempo_attn.lab.engine.batching import BatchPlan
 from tempo_attn.lab.engine.fast_against_full import TOLERANCE
+from tempo_attn.lab.engine.memory_and_batches import BatchPlan
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.run_folder.folder import read_run
 from tempo_attn.lab.sweep.choose import choose
@@ -23,10 +23,10 @@ from tempo_attn.lab.sweep.effects import effects
 from tempo_attn.lab.sweep.fast_engine import EditedBatch
 from tempo_attn.lab.sweep.grid import Grid, Variant
 from tempo_attn.lab.sweep.panels import by_panel, edit_name
-from tempo_attn.lab.sweep.probes import probes
 from tempo_attn.lab.sweep.records import SweepResults
 from tempo_attn.lab.sweep.run import Sweeper
 from tempo_attn.lab.sweep.table import to_rows
+from tempo_attn.lab.sweep.variants_run_in_full import probes
 from tempo_attn.modes import MODES
 from tempo_tasks.lab.choose import ChooseRequest, choose_from, sweep_and_choose
 from tempo_tasks.lab.grid_request import parse_grid

@@ -15,8 +15,8 @@ from tempo_attn.errors import (
     UnsupportedModelError,
 )
 from tempo_attn.families import get_family
-from tempo_attn.lab.engine.batching import BatchPlan
 from tempo_attn.lab.engine.fast_against_full import TOLERANCE
+from tempo_attn.lab.engine.memory_and_batches import BatchPlan
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.sweep.fast_engine import EditedBatch
 from tempo_attn.lab.sweep.grid import Grid, Variant

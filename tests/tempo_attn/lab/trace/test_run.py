@@ -14,8 +14,8 @@ from tempo_attn.errors import (
     UnsupportedModelError,
 )
 from tempo_attn.families import get_family
-from tempo_attn.lab.engine.batching import BatchPlan
 from tempo_attn.lab.engine.hidden_states import COMPONENTS, keeping
+from tempo_attn.lab.engine.memory_and_batches import BatchPlan
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.trace.patcher import Patcher
 from tempo_attn.lab.trace.patches import PatchedBatch, Source

@@ -139,6 +139,27 @@ def resampled_means(
     return means
 
 
+def interval_of_difference(
+    values: npt.ArrayLike,
+    clusters: npt.ArrayLike,
+    chosen: Array,
+    *,
+    resamples: int,
+    seed: int,
+    level: float,
+) -> Array:
+    """Return the interval of the chosen items' mean minus that of all others, (2, columns).
+
+    Clusters of all items are drawn, so that both groups see the same resamples; see
+    `resampled_means` for the arguments.
+    """
+    one, other = (
+        resampled_means(values, clusters, group, resamples=resamples, seed=seed)
+        for group in (chosen, ~chosen)
+    )
+    return percentile_interval(one - other, level)
+
+
 def percentile_interval(drawn: Array, level: float) -> Array:
     """Return the percentile interval of each column, (2, ...), over resamples, (resamples, ...).
 

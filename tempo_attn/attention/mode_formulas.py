@@ -114,7 +114,7 @@ def upweight_relative(logits: Tensor, alpha: Strength, keys: Tensor, bias: Tenso
 
 def knockout(logits: Tensor, strength: None, keys: Tensor, bias: Tensor | None) -> Tensor:
     """L <- -inf."""
-    return torch.full_like(logits, -torch.inf)
+    return logits.new_full((), -torch.inf)  # made on its device
 
 
 def _mass_shift(logits: Tensor, alpha: Strength, keys: Tensor, bias: Tensor | None) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,3 +53,8 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> list[Path]:
     """Write one table twice, as `<path>.csv` and as `<path>.json`, and return both files."""
     return [write_csv(path.with_suffix(".csv"), rows), write_json(path.with_suffix(".json"), rows)]
+
+
+def table_number(value: float) -> float | None:
+    """Return a number as tables have it: six decimals; None for NaN."""
+    return None if math.isnan(value) else round(float(value), 6)

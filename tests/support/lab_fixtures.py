@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
+from tempo_attn.lab.sweep.run import Sweeper
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.lab import tasks_to_items as lab_items
 from tempo_tasks.tiny.tokenizer_and_model import build_model, build_processor
@@ -31,6 +33,17 @@ def tiny_model(tiny_processor):
 def prepared(tiny_processor) -> Prepared:
     """Two prompts of different lengths, one padded on the left."""
     return make_prepared(build_case(tiny_processor, SCENES).inputs, tiny_processor.tokenizer)
+
+
+@pytest.fixture
+def sweep(tiny_model, prepared):
+    """Make a sweeper for the tiny Qwen2-Audio model of six layers."""
+
+    def make(variants, **settings):
+        subject = ModelUnderStudy(tiny_model, prepared, tokenizer=prepared.tokenizer)
+        return Sweeper(subject, variants, **settings)
+
+    return make
 
 
 @pytest.fixture(scope="module")

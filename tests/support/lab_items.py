@@ -65,3 +65,7 @@ def wrapped_logits(model, run, inputs, variants, tokenizer=None, audio=None):
         finally:
             wrapped.unload()
     return torch.stack(logits, 1)
+
+
+def answer(sweeper, prepared):
+    return sweeper.answer(sweeper.subject.read(prepared.items))

@@ -3,5 +3,6 @@
 `model_under_study` calls the model, `memory_and_batches` says how much at once and what happens
 when memory runs out, `prefill` keeps what a first forward leaves behind, `growing_batch` continues
 it for many variants, `hidden_states` reads and changes what leaves a layer, `readout` turns states
-into logits, and `fast_against_full` checks the fast engine against full forwards.
+into logits, `random_nulls` draws the signs and keys of the nulls, and `fast_against_full` checks
+the fast engine against full forwards.
 """

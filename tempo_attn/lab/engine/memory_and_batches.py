@@ -7,9 +7,10 @@ with half as much memory for the variants that run at once.
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
@@ -126,6 +127,37 @@ class BatchPlan:
         self.memory //= 2
         _log.warning("out of memory: variants at once halved to %d KiB", self.memory >> 10)
         return True
+
+
+class InBatches(ABC, Generic[R]):
+    """An experiment that makes one record of each item, batch by batch.
+
+    Attributes:
+        plan: How much runs at once.
+    """
+
+    plan: BatchPlan
+
+    def run(self, items: Sequence[Item]) -> Iterator[list[R]]:
+        """Run all items, batch by batch; see `BatchPlan` for how they are batched.
+
+        Yields:
+            The records of one batch.
+
+        Raises:
+            PositionError: An item has no audio, or not the query rows that are asked for.
+            NonFiniteLogitsError: The model's logits are NaN or infinite.
+        """
+        for batch in self.plan.batches(items):
+            yield self.run_batch(batch)
+
+    def run_batch(self, items: Sequence[Item]) -> list[R]:
+        """Run one batch; where memory runs out it is halved and done again."""
+        return self.plan.in_halves(items, self._records)
+
+    @abstractmethod
+    def _records(self, items: Sequence[Item]) -> list[R]:
+        """Return the records of a batch that fits the memory."""
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from tempo_attn.files.csv_and_json import table_number
 from tempo_attn.lab.lens.records import LensRecord
-from tempo_attn.lab.lens.table import GAP, Cell, cells, drawn_scores, number
+from tempo_attn.lab.lens.table import GAP, Cell, cells, drawn_scores
 from tempo_attn.statistics import Array, cluster_sums, cluster_weights, percentile_interval
 
 MARGIN = 0.2
@@ -77,7 +78,7 @@ def critical_rows(
             drawn = critical_layer(scores, cell.n_candidates, a)[0]
             shown = [round(float(weight), 6) for weight in weights]
             row = _critical(cell, group, chosen, points[group], drawn, level)
-            found.append({**row, "threshold": number(threshold), "weights": shown})
+            found.append({**row, "threshold": table_number(threshold), "weights": shown})
         if cell.both:
             one, other = (
                 critical_layer(drawn_scores(cell, chosen, resamples, seed), cell.n_candidates, a)[0]
@@ -85,7 +86,7 @@ def critical_rows(
             )
             gap = points["right"] - points["wrong"]
             row = _critical(cell, GAP, cell.right | True, gap, one - other, level)
-            found.append({**row, "threshold": number(threshold), "weights": None})
+            found.append({**row, "threshold": table_number(threshold), "weights": None})
     return found
 
 
@@ -100,10 +101,10 @@ def _critical(
         **cell.labels,
         "group": group,
         **cell.sizes(chosen),
-        "critical": number(point),
-        "low": number(low),
-        "high": number(high),
-        "defined": number(defined),
+        "critical": table_number(point),
+        "low": table_number(low),
+        "high": table_number(high),
+        "defined": table_number(defined),
     }
 
 
@@ -148,9 +149,9 @@ def correlation_rows(
                 **cell.labels,
                 **cell.sizes(chosen),
                 "n_without": int((~chosen).sum()),
-                "rho": number(rho),
-                "low": number(ends[0]),
-                "high": number(ends[1]),
+                "rho": table_number(rho),
+                "low": table_number(ends[0]),
+                "high": table_number(ends[1]),
             }
         )
     return found

@@ -7,7 +7,7 @@ chosen rows, at once inside the forward: no hidden state is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from tempo_attn.config import QUERIES
 from tempo_attn.config_fields import some_of
 from tempo_attn.errors import ConfigError, UnsupportedModelError
 from tempo_attn.lab.engine.fast_against_full import Comparison, rounding
-from tempo_attn.lab.engine.memory_and_batches import BatchPlan
+from tempo_attn.lab.engine.memory_and_batches import BatchPlan, InBatches
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, RowsLeftOut, finite, rounded
 from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.engine.readout import Readout
@@ -65,7 +65,7 @@ def parse_views(
     return found, some_of("candidates", list(candidates), CANDIDATES)
 
 
-class Lens:
+class Lens(InBatches[LensRecord]):
     """Reads the candidates' probabilities behind every layer.
 
     Where a set has several rows, the probabilities are their mean, and the set's answer is the
@@ -97,15 +97,6 @@ class Lens:
         self.plan = plan or BatchPlan()
         self._readout = Readout(subject.model, subject.family)
         self._checked = False
-
-    def run(self, items: Sequence[Item]) -> Iterator[list[LensRecord]]:
-        """Run all items, batch by batch; see `Sweeper.run`."""
-        for batch in self.plan.batches(items):
-            yield self.run_batch(batch)
-
-    def run_batch(self, items: Sequence[Item]) -> list[LensRecord]:
-        """Run one batch; where memory runs out it is halved and done again."""
-        return self.plan.in_halves(items, self._records)
 
     def read(self, batch: Batch) -> Reading:
         """Read a prepared batch.

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from tempo_attn.errors import ConfigError
+from tempo_attn.files.csv_and_json import table_number
 from tempo_attn.lab.item_records import is_right
 from tempo_attn.lab.lens.records import LensRecord
-from tempo_attn.statistics import Array, interval_of_mean, percentile_interval, resampled_means
+from tempo_attn.statistics import Array, interval_of_difference, interval_of_mean, resampled_means
 
 GROUPS = ("all", "right", "wrong")
 GAP = "right - wrong"
@@ -105,9 +106,10 @@ def lens_rows(
             found += _layers(cell, group, chosen, cell.means(chosen), ends)
         if cell.both:
             gap = cell.means(cell.right) - cell.means(~cell.right)
-            drawn = drawn_scores(cell, cell.right, resamples, seed)
-            drawn = drawn - drawn_scores(cell, ~cell.right, resamples, seed)
-            found += _layers(cell, GAP, cell.right | True, gap, percentile_interval(drawn, level).T)
+            ends = interval_of_difference(
+                cell.hit, cell.clusters, cell.right, resamples=resamples, seed=seed, level=level
+            ).T
+            found += _layers(cell, GAP, cell.right | True, gap, ends)
     return found
 
 
@@ -122,11 +124,11 @@ def _layers(
             "layer": layer,
             **cell.sizes(chosen),
             "n_candidates": cell.n_candidates,
-            "score": number(means[0, layer]),
-            "low": number(ends[layer, 0]),
-            "high": number(ends[layer, 1]),
-            "probability": number(means[1, layer]),
-            "constant": None if group == GAP else number(constant),
+            "score": table_number(means[0, layer]),
+            "low": table_number(ends[layer, 0]),
+            "high": table_number(ends[layer, 1]),
+            "probability": table_number(means[1, layer]),
+            "constant": None if group == GAP else table_number(constant),
         }
         for layer in range(means.shape[1])
     ]
@@ -138,11 +140,6 @@ def _layers(
 def drawn_scores(cell: Cell, chosen: Array, resamples: int, seed: int) -> Array:
     """Return some items' scores in resamples of the cell's clusters; see `resampled_means`."""
     return resampled_means(cell.hit, cell.clusters, chosen, resamples=resamples, seed=seed)
-
-
-def number(value: float) -> float | None:
-    """Return a number as tables have it: six decimals; None for NaN."""
-    return None if np.isnan(value) else round(float(value), 6)
 
 
 # ---------------------------------------------------------------------- records

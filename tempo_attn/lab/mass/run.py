@@ -7,7 +7,7 @@ after another: no map of all queries and keys is ever held.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from tempo_attn.attention.row_attention import probabilities_of
 from tempo_attn.config import QUERIES
 from tempo_attn.config_fields import some_of
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.engine.memory_and_batches import BatchPlan
+from tempo_attn.lab.engine.memory_and_batches import BatchPlan, InBatches
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, RowsLeftOut, finite, rounded
 from tempo_attn.lab.engine.query_rows import QueryRows, row_logits
 from tempo_attn.lab.items import Batch, Item
@@ -26,7 +26,7 @@ from tempo_attn.lab.mass.records import MassRecord
 RowSet = tuple[str, ...]
 
 
-class MassMeter:
+class MassMeter(InBatches[MassRecord]):
     """Measures attention mass.
 
     Args:
@@ -48,15 +48,6 @@ class MassMeter:
         # Named as in the tables of a sweep, however they are written.
         self.rows: list[RowSet] = [tuple(some_of("rows", list(names), QUERIES)) for names in rows]
         self.plan = plan or BatchPlan()
-
-    def run(self, items: Sequence[Item]) -> Iterator[list[MassRecord]]:
-        """Run all items, batch by batch; see `Sweeper.run`."""
-        for batch in self.plan.batches(items):
-            yield self.run_batch(batch)
-
-    def run_batch(self, items: Sequence[Item]) -> list[MassRecord]:
-        """Run one batch; where memory runs out it is halved and done again."""
-        return self.plan.in_halves(items, self._records)
 
     def measure(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Measure a prepared batch.

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from tempo_attn.files.csv_and_json import table_number
 from tempo_attn.lab.item_records import is_right
 from tempo_attn.lab.mass.records import MassRecord
-from tempo_attn.statistics import Array, interval_of_mean, percentile_interval, resampled_means
+from tempo_attn.statistics import Array, interval_of_difference, interval_of_mean
 
 GROUPS = ("all", "right", "wrong")
 
@@ -72,19 +73,18 @@ def _table(
                     "layer": layer,
                     "n": int(chosen.sum()),
                     "n_clusters": len(np.unique(clusters[chosen])),
-                    "mass": _number(mass),
-                    "low": _number(intervals[layer, 0]),
-                    "high": _number(intervals[layer, 1]),
-                    "sd": _number(audio[chosen, layer].std(ddof=1) if chosen.sum() > 1 else np.nan),
-                    "first": _number(sink),
-                    "text": _number(1 - mass - sink),
+                    "mass": table_number(mass),
+                    "low": table_number(intervals[layer, 0]),
+                    "high": table_number(intervals[layer, 1]),
+                    "sd": table_number(
+                        audio[chosen, layer].std(ddof=1) if chosen.sum() > 1 else np.nan
+                    ),
+                    "first": table_number(sink),
+                    "text": table_number(1 - mass - sink),
                 }
             )
     if right.any() and not right.all():
-        draws = {"resamples": how["resamples"], "seed": how["seed"]}
-        drawn = resampled_means(audio, clusters, right, **draws)
-        drawn = drawn - resampled_means(audio, clusters, ~right, **draws)
-        low, high = percentile_interval(drawn, how["level"])
+        low, high = interval_of_difference(audio, clusters, right, **how)
         difference = audio[right].mean(0) - audio[~right].mean(0)
         found += [
             {
@@ -93,9 +93,9 @@ def _table(
                 "layer": layer,
                 "n": len(right),
                 "n_clusters": len(np.unique(clusters)),
-                "mass": _number(difference[layer]),
-                "low": _number(low[layer]),
-                "high": _number(high[layer]),
+                "mass": table_number(difference[layer]),
+                "low": table_number(low[layer]),
+                "high": table_number(high[layer]),
                 "sd": None,
                 "first": None,
                 "text": None,
@@ -103,7 +103,3 @@ def _table(
             for layer in range(audio.shape[1])
         ]
     return found
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 6)

@@ -14,9 +14,14 @@ from torch import Tensor
 from tempo_attn.attention.masks import Visibility
 from tempo_attn.attention.mode_formulas import edit_logits, edit_states
 from tempo_attn.lab.engine.query_rows import QueryRows
+from tempo_attn.lab.engine.random_nulls import (
+    ENRICHED,
+    draw_keys_and_signs,
+    draw_state_signs,
+    item_seeds,
+)
 from tempo_attn.lab.items import Batch
 from tempo_attn.lab.sweep.grid import Variant
-from tempo_attn.lab.sweep.random_nulls import draw_keys_and_signs, draw_state_signs, item_seeds
 from tempo_attn.modes import MODES
 
 
@@ -129,7 +134,7 @@ class EditedRows:
         weights = torch.tensor([variant.strength for variant in variants], device=deep.device)
         weights = weights[:, None, None].float()
         new = edit_states(deep, early[:, None], variants[0].mode, weights)
-        signs = draw_state_signs(self.seeds, new.shape[-1])
+        signs = draw_state_signs(self.seeds, new.shape[-1], ENRICHED)
         flipped = deep + signs.to(new)[:, None, None] * (new - deep)
         random = torch.tensor([v.role == "sign" for v in variants], device=deep.device)
         return torch.where(random[:, None, None], flipped, new).to(deep.dtype)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.engine.fast_against_full import Comparison, EngineChoice, head_rounding
-from tempo_attn.lab.engine.memory_and_batches import BatchPlan
+from tempo_attn.lab.engine.memory_and_batches import BatchPlan, InBatches
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, finite, rounded
 from tempo_attn.lab.engine.readout import Readout
 from tempo_attn.lab.items import Batch, Item
@@ -47,7 +47,7 @@ class Answer:
     confidence: Tensor
 
 
-class Sweeper:
+class Sweeper(InBatches[SweepRecord]):
     """Runs the variants of a grid on items.
 
     Args:
@@ -93,23 +93,6 @@ class Sweeper:
             raise ConfigError(
                 f"layers {without} have no attention that can be edited; those that have: {those}"
             )
-
-    def run(self, items: Sequence[Item]) -> Iterator[list[SweepRecord]]:
-        """Run all items, batch by batch; see `BatchPlan` for how they are batched.
-
-        Yields:
-            The records of one batch.
-
-        Raises:
-            PositionError: An item has no audio, or not the rows that the grid edits.
-            NonFiniteLogitsError: The model's logits are NaN or infinite.
-        """
-        for batch in self.plan.batches(items):
-            yield self.run_batch(batch)
-
-    def run_batch(self, items: Sequence[Item]) -> list[SweepRecord]:
-        """Run one batch; where memory runs out it is halved and done again."""
-        return self.plan.in_halves(items, self._records)
 
     def answer(self, batch: Batch) -> Answer:
         """Run the variants on a prepared batch."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +26,7 @@ from tempo_attn.lab.engine.hidden_states import (
 from tempo_attn.lab.engine.model_under_study import RowsLeftOut
 from tempo_attn.lab.engine.prefill import Decoder, LayerState, Prefill
 from tempo_attn.lab.engine.query_rows import QueryRows
+from tempo_attn.lab.engine.random_nulls import PATCHED, draw_state_signs
 from tempo_attn.lab.trace.sites import Site
 
 R = TypeVar("R")
@@ -71,8 +71,7 @@ class Source:
     def _sign(self, width: int) -> Tensor:
         """Return 1 or -1 for each item and component, (items, width)."""
         if width not in self._signs:
-            drawn = [np.random.default_rng([*s, 2]).choice([-1.0, 1.0], width) for s in self._seeds]
-            self._signs[width] = torch.from_numpy(np.stack(drawn))
+            self._signs[width] = draw_state_signs(self._seeds, width, PATCHED)
         return self._signs[width]
 
 

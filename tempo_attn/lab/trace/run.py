@@ -8,7 +8,7 @@ written at some places, and the probability of the right answer tells what these
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -17,8 +17,9 @@ from torch import Tensor
 from tempo_attn.config_fields import one_of
 from tempo_attn.errors import ConfigError, PositionError
 from tempo_attn.lab.engine.hidden_states import States, keeping
-from tempo_attn.lab.engine.memory_and_batches import BatchPlan
+from tempo_attn.lab.engine.memory_and_batches import BatchPlan, InBatches
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, finite, rounded
+from tempo_attn.lab.engine.random_nulls import item_seeds
 from tempo_attn.lab.items import Batch, Item
 from tempo_attn.lab.trace.attribution import attributed
 from tempo_attn.lab.trace.patcher import Patcher
@@ -68,7 +69,7 @@ class Traced:
     corrupted: Tensor | None = None
 
 
-class Tracer:
+class Tracer(InBatches[TraceRecord]):
     """Patches one run with states of the other.
 
     Args:
@@ -116,15 +117,6 @@ class Tracer:
         self._seed = seed
         self._components = list(dict.fromkeys(site.component for site in sites))
         self._groups = list(dict.fromkeys(site.group for site in sites))
-
-    def run(self, items: Sequence[Item]) -> Iterator[list[TraceRecord]]:
-        """Trace all items, batch by batch; see `BatchPlan` for how they are batched."""
-        for batch in self.plan.batches(items):
-            yield self.run_batch(batch)
-
-    def run_batch(self, items: Sequence[Item]) -> list[TraceRecord]:
-        """Trace one batch; where memory runs out it is halved and done again."""
-        return self.plan.in_halves(items, self._records)
 
     def settle(self, items: Sequence[Item]) -> None:
         """Choose the engine on some items; the same items give the same choice."""
@@ -195,7 +187,7 @@ class Tracer:
         _require_alike(clean, corrupted)
         where = {group: places(clean, group) for group in self._groups}
         start = min(at.first for at in where.values())
-        seeds = [[self._seed, int(item.key[:15], 16)] for item in items]
+        seeds = item_seeds(items, self._seed)
         found = Traced()
         for direction in self.directions:
             recover = direction == "recover"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tempo_attn.files.csv_and_json import table_number
 from tempo_attn.lab.trace.records import DROPPED, TraceRecord
 from tempo_attn.lab.trace.sites import Site
 from tempo_attn.statistics import Array, cluster_sums, cluster_weights, percentile_interval
@@ -89,11 +90,11 @@ def trace_rows(
                         **_columns(to_twin, number, "twin", "twin_"),
                         **_columns(to_twin, null, "twin_null", "twin_null_"),
                         **_columns(first_order, order, "attributed", "attributed_"),
-                        "p_base": _number(base.mean()),
-                        "p_source": _number(source.mean()),
+                        "p_base": table_number(base.mean()),
+                        "p_source": table_number(source.mean()),
                         "p_patched": None
                         if patched is None
-                        else _number(patched[:, number].mean()),
+                        else table_number(patched[:, number].mean()),
                     }
                 )
     return found
@@ -140,10 +141,12 @@ def agreement_rows(rows: Sequence[Mapping[str, Any]], *, top: int = 5) -> list[d
             {
                 **dict(zip(_PLACE, place, strict=True)),
                 "sites": len(mine),
-                "rank_correlation": _number(stats.spearmanr(true, approximate)[0])
+                "rank_correlation": table_number(stats.spearmanr(true, approximate)[0])
                 if differ
                 else None,
-                "correlation": _number(stats.pearsonr(true, approximate)[0]) if differ else None,
+                "correlation": table_number(stats.pearsonr(true, approximate)[0])
+                if differ
+                else None,
                 "top": min(top, len(mine)),
                 "same_top": len(largest[0] & largest[1]),
             }
@@ -242,8 +245,4 @@ def _columns(
     names = (name, f"{ends}low", f"{ends}high")
     if estimate is None or site is None:
         return dict.fromkeys(names)
-    return {name: _number(part[site]) for name, part in zip(names, estimate, strict=True)}
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 6)
+    return {name: table_number(part[site]) for name, part in zip(names, estimate, strict=True)}

@@ -5,9 +5,9 @@ from functools import partial
 import pytest
 
 from tests.support.drawing import figures_of
-from tests.support.lab_fixtures import loaded_once, prepared, tiny_model, tiny_processor
+from tests.support.lab_fixtures import loaded_once, prepared, sweep, tiny_model, tiny_processor
 
-__all__ = ["drawn", "loaded_once", "prepared", "tiny_model", "tiny_processor"]
+__all__ = ["drawn", "loaded_once", "prepared", "sweep", "tiny_model", "tiny_processor"]
 
 
 @pytest.fixture

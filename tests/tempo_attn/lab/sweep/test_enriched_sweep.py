@@ -34,7 +34,7 @@ from tempo_tasks.lab.options import parse_sources
 from tempo_tasks.lab.settings import Settings
 from tempo_tasks.lab.sweep import SweepRequest, run_sweep
 from tempo_tasks.paths import task_yamls_dir
-from tests.support.lab_items import make_prepared, wrapped_logits
+from tests.support.lab_items import answer, make_prepared, wrapped_logits
 from tests.support.sweep_results import sweep as results_with
 from tests.support.tiny_models import FAMILIES
 
@@ -51,21 +51,6 @@ def enrichment(strength=0.4, layers=(3,), rows=("last",), source=1, **fields):
 
 def far(found, expected):
     return float(((found - expected).abs() / expected.abs().clamp(min=1.0)).max())
-
-
-def answer(sweeper, prepared):
-    return sweeper.answer(sweeper.subject.read(prepared.items))
-
-
-@pytest.fixture
-def sweep(tiny_model, prepared):
-    """Make a sweeper for the tiny Qwen2-Audio model of six layers."""
-
-    def make(variants, **settings):
-        subject = ModelUnderStudy(tiny_model, prepared, tokenizer=prepared.tokenizer)
-        return Sweeper(subject, variants, **settings)
-
-    return make
 
 
 def mixed(layers, rows=ROWS, **fields):

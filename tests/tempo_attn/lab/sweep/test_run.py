@@ -21,7 +21,7 @@ from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.sweep.fast_engine import EditedBatch
 from tempo_attn.lab.sweep.grid import Grid, Variant
 from tempo_attn.lab.sweep.run import Sweeper
-from tests.support.lab_items import CANDIDATES, make_prepared, wrapped_logits
+from tests.support.lab_items import CANDIDATES, answer, make_prepared, wrapped_logits
 from tests.support.tiny_models import FAMILIES
 
 MODES = {
@@ -37,21 +37,6 @@ SLOW_WAY = {"gemma3n", "gemma4", "granite_speech_hybrid", "kimi_audio"}
 
 def close(found, expected):
     return float(((found - expected).abs() / expected.abs().clamp(min=1.0)).max()) < TOLERANCE
-
-
-def answer(sweeper, prepared):
-    return sweeper.answer(sweeper.subject.read(prepared.items))
-
-
-@pytest.fixture
-def sweep(tiny_model, prepared):
-    """Make a sweeper for the tiny Qwen2-Audio model."""
-
-    def make(variants, **settings):
-        subject = ModelUnderStudy(tiny_model, prepared, tokenizer=prepared.tokenizer)
-        return Sweeper(subject, variants, **settings)
-
-    return make
 
 
 def variants_of(model, rows, layers="each", heads=(None,), nulls=()):

@@ -14,6 +14,9 @@ from torch import Tensor
 
 from tempo_attn.lab.items import Batch, Item
 
+ENRICHED, PATCHED = 1, 2
+"""Streams of an item's draws: for states that a sweep edits, and for those that a trace patches."""
+
 
 def item_seeds(items: Sequence[Item], seed: int) -> list[list[int]]:
     """Return the seeds of each item's draws, made of the run's seed and the item's content."""
@@ -50,10 +53,14 @@ def draw_keys_and_signs(
     return random, signs
 
 
-def draw_state_signs(seeds: Sequence[Sequence[int]], width: int) -> Tensor:
+def draw_state_signs(seeds: Sequence[Sequence[int]], width: int, stream: int) -> Tensor:
     """Draw a sign for every component of a hidden state, (items, width): 1 or -1.
 
-    The streams are apart from those of `draw_keys_and_signs`, whose length depends on the prompt.
+    Args:
+        seeds: The items' seeds, see `item_seeds`.
+        width: Components of a state.
+        stream: `ENRICHED` or `PATCHED`. Both are apart from the draws of `draw_keys_and_signs`,
+            whose length depends on the prompt.
     """
-    streams = [np.random.default_rng([*seed, 1]) for seed in seeds]
+    streams = [np.random.default_rng([*seed, stream]) for seed in seeds]
     return torch.from_numpy(np.stack([one.choice([-1.0, 1.0], width) for one in streams]))

@@ -14,7 +14,7 @@ demo: $(STAMP) ## score the embedded model on the rendered scenes and print the 
 	$(BIN)/python -m tempo_tasks demo
 
 test: $(STAMP) ## run the fast tests, one process a core
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 # What a user without constraints gets: the newest of all but torch. Nothing of .venv is used.
 test-newest: ## run the tests that new releases of our dependencies can break, with the newest ones
@@ -25,8 +25,9 @@ test-newest: ## run the tests that new releases of our dependencies can break, w
 	    transformers datasets lm-eval peft accelerate
 	$(NEWEST)/python -m pip list --disable-pip-version-check | \
 	    grep -E "^(transformers|datasets|lm_eval|peft|accelerate|torch) "
-	OMP_NUM_THREADS=1 $(NEWEST)/python -m pytest -n auto --maxprocesses 4 \
-	    tests/tempo_attn tests/tempo_tasks/harness tests/tempo_tasks/lab tests/plugin
+	OMP_NUM_THREADS=1 $(NEWEST)/python -m pytest -n auto --maxprocesses 4 --dist worksteal \
+	    tests/tempo_attn tests/tempo_tasks/harness tests/plugin \
+	    tests/tempo_tasks/lab/test_tasks_to_items.py tests/tempo_tasks/lab/test_cli.py
 	$(NEWEST)/python -m tempo_tasks demo --scenes 20
 
 lint: $(STAMP) ## check style and types

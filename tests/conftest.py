@@ -1,5 +1,6 @@
 """What every test gets: a cache folder of its own, no network, one thread for torch."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,15 @@ hypothesis.settings.register_profile(
     "tempo", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("tempo")
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector off what stays: torch, transformers and thousands of tests.
+
+    A full collection takes most of a second with them, and some libraries ask for one in each call.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -52,8 +52,8 @@ def shared(tmp_path_factory):
 
 def test_the_edit_is_evaluated_and_recorded(shared):
     tasks = ["tempo_synth_eo_aqa", "tempo_synth_eo_aqa_ll"]
-    plain = evaluate(tasks, limit=24)
-    edited = evaluate(tasks, limit=24, attn_scale=str(shared))
+    plain = evaluate(tasks, limit=12)
+    edited = evaluate(tasks, limit=12, attn_scale=str(shared))
     info = edited["config"]["tempo"]["attn_scale"]
     config = AttnScaleConfig.from_pretrained(shared)
     assert info["sha256"] == config.fingerprint()

@@ -112,6 +112,7 @@ def test_model_arguments_of_a_run_end_with_their_message(argument, error, monkey
     assert error in capsys.readouterr().err
 
 
+@pytest.mark.slow  # all tasks of the harness are indexed
 def test_a_users_mistake_ends_with_its_message(checkpoint, tmp_path, monkeypatch, capsys):
     from tempo_tasks import cli
 

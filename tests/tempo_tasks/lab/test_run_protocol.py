@@ -235,6 +235,13 @@ def name(request):
     return request.param
 
 
+@pytest.fixture
+def one_of_a_command(name):
+    """What is the same however a trace is corrupted is shown once."""
+    if name == "trace of twins":
+        pytest.skip("as for any trace")
+
+
 @pytest.fixture(scope="module")
 def case(name):
     return CASES[name]
@@ -288,6 +295,7 @@ def test_a_run_has_its_files(whole, case, name):
     assert len(read_run(run_folder(whole)).records) == 8
 
 
+@pytest.mark.usefixtures("one_of_a_command")
 def test_a_second_call_computes_nothing_and_changes_no_byte(whole, copy, case, monkeypatch):
     nothing_more(monkeypatch, case)
     monkeypatch.setattr("tempo_tasks.lab.run_variants.generate", None)
@@ -296,6 +304,7 @@ def test_a_second_call_computes_nothing_and_changes_no_byte(whole, copy, case, m
     assert contents(copy) == contents(whole)
 
 
+@pytest.mark.usefixtures("one_of_a_command")
 def test_an_interrupted_run_goes_on_to_the_same_bytes(
     whole, case, tmp_path, monkeypatch, no_figures
 ):
@@ -318,11 +327,14 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     assert contents(folder) == without_figures(contents(whole))
 
 
+@pytest.mark.usefixtures("one_of_a_command")
 @pytest.mark.parametrize(("lines_left", "bytes_more"), [(7, 40), (5, 40)])
 def test_a_batch_that_was_written_in_part_is_completed(
-    whole, copy, case, lines_left, bytes_more, no_figures
+    whole, copy, case, name, lines_left, bytes_more, no_figures
 ):
     """Killed while it wrote: the last line is broken, or one before, after which nothing is."""
+    if lines_left == 5 and name not in ("sweep", "mass"):
+        pytest.skip("records are read by one reader")
     for path in contents(copy):
         if Path(path).name not in RUN:
             (copy / path).unlink()
@@ -367,10 +379,8 @@ def test_another_request_does_not_mix(whole, case):
 @pytest.mark.parametrize("message", SETTINGS_DIFFER)
 def test_other_settings_do_not_mix(whole, case, name, message):
     changes = SETTINGS_DIFFER[message]
-    if name == "choose" and "shard" in changes:
-        pytest.skip("it has no --shard")
-    if name == "trace of twins" and "tasks" in changes:
-        changes = {"tasks": ["tempo_synth_lo_mirror"]}
+    if "seed" not in changes and name not in ("sweep", "mass"):
+        pytest.skip("all settings are compared by one function")
     before = contents(whole)
     with pytest.raises(RunMismatchError) as caught:
         case(whole, **changes)
@@ -392,13 +402,12 @@ def test_another_model_or_program_does_not_mix(whole, case, function, field, mon
         case(whole)
 
 
+@pytest.mark.usefixtures("one_of_a_command")
 def test_without_out_the_folder_is_named_after_the_run(
     case, name, tmp_path, monkeypatch, no_figures
 ):
     if name == "choose":
         pytest.skip("its --out is required")
-    if name == "trace of twins":
-        pytest.skip("as for any trace")
     monkeypatch.chdir(tmp_path)
     folders = [case(None, limit=2, seed=seed).folder for seed in (0, 0, 1)]
     assert folders[0] == folders[1] != folders[2]

@@ -167,6 +167,14 @@ def test_the_random_sign_has_the_size_of_the_edit(tiny_model, prepared, sweep):
     again = sweep([edit], engine="full", seed=1)._edited_rows(batch)[("last",)]
     assert not torch.equal(again.signs, rows.signs)
 
+    seen = batch.real[:, None, None, None, :]
+    logits = torch.randn(2, 1, 4, 1, batch.real.shape[1], generator=torch.manual_seed(0))
+    sight = Visibility(seen, None)
+    change = rows.edit(logits, sight, [edit])[0] - logits
+    random = rows.edit(logits, sight, [edit.null("sign")])[0] - logits
+    assert float(change.abs().max()) > 0.5
+    assert close(random, rows.signs[:, None, None, None, :] * change)
+
 
 def test_records(sweep, tiny_model, prepared):
     variants = variants_of(tiny_model, [["last"]])

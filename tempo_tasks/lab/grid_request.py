@@ -77,5 +77,5 @@ def parse_grid(
         rows=options.parse_rows(rows),
         heads=options.parse_heads(heads),
         nulls=options.parse_nulls(nulls),
-        sources=options.parse_sources(source),
+        sources=options.parse_some_layers("--source", source),
     )

@@ -145,15 +145,13 @@ def parse_single_layers(value: str) -> list[int] | None:
     return None if value == "each" else _single("--layers", value)
 
 
-def parse_sources(value: str) -> list[int]:
+def parse_some_layers(option: str, value: str) -> list[int]:
     """Read layers: `1,2`, or `0-3`; nothing for none.
 
     Raises:
         OptionError: Something else.
     """
-    if not value:
-        return []
-    return _single("--source", value)
+    return _single(option, value) if value else []
 
 
 def _single(option: str, value: str) -> list[int]:

@@ -64,7 +64,7 @@ def test_mass(biased, tiny_processor, prepared):
     with torch.no_grad():
         attentions = biased(**prepared.inputs, output_attentions=True).attentions
     meter = MassMeter(ModelUnderStudy(biased, prepared, tokenizer=prepared.tokenizer), [("last",)])
-    _, masses = meter.measure(meter.subject.read(prepared.items))
+    _, masses, _ = meter.measure(meter.subject.read(prepared.items))
     for layer, weights in enumerate(attentions):
         expected = (weights[:, :, -1] * case.audio[:, None]).sum(-1).mean(-1)
         assert torch.allclose(masses[:, 0, layer, 0], expected, atol=1e-5)

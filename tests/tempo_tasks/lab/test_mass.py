@@ -72,7 +72,18 @@ def test_options(monkeypatch):
     assert tempo(monkeypatch, "mass", "--tasks", TASK, "--rows", "keyword+last,option") == 0
     ((settings, request),) = told
     assert settings.tasks == [TASK]
-    assert request == MassRequest(rows=[("keyword", "last"), ("option",)])
+    assert request == MassRequest(rows=[("keyword", "last"), ("option",)], over_time=[])
+
+
+def test_attention_over_time(monkeypatch, tmp_path, nothing_loads):
+    told = []
+    monkeypatch.setattr(lab_mass, "run_mass", lambda *args: told.append(args))
+    assert tempo(monkeypatch, "mass", "--tasks", TASK, "--over-time", "1,3-4") == 0
+    ((_, request),) = told
+    assert request.over_time == [1, 3, 4]
+    monkeypatch.undo()
+    with pytest.raises(OptionError, match="no layer 6; expected 0 to 5"):
+        run_mass(replace(SETTINGS, out=tmp_path), replace(LAST, over_time=[1, 6]))
 
 
 @pytest.mark.parametrize("rows", [[], [("first",)], [("last", "last")], [()]])

@@ -31,7 +31,7 @@ from tempo_tasks.lab.options import (
     parse_rows,
     parse_shard,
     parse_single_layers,
-    parse_sources,
+    parse_some_layers,
     wrong_options,
 )
 
@@ -180,13 +180,13 @@ def test_nulls():
     [("", []), ("0", [0]), ("1,2", [1, 2]), ("0-2, 5", [0, 1, 2, 5]), ("4-4", [4])],
 )
 def test_sources(value, layers):
-    assert parse_sources(value) == layers
+    assert parse_some_layers("--source", value) == layers
 
 
 @pytest.mark.parametrize("value", ["each", "all", "-1", "0+1", "1,0+1", "0,-2"])
 def test_sources_are_single_layers_from_the_start(value):
     with pytest.raises(OptionError, match=r"--source .*: expected single layers such as 1,2 or"):
-        parse_sources(value)
+        parse_some_layers("--source", value)
 
 
 # ------------------------------------------------------------------------------ trace

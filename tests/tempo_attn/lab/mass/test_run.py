@@ -40,8 +40,9 @@ def test_masses_are_the_eager_attention_weights(tiny_model, tiny_processor, prep
     twin.set_attn_implementation({"text_config": "eager"})
     with torch.no_grad():
         output = twin(**prepared.inputs, output_attentions=True)
-    logits, masses = meter.measure(meter.subject.read(prepared.items))
+    logits, masses, over_keys = meter.measure(meter.subject.read(prepared.items))
     assert masses.shape == (2, len(ROWS), len(output.attentions), 2)
+    assert over_keys == {}
     assert torch.allclose(logits, output.logits[:, -1, 20:24], atol=1e-4)
     n_checked = 0
     for item in range(2):
@@ -58,6 +59,40 @@ def test_masses_are_the_eager_attention_weights(tiny_model, tiny_processor, prep
                 n_checked += 1
     assert n_checked == 2 * 3 * 6
     assert float(masses[..., 0].std()) > 0.01  # nothing uniform that any mean would fit
+
+
+def test_attention_over_time_is_the_eager_weights_on_each_audio_position(
+    tiny_model, tiny_processor, prepared
+):
+    case = build_case(tiny_processor, SCENES)
+    twin = copy.deepcopy(tiny_model)
+    twin.set_attn_implementation({"text_config": "eager"})
+    with torch.no_grad():
+        attentions = twin(**prepared.inputs, output_attentions=True).attentions
+    subject = ModelUnderStudy(tiny_model, prepared, tokenizer=prepared.tokenizer)
+    records = MassMeter(subject, ROWS, over_time=[4, 1, 4]).run_batch(prepared.items)
+    for item, record in enumerate(records):
+        assert list(record.over_time) == list(record.audio)
+        for names, (label, by_layer) in zip(ROWS, record.over_time.items(), strict=True):
+            rows = torch.stack([case.rows[name][item] for name in names]).any(0)
+            assert list(by_layer) == ["1", "4"]
+            for layer, found in by_layer.items():
+                expected = attentions[int(layer)][item][:, rows].mean((0, 1))[case.audio[item]]
+                assert found == pytest.approx(expected.tolist(), abs=2e-6)
+                assert sum(found) == pytest.approx(record.audio[label][int(layer)], abs=2e-5)
+        assert MassRecord.from_dict(json.loads(json.dumps(record.to_dict()))) == record
+
+
+def test_attention_over_time_of_a_layer_without_attention_is_none():
+    tiny = FAMILIES["granite_speech_hybrid"]()
+    masks = {f"{name}_mask": mask for name, mask in tiny.spans.items()}
+    prepared = make_prepared({**tiny.inputs, **masks}, n_items=1)
+    subject = ModelUnderStudy(tiny.model, prepared, forward=tiny.run)
+    attentions = get_family(tiny.config).attentions(tiny.model)
+    meter = MassMeter(subject, [("last",)], over_time=range(len(attentions)))
+    (record,) = meter.run_batch(prepared.items)
+    for layer, module in enumerate(attentions):
+        assert (record.over_time["last"][str(layer)] is None) == (module is None)
 
 
 def test_a_padded_item_alone_or_in_a_batch_is_the_same(prepared, meter):
@@ -113,6 +148,7 @@ def test_a_family_without_attention_in_some_layers_is_among_them():
 
 def test_a_record_goes_through_json(prepared, meter):
     for record in meter.run_batch(prepared.items):
+        assert "over_time" not in record.to_dict()
         text = json.dumps(record.to_dict(), allow_nan=False)
         assert MassRecord.from_dict(json.loads(text)) == record
         assert list(record.audio) == list(record.first)

@@ -30,7 +30,7 @@ from tempo_attn.lab.sweep.variants_run_in_full import probes
 from tempo_attn.modes import MODES
 from tempo_tasks.lab.choose import ChooseRequest, choose_from, sweep_and_choose
 from tempo_tasks.lab.grid_request import parse_grid
-from tempo_tasks.lab.options import parse_sources
+from tempo_tasks.lab.options import parse_some_layers
 from tempo_tasks.lab.settings import Settings
 from tempo_tasks.lab.sweep import SweepRequest, run_sweep
 from tempo_tasks.paths import task_yamls_dir
@@ -333,7 +333,7 @@ def test_an_empty_grid_names_its_sources():
 
 def test_the_option_is_named_where_it_cannot_be_read():
     with pytest.raises(OptionError, match="--source first"):
-        parse_sources("first")
+        parse_some_layers("--source", "first")
 
 
 def test_a_variant_is_its_configuration_and_comes_back():

@@ -24,6 +24,7 @@ __all__ = [
     "MissingIntervalsError",
     "NoMirrorError",
     "NonFiniteAudioError",
+    "PredictionsError",
     "PromptError",
     "QuestionError",
     "SamplesError",
@@ -141,3 +142,7 @@ class SamplesNotFoundError(TempoError, FileNotFoundError):
 
 class SamplesError(TempoError, ValueError):
     """Samples that cannot be read: half-written, of other tasks, or with an item twice."""
+
+
+class PredictionsError(TempoError, ValueError):
+    """Predictions that cannot be scored: rows that cannot be read, or that fit no item."""

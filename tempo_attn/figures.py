@@ -9,6 +9,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,7 +25,13 @@ Panel = tuple[str, str]
 DPI = 150
 WIDTH, HEIGHT = 14.0, 10.0
 """The largest sheet, inches; further panels go to further sheets."""
+FORMATS = ("png", "svg", "pdf")
+"""What figures can be written as; each is named by its suffix."""
 _NARROWEST, _LOWEST = 4.8, 3.4
+
+_formats: ContextVar[tuple[str, ...]] = ContextVar("formats", default=("png", "svg"))
+# Without these the files would say when they were made; a PNG has no date to leave out.
+_NO_DATE: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 _STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -46,6 +53,8 @@ _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "tempo",
     # Letters as outlines: the same picture where the font is not installed.
     "svg.fonttype": "path",
+    # TrueType, as journals ask for: by default letters are drawings of another kind (Type 3).
+    "pdf.fonttype": 42,
 }
 
 
@@ -60,15 +69,34 @@ def style() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def saving_as(formats: Sequence[str]) -> Iterator[None]:
+    """Have every figure that is saved inside written in these formats, in place of PNG and SVG.
+
+    Args:
+        formats: Some of `FORMATS`.
+
+    Raises:
+        ValueError: There is none, or an unknown one.
+    """
+    if not formats or not set(formats) <= set(FORMATS):
+        raise ValueError(f"formats {list(formats)}: expected some of {list(FORMATS)}")
+    token = _formats.set(tuple(dict.fromkeys(formats)))
+    try:
+        yield
+    finally:
+        _formats.reset(token)
+
+
 def save(figure: Figure, path: Path) -> list[Path]:
-    """Write a figure as PNG and SVG, with the same bytes every time.
+    """Write a figure as PNG and SVG (or see `saving_as`), with the same bytes every time.
 
     Args:
         figure: The figure.
         path: Where to, without a suffix; missing folders are made.
 
     Returns:
-        The two files.
+        The files, one a format.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -76,12 +104,10 @@ def save(figure: Figure, path: Path) -> list[Path]:
     written = []
     with style():  # ticks are made late, when the figure is drawn
         FigureCanvasAgg(figure)
-        for kind in ("png", "svg"):
+        for kind in _formats.get():
             file = path.with_name(f"{path.name}.{kind}")
-            # A PNG has no date to leave out.
-            metadata = {"Date": None} if kind == "svg" else None
             with replacing(file) as partial:
-                figure.savefig(partial, format=kind, dpi=DPI, metadata=metadata)
+                figure.savefig(partial, format=kind, dpi=DPI, metadata=_NO_DATE.get(kind))
             written.append(file)
     return written
 

@@ -223,7 +223,7 @@ def _disagreements(
     """Return what the file says otherwise of an answer than the tasks' rules do."""
     from tempo_tasks.scoring import parse_answer
 
-    found = []
+    found: list[tuple[int, str]] = []
     for task, lines in samples.items():
         for line in lines:
             doc = line["doc"]
@@ -233,15 +233,17 @@ def _disagreements(
             # Half a credit, of letters that tie, is neither.
             if given.correct is not None and credit in (0, 1) and given.correct != bool(credit):
                 said, ours = ("correct", "wrong") if given.correct else ("wrong", "correct")
-                found.append(f"{where}the file says {said}, and it is {ours}{_said(given, doc)}")
+                text = f"{where}the file says {said}, and it is {ours}{_said(given, doc)}"
+                found.append((given.row, text))
             elif given.letter is not None and given.letter in LETTERS:
                 read = parse_answer(str(line["filtered_resps"][0]), doc["options"])
                 if read != given.letter:
-                    found.append(
+                    text = (
                         f"{where}the file says {given.letter}, and the text states "
                         f"{read or 'no answer'}{_said(given, doc)}"
                     )
-    return found
+                    found.append((given.row, text))
+    return [text for _, text in sorted(found)]
 
 
 def _said(given: Prediction, doc: Mapping[str, Any]) -> str:

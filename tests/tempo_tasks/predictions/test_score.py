@@ -184,6 +184,10 @@ def test_letter_probabilities_alone_are_scored_as_the_likelihood_tasks(tmp_path)
     theirs = json.loads(theirs.read_text())
     assert ours["results"] == theirs["results"]
     assert ours["groups"] == theirs["groups"]
+    for task in samples:
+        (mine,) = (tmp_path / "out/m").glob(f"samples_{task}_*")
+        (harness,) = run.glob(f"samples_{task}_*")
+        assert mine.read_bytes() == harness.read_bytes()
     # Ties share the credit, as by the harness; statistics read the file.
     assert {line["acc"] for line in samples["tempo_synth_eo_aqa_ll"]} >= {0.25}
     (run,) = read_runs([str(tmp_path / "out")])

@@ -7,7 +7,7 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
-from tempo_attn.figures import chunks, save, save_all, sheets, style
+from tempo_attn.figures import chunks, save, save_all, saving_as, sheets, style
 from tempo_attn.lab.figures.lines import layer_ticks, looks
 from tempo_attn.lab.figures.number_table import signed
 from tempo_attn.lab.mass.figures import mass_by_layer
@@ -171,3 +171,15 @@ def test_lines_differ_without_colour_and_in_grey():
 )
 def test_signs_and_decimals(value, decimals, text):
     assert signed(value, decimals) == text
+
+
+def test_other_formats_may_be_asked_for(tmp_path):
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        with saving_as(("pdf",)):
+            (file,) = save(Figure(), folder / "figure")
+        assert file == folder / "figure.pdf"
+    assert (tmp_path / "one/figure.pdf").read_bytes() == (tmp_path / "two/figure.pdf").read_bytes()
+    assert [file.suffix for file in save(Figure(), tmp_path / "figure")] == [".png", ".svg"]
+    for wrong in ((), ("jpg",)):
+        with pytest.raises(ValueError, match="expected some of"), saving_as(wrong):
+            pass

@@ -16,6 +16,7 @@ from tempo_tasks.audit.audit_command import add_commands as add_audit
 from tempo_tasks.data.commands import app as data_app
 from tempo_tasks.lab.cli import add_commands as add_laboratory
 from tempo_tasks.push_command import add_commands as add_push
+from tempo_tasks.report.report_command import add_commands as add_report
 from tempo_tasks.stats.stats_command import add_commands as add_stats
 
 app = typer.Typer(
@@ -81,6 +82,7 @@ def version() -> None:
 app.add_typer(data_app, rich_help_panel="Benchmark")
 add_audit(app)
 add_stats(app)
+add_report(app)
 add_laboratory(app)
 add_push(app)
 

@@ -26,6 +26,7 @@ __all__ = [
     "NonFiniteAudioError",
     "PromptError",
     "QuestionError",
+    "ReportExtraMissingError",
     "SamplesError",
     "SamplesNotFoundError",
     "TaskFilesMissingError",
@@ -141,3 +142,7 @@ class SamplesNotFoundError(TempoError, FileNotFoundError):
 
 class SamplesError(TempoError, ValueError):
     """Samples that cannot be read: half-written, of other tasks, or with an item twice."""
+
+
+class ReportExtraMissingError(TempoError, ImportError):
+    """What draws the report page's plots is not installed; the message says how to install it."""

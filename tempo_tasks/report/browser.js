@@ -103,7 +103,8 @@
     space.style.height = Math.max(shown.length * HEIGHT, 1) + "px";
     list.scrollTop = Math.max(0, shown.indexOf(chosen) * HEIGHT - list.clientHeight / 2);
     drawRows();
-    if (!shown.length) { select(-1); } else if (!shown.includes(chosen)) select(shown[0], false);
+    if (!shown.length) select(-1);
+    else if (!shown.includes(chosen)) select(shown[0], chosen >= 0 && location.hash.startsWith("#item="));
   }
 
   // ------------------------------------------------------------------ the list: only what is seen

@@ -1,5 +1,7 @@
 // One clip: its sound, and what is seen of it: spectrogram, waveform, and events on a time line.
 "use strict";
+// From dark to bright all the way, so it is read in grey too (like "magma" of matplotlib).
+const COLOURS = [[0, 0, 4], [59, 15, 112], [140, 41, 129], [222, 73, 104], [254, 159, 109], [252, 253, 191]];
 tempo.bytes = function (base64) {
   const text = atob(base64), found = new Uint8Array(text.length);
   for (let at = 0; at < text.length; at++) found[at] = text.charCodeAt(at);
@@ -160,10 +162,11 @@ tempo.Player = class {
         for (let band = 0; band < bands; band++) {
           const level = levels[column * bands + band] / 255;
           const at = 4 * ((bands - 1 - band) * columns + column);
-          // From black over blue to pale yellow, brighter all the way.
-          pixels.data[at] = 255 * Math.min(1, Math.max(0, 1.7 * level - 0.55));
-          pixels.data[at + 1] = 255 * Math.min(1, Math.max(0, 1.35 * level - 0.3));
-          pixels.data[at + 2] = 255 * (0.14 + 0.62 * Math.sin(Math.PI * Math.min(level * 0.85, 1)));
+          const part = level * (COLOURS.length - 1), low = Math.min(Math.floor(part), COLOURS.length - 2);
+          for (let channel = 0; channel < 3; channel++) {
+            const [dark, light] = [COLOURS[low][channel], COLOURS[low + 1][channel]];
+            pixels.data[at + channel] = dark + (light - dark) * (part - low);
+          }
           pixels.data[at + 3] = 255;
         }
       }

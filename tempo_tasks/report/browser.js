@@ -155,7 +155,7 @@
   }
   function show(item) {
     const clip = item.clip === null ? null : clips[item.clip];
-    player = new tempo.Player(item.clip, clip, item.options, item.answer);
+    player = new tempo.Player(item.clip, clip, item.options, item.answer, item.attention);
     const facts = [item.id, item.margin === null || item.margin === undefined ? "" :
       "lead of the right event: " + item.margin.toFixed(1) + " s",
     item.bins.n_present ? item.bins.n_present + " of 4 options in the clip" : ""].filter(Boolean);
@@ -163,6 +163,10 @@
       make("h3", { textContent: item.question }),
       make("div", { class: "where", textContent: facts.join(" · ") }),
       player.element);
+    if (item.attention.length) {
+      panel.append(make("p", { class: "where", textContent: "Attention on each audio position, by layer and query rows; " +
+        "the highest bar is " + item.attention.map((one) => sounds(one.highest) + " (" + one.name + ")").join(", ") }));
+    }
     if (item.caption) panel.append(make("p", {}, make("strong", { textContent: "Caption: " }), item.caption));
     panel.append(make("h4", { textContent: "Options and answers" }), answersTable(item, clip));
     const said = saidTable(item);

@@ -1,17 +1,18 @@
-"""What each edit of a sweep did to each item, for the item browser."""
+"""What laboratory runs say of each item, for the item browser: edits, attention over time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tempo_attn.errors import TempoError
 from tempo_attn.lab.run_folder.folder import Run
-from tempo_attn.lab.sweep.records import SweepRecord, SweepResults
+from tempo_attn.lab.sweep.records import SweepResults
 from tempo_tasks.questions.questions import LETTERS
-from tempo_tasks.report.data_of_runs import DataOfRuns, asked_by_laboratory
+from tempo_tasks.report.data_of_runs import Asked, DataOfRuns, asked_by_laboratory
 from tempo_tasks.report.item_browser import BrowserItem, ItemBrowser
 from tempo_tasks.report.raw_answers import softmax
 from tempo_tasks.stats.runs import Run as HarnessRun
@@ -20,6 +21,11 @@ MOST_EDITS = 200
 SWEEPS = ("sweep", "presets", "compare")
 _STATES = {(True, True): "+", (False, False): "-", (False, True): "f", (True, False): "b"}
 """Right before and after, wrong before and after, fixed, broken."""
+
+
+def tells_of_items(run: Run) -> bool:
+    """Whether a run found out what the item browser shows."""
+    return run.manifest.command in SWEEPS or any("over_time" in one for one in run.records)
 
 
 def add_edits(
@@ -59,7 +65,7 @@ def add_edits(
         found.append({"name": name, "edits": [results.variants[at].name for at in edits]})
         missing = 0
         for place, record in enumerate(results.records):
-            item = _item(browser, record, run, data, runs)
+            item = _item(browser, vars(record), run, data, runs)
             if item is None:
                 missing += 1
                 continue
@@ -88,42 +94,77 @@ def _before(results: SweepResults, at: int) -> Any:
     return results.plain_right if control is None else results.right[:, control]
 
 
+def add_attention(
+    browser: ItemBrowser,
+    laboratory: Sequence[tuple[str, Run]],
+    data: DataOfRuns,
+    runs: Sequence[HarnessRun],
+) -> None:
+    """Add the attention over a clip's time, where runs of `tempo mass` recorded it.
+
+    An item gets one entry a run, set of query rows and layer: `name`, `highest`, the largest share
+    of attention on one audio position, and `levels`, base64 of one byte a position, 255 being that.
+    """
+    for name, run in laboratory:
+        for record in run.records:
+            recorded = record.get("over_time")
+            item = _item(browser, record, run, data, runs) if recorded else None
+            if item is None or not isinstance(recorded, Mapping):
+                continue
+            for rows, layers in recorded.items():
+                for layer, shares in layers.items():
+                    if shares:
+                        what = f"{name}, {record['condition']}: layer {layer}, {rows}"
+                        item[0].attention.append(_levels(what, shares))
+
+
+def _levels(name: str, shares: Sequence[float]) -> dict[str, Any]:
+    highest = max(shares)
+    levels = np.round(255 * np.array(shares) / max(highest, 1e-12)).astype(np.uint8)
+    text = base64.b64encode(levels.tobytes()).decode("ascii")
+    return {"name": name, "highest": highest, "levels": text}
+
+
 def _item(
     browser: ItemBrowser,
-    record: SweepRecord,
+    record: Mapping[str, Any],
     run: Run,
     data: DataOfRuns,
     runs: Sequence[HarnessRun],
 ) -> tuple[BrowserItem, list[int]] | None:
     """Return a record's item, and where the candidates of the record are among its options."""
-    name, rotation = record.id, 0
+    name, rotation, kind, condition = record["id"], 0, record["kind"], record["condition"]
     head, _, tail = name.rpartition("/rotation-")
     if head and tail.isdigit():
         name, rotation = head, int(tail)
-    name = name.removesuffix(f"/{record.condition}")
+    name = name.removesuffix(f"/{condition}")
     for asked in asked_by_laboratory(run):
-        if asked.name.kind != record.kind or asked.name.condition != record.condition:
+        if asked.name.kind != kind or asked.name.condition != condition:
             continue
         source = asked.name.source
-        question = data.questions.get((source, record.kind), {}).get(name)
+        question = data.questions.get((source, kind), {}).get(name)
         if question is not None:
             known = data.clips.get((source, question.clip_id, False))
             item = browser.item_of_question(source, question, known.clip if known else None)
             options: tuple[str, ...] = question.options
         else:
-            same = any(
-                task.data == asked.fingerprint
-                for harness in runs
-                for task in harness.tasks
-                if task.data and (task.name.source, task.name.kind) == (source, record.kind)
-            )
-            named = browser.named(source, name) if same else None
+            named = browser.named(source, name) if _same_data(asked, runs) else None
             if named is None:
                 continue
             item, options = named, named.options
         rotated = options[rotation:] + options[:rotation]
         return item, [rotated.index(option) for option in item.options]
     return None
+
+
+def _same_data(asked: Asked, runs: Sequence[HarnessRun]) -> bool:
+    """Whether a harness run asked the questions that a laboratory run did."""
+    return asked.fingerprint is not None and any(
+        task.data == asked.fingerprint
+        and (task.name.source, task.name.kind) == (asked.name.source, asked.name.kind)
+        for run in runs
+        for task in run.tasks
+    )
 
 
 def _add(

@@ -37,7 +37,8 @@ class BrowserItem:
         doc: What the strata are read from.
         answers: By number of a column: the place chosen (-1 for none), the credit, the raw text,
             and the probabilities of the options, or None.
-        edits: By number of a laboratory run: see `laboratory_items`.
+        edits: By number of a laboratory run: see `edits_by_item.add_edits`.
+        attention: What runs recorded over the clip's time: see `edits_by_item.add_attention`.
     """
 
     id: str
@@ -49,6 +50,7 @@ class BrowserItem:
     doc: Mapping[str, Any]
     answers: dict[int, tuple[int, float, str, Sequence[float] | None]] = field(default_factory=dict)
     edits: dict[int, dict[str, Any]] = field(default_factory=dict)
+    attention: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self, clip_number: int | None, caption: str | None) -> dict[str, Any]:
         """Return what the page's script reads."""
@@ -67,6 +69,7 @@ class BrowserItem:
             "margin": self.doc.get("margin"),
             "bins": {name: bins[name] for name in ("margin", "n_present") if name in bins},
             "answers": {str(number): list(found) for number, found in self.answers.items()},
+            "attention": self.attention,
             "edits": {str(number): found for number, found in self.edits.items()},
         }
 

@@ -12,7 +12,7 @@ from tempo_tasks.report.answers_summary import failure_rows, letter_rows
 from tempo_tasks.report.baselines import baseline_rows
 from tempo_tasks.report.clips_on_page import MEGABYTE, ClipsOnPage, clips_on_page
 from tempo_tasks.report.data_of_runs import asked_by_laboratory, asked_by_run, load_data
-from tempo_tasks.report.edits_by_item import SWEEPS, add_edits
+from tempo_tasks.report.edits_by_item import add_attention, add_edits, tells_of_items
 from tempo_tasks.report.inputs import Inputs
 from tempo_tasks.report.item_browser import ItemBrowser
 from tempo_tasks.report.laboratory import section_of
@@ -55,16 +55,17 @@ def make_report(inputs: Inputs, options: Options) -> tuple[bytes, ClipsOnPage]:
     browser = ItemBrowser()
     for run in inputs.runs:
         browser.add_run(run)
-    sweeps = [run for _, run in inputs.laboratory if run.manifest.command in SWEEPS]
+    by_item = [run for _, run in inputs.laboratory if tells_of_items(run)]
     data = load_data(
         [
             *(asked for run in inputs.runs for asked in asked_by_run(run)),
-            *(asked for run in sweeps for asked in asked_by_laboratory(run)),
+            *(asked for run in by_item for asked in asked_by_laboratory(run)),
         ],
         data=options.data,
         intervals=options.intervals,
     )
     edits, edit_notes = add_edits(browser, inputs.laboratory, data, inputs.runs)
+    add_attention(browser, inputs.laboratory, data, inputs.runs)
     clips = clips_on_page(
         browser.items, data, max_bytes=options.max_audio * MEGABYTE, folder=options.folder
     )

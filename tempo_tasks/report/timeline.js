@@ -9,7 +9,8 @@ tempo.bytes = function (base64) {
 };
 
 tempo.Player = class {
-  constructor(number, clip, options, answer) {
+  constructor(number, clip, options, answer, attention) {
+    this.attention = attention || [];
     this.clip = clip || { events: [] };
     this.options = options;
     this.answer = answer;
@@ -80,7 +81,7 @@ tempo.Player = class {
   show() {
     if (!this.audio) { this.draw(); return; }
     const playing = !this.audio.paused && !this.audio.ended;
-    this.button.textContent = playing ? "⏸ Pause" : "▶ Play";
+    this.button.textContent = playing ? "Pause" : "▶ Play";
     this.button.setAttribute("aria-pressed", String(playing));
     this.time.textContent = this.audio.currentTime.toFixed(1) + " / " +
       (this.seconds || this.audio.duration || 0).toFixed(1) + " s";
@@ -96,8 +97,9 @@ tempo.Player = class {
     const canvas = this.canvas;
     if (!canvas || !canvas.isConnected) return;
     const events = this.clip.events, width = canvas.clientWidth, scale = devicePixelRatio || 1;
-    const top = this.clip.bands ? 96 : 0, wave = this.clip.peaks ? 44 : 0, lane = 24;
-    const height = top + wave + lane * events.length + 26;
+    const top = this.clip.bands ? 96 : 0, lane = 24, shares = 34 * this.attention.length;
+    const wave = this.clip.peaks ? 44 : 0, above = top + wave + shares;
+    const height = above + lane * events.length + 26;
     // Names of events stand to the left of their lanes.
     this.left = Math.min(150, Math.round(width * 0.28));
     canvas.style.height = height + "px";
@@ -115,8 +117,20 @@ tempo.Player = class {
     ink.fillStyle = tempo.colour("--soft");
     if (top) ink.fillText("spectrogram", 8, top / 2);
     if (wave) ink.fillText("waveform", 8, top + wave / 2);
+    this.attention.forEach((one, number) => {
+      const y = top + wave + 34 * number, levels = tempo.bytes(one.levels);
+      ink.fillStyle = tempo.colour("--soft");
+      ink.font = "12px system-ui, sans-serif";
+      this.cut(ink, one.name, 8, y + 17, from - 16);
+      ink.fillStyle = tempo.colour("--wrong");
+      levels.forEach((level, at) => {
+        const size = Math.max(30 * level / 255, 0.5);
+        ink.fillRect(from + (to - from) * at / levels.length, y + 32 - size,
+          Math.max((to - from) / levels.length - 0.3, 0.7), size);
+      });
+    });
     events.forEach(([label, spans], number) => {
-      const y = top + wave + lane * number, place = this.options.indexOf(label);
+      const y = above + lane * number, place = this.options.indexOf(label);
       const right = place === this.answer;
       ink.fillStyle = tempo.colour("--text");
       ink.font = (right ? "bold " : "") + "12px system-ui, sans-serif";

@@ -45,6 +45,7 @@ def clips_on_page(
     *,
     max_bytes: float,
     folder: str,
+    served: bool = False,
     progress: bool = True,
 ) -> ClipsOnPage:
     """Encode the clips that items are about.
@@ -56,6 +57,7 @@ def clips_on_page(
         data: What is known of the clips.
         max_bytes: Bytes of compressed audio that may go into the page; further clips become files.
         folder: Name of the folder of those files, beside the page.
+        served: Whether a server gives the files out.
         progress: Whether a progress bar is shown.
     """
     found = ClipsOnPage()
@@ -86,7 +88,7 @@ def clips_on_page(
             name = f"{number:05d}.ogg"
             clip["file"] = f"{folder}/{name}"
             found.files[name] = sound
-    found.notes += _notes(found, problems, folder, size)
+    found.notes += _notes(found, problems, "" if served else folder, size)
     return found
 
 
@@ -98,7 +100,7 @@ def _notes(found: ClipsOnPage, problems: Sequence[str], folder: str, size: int) 
             f"{len(problems)} of {len(found.clips)} clips are shown without sound, as their audio "
             f"cannot be read now: {named}"
         )
-    if found.files:
+    if found.files and folder:
         notes.append(
             f"the sound of {len(found.embedded)} clips is in this page ({size / MEGABYTE:.1f} MB, "
             f"the limit of --max-audio); that of {len(found.files)} more lies in the folder "

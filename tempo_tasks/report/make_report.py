@@ -33,6 +33,7 @@ class Options:
         level: Coverage of the intervals.
         folder: Name of the folder of audio files beside the page.
         audit: Whether data are audited for the baselines where no audit is given.
+        served: Whether a server gives out the audio, so that nothing need be said of its place.
     """
 
     title: str = "tempo report"
@@ -42,6 +43,7 @@ class Options:
     level: float = 0.95
     folder: str = "report_audio"
     audit: bool = True
+    served: bool = False
 
 
 def make_report(inputs: Inputs, options: Options) -> tuple[bytes, ClipsOnPage]:
@@ -67,7 +69,11 @@ def make_report(inputs: Inputs, options: Options) -> tuple[bytes, ClipsOnPage]:
     edits, edit_notes = add_edits(browser, inputs.laboratory, data, inputs.runs)
     add_attention(browser, inputs.laboratory, data, inputs.runs)
     clips = clips_on_page(
-        browser.items, data, max_bytes=options.max_audio * MEGABYTE, folder=options.folder
+        browser.items,
+        data,
+        max_bytes=options.max_audio * MEGABYTE,
+        folder=options.folder,
+        served=options.served,
     )
     sources = list(dict.fromkeys(task.name.source for run in inputs.runs for task in run.tasks))
     baselines, baseline_notes, audits = baseline_rows(

@@ -1,4 +1,4 @@
-"""The command `tempo report`; heavy imports wait until it runs."""
+"""The commands `tempo report` and `tempo view`; heavy imports wait until it runs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import typer
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Add `report` to `tempo`."""
+    """Add `report` and `view` to `tempo`."""
     app.command(rich_help_panel="Benchmark")(report)
+    app.command(rich_help_panel="Benchmark")(view)
 
 
 def report(
@@ -89,3 +90,44 @@ def report(
         raise OptionError(f"--out {out}: cannot be written ({error}); name another") from error
     beside = f", {len(clips.files)} audio files in {folder}" if clips.files else ""
     typer.echo(f"{out}: {len(page) / 1e6:.1f} MB{beside}. Open it in a browser")
+
+
+def view(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="As for report.", show_default=False)
+    ],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
+    data: Annotated[
+        str | None, typer.Option(help="Where the released data lie now, as for report.")
+    ] = None,
+    audit: Annotated[
+        bool, typer.Option("--audit/--no-audit", help="Audit the data for the baselines.")
+    ] = True,
+) -> None:
+    """Show runs in the browser: their report, served on this machine only, until Ctrl-C.
+
+    Example: tempo view out/plain
+    """
+    from tempo_attn.errors import OptionError
+    from tempo_tasks.report.inputs import read_inputs
+    from tempo_tasks.report.make_report import Options, make_report
+    from tempo_tasks.report.page import plotly_script
+    from tempo_tasks.report.serve import Served, address, make_server
+
+    plotly_script()
+    folder = "audio"
+    options = Options(max_audio=0.0, data=data, folder=folder, audit=audit, served=True)
+    page, clips = make_report(read_inputs(runs), options)
+    files = {f"{folder}/{name}": content for name, content in clips.files.items()}
+    served = Served({"": page, **files})
+    try:
+        server = make_server(served, port)
+    except OSError as error:
+        raise OptionError(f"--port {port}: cannot be used ({error}); 0 takes a free one") from error
+    typer.echo(f"{address(server, served)}  (Ctrl-C ends it)")
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        typer.echo("ended")
+    finally:
+        server.server_close()

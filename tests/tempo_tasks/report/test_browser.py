@@ -286,3 +286,31 @@ def test_many_items_have_no_lag(driver, tmp_path, monkeypatch):
     )
     assert shown(driver) == "828 of 1,657 items"
     assert taken < 300
+
+
+def test_a_served_page_plays_and_seeks(driver, plain_run):
+    """As `tempo view` serves it."""
+    import threading
+
+    from tempo_tasks.report.inputs import read_inputs
+    from tempo_tasks.report.make_report import Options, make_report
+    from tempo_tasks.report.serve import Served, address, make_server
+
+    options = Options(max_audio=0, folder="audio", audit=False, served=True)
+    page, clips = make_report(read_inputs([str(plain_run)]), options)
+    served = Served({"": page, **{f"audio/{name}": data for name, data in clips.files.items()}})
+    server = make_server(served)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        open_page(driver, address(server, served))
+        assert "beside the page" not in driver.find_element("id", "main").text
+        canvas = driver.find_element("css selector", ".timeline")
+        canvas.click()  # its middle
+        time = driver.find_element("css selector", ".player .time")
+        wait(driver, lambda: 3 < float(time.text.split(" /")[0]) < 6)
+        driver.find_element("css selector", ".play").click()
+        wait(driver, lambda: "Pause" in driver.find_element("css selector", ".play").text)
+        assert driver.get_log("browser") == []
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -102,7 +102,8 @@ def add_attention(
 ) -> None:
     """Add the attention over a clip's time, where runs of `tempo mass` recorded it.
 
-    An item gets one entry a run, set of query rows and layer: `name`, `highest`, the largest share
+    An item gets one entry a run, set of query rows and layer: `name`, `label` without the
+    run, `highest`, the largest share
     of attention on one audio position, and `levels`, base64 of one byte a position, 255 being that.
     """
     for name, run in laboratory:
@@ -114,15 +115,16 @@ def add_attention(
             for rows, layers in recorded.items():
                 for layer, shares in layers.items():
                     if shares:
-                        what = f"{name}, {record['condition']}: layer {layer}, {rows}"
-                        item[0].attention.append(_levels(what, shares))
+                        label = f"layer {layer}, {rows}"
+                        what = f"{name}, {record['condition']}: {label}"
+                        item[0].attention.append(_levels(what, label, shares))
 
 
-def _levels(name: str, shares: Sequence[float]) -> dict[str, Any]:
+def _levels(name: str, label: str, shares: Sequence[float]) -> dict[str, Any]:
     highest = max(shares)
     levels = np.round(255 * np.array(shares) / max(highest, 1e-12)).astype(np.uint8)
     text = base64.b64encode(levels.tobytes()).decode("ascii")
-    return {"name": name, "highest": highest, "levels": text}
+    return {"name": name, "label": label, "highest": highest, "levels": text}
 
 
 def _item(

@@ -121,7 +121,7 @@ tempo.Player = class {
       const y = top + wave + 34 * number, levels = tempo.bytes(one.levels);
       ink.fillStyle = tempo.colour("--soft");
       ink.font = "12px system-ui, sans-serif";
-      this.cut(ink, one.name, 8, y + 17, from - 16);
+      this.cut(ink, one.label, 8, y + 17, from - 16);
       ink.fillStyle = tempo.colour("--wrong");
       levels.forEach((level, at) => {
         const size = Math.max(30 * level / 255, 0.5);

@@ -115,7 +115,9 @@ def test_attention_over_time_stands_at_its_item(tmp_path, plain_run, monkeypatch
     data = data_of(page(monkeypatch, plain_run, folder, "--no-audit", out=tmp_path / "r.html"))
     shown = [item["attention"] for item in data["items"] if item["attention"]]
     assert len(shown) == 3
-    assert shown[0] == [{"name": "mass, aqa: layer 3, last", "highest": 0.1, "levels": "AP+A"}]
+    (found,) = shown[0]
+    assert (found["name"], found["label"]) == ("mass, aqa: layer 3, last", "layer 3, last")
+    assert (found["highest"], found["levels"]) == (0.1, "AP+A")
 
 
 def test_a_damaged_folder_is_one_message(sweep, tmp_path, monkeypatch, capsys):

@@ -103,8 +103,8 @@ def add_attention(
     """Add the attention over a clip's time, where runs of `tempo mass` recorded it.
 
     An item gets one entry a run, set of query rows and layer: `name`, `label` without the
-    run, `highest`, the largest share
-    of attention on one audio position, and `levels`, base64 of one byte a position, 255 being that.
+    run, `highest`, the largest share of attention on one audio position, and `levels`, base64 of
+    one byte a position, 255 being that.
     """
     for name, run in laboratory:
         for record in run.records:

@@ -18,6 +18,7 @@ from tempo_tasks.lab.cli import add_commands as add_laboratory
 from tempo_tasks.plots.plot_command import add_commands as add_plot
 from tempo_tasks.predictions.score_command import add_commands as add_score
 from tempo_tasks.push_command import add_commands as add_push
+from tempo_tasks.report.report_command import add_commands as add_report
 from tempo_tasks.stats.stats_command import add_commands as add_stats
 
 app = typer.Typer(
@@ -85,6 +86,7 @@ add_audit(app)
 add_score(app)
 add_stats(app)
 add_plot(app)
+add_report(app)
 add_laboratory(app)
 add_push(app)
 

@@ -27,6 +27,7 @@ __all__ = [
     "PredictionsError",
     "PromptError",
     "QuestionError",
+    "ReportExtraMissingError",
     "SamplesError",
     "SamplesNotFoundError",
     "TaskFilesMissingError",
@@ -146,3 +147,7 @@ class SamplesError(TempoError, ValueError):
 
 class PredictionsError(TempoError, ValueError):
     """Predictions that cannot be scored: rows that cannot be read, or that fit no item."""
+
+
+class ReportExtraMissingError(TempoError, ImportError):
+    """What draws the report page's plots is not installed; the message says how to install it."""

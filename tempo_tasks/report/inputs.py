@@ -1,0 +1,99 @@
+"""What was given to a report, told apart: harness runs, laboratory run folders and audits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tempo_attn.errors import OptionError
+from tempo_attn.files.strict_json import parse_json
+from tempo_attn.lab.run_folder.files import MANIFEST
+from tempo_attn.lab.run_folder.folder import Run as LaboratoryRun
+from tempo_attn.lab.run_folder.folder import read_run
+from tempo_tasks.stats.runs import Run, read_runs
+
+AUDIT = "audit.json"
+AUDIT_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a report is made of.
+
+    Attributes:
+        runs: Runs of the harness.
+        laboratory: Run folders of the laboratory, each with what the page calls it.
+        audits: Results of `tempo audit`, as `tempo_tasks.audit.assemble` describes them.
+    """
+
+    runs: Sequence[Run] = ()
+    laboratory: Sequence[tuple[str, LaboratoryRun]] = ()
+    audits: Sequence[Mapping[str, Any]] = field(default=())
+
+
+def read_inputs(given: Sequence[str]) -> Inputs:
+    """Read everything that a report is asked for, in the order given.
+
+    Args:
+        given: Folders that lm_eval wrote or their `results_*.json`; run folders of the laboratory;
+            `audit.json` or its folder. `NAME=PATH` names a run.
+
+    Raises:
+        OptionError: Nothing is given, a folder twice, or a file that is no audit.
+        SamplesError: See `read_runs`.
+        RunFolderError: See `read_run`.
+    """
+    if not given:
+        raise OptionError("no run is given; expected folders of lm_eval, of tempo, or an audit")
+    harness: list[str] = []
+    laboratory: list[tuple[str, LaboratoryRun]] = []
+    audits: list[Mapping[str, Any]] = []
+    for argument in given:
+        name, path = _named(argument)
+        if (path / MANIFEST).is_file():
+            if any(run.folder.resolve() == path.resolve() for _, run in laboratory):
+                raise OptionError(f"{path} is given twice; expected different runs")
+            laboratory.append((name or path.resolve().name, read_run(path)))
+        elif (audit := _audit_at(path)) is not None:
+            audits.append(_read_audit(audit))
+        else:
+            harness.append(argument)
+    return Inputs(read_runs(harness) if harness else [], laboratory, audits)
+
+
+def _named(argument: str) -> tuple[str, Path]:
+    """Return name and path of `NAME=PATH`, as `read_runs` tells them apart."""
+    name, equals, path = argument.partition("=")
+    named = bool(equals) and not Path(argument).exists() and "/" not in name
+    return (name, Path(path)) if named else ("", Path(argument))
+
+
+def _audit_at(path: Path) -> Path | None:
+    """Return the audit that a path names; None where it is something else."""
+    if path.is_dir() and (path / AUDIT).is_file() and not any(path.rglob("samples_*.jsonl")):
+        return path / AUDIT
+    is_file = path.is_file() and path.suffix == ".json" and not path.name.startswith("results_")
+    return path if is_file else None
+
+
+def _read_audit(path: Path) -> Mapping[str, Any]:
+    try:
+        found = parse_json(path.read_bytes(), finite=True)
+    except (OSError, ValueError) as error:
+        raise OptionError(
+            f"{path}: cannot be read as an audit ({error}); expected the audit.json of "
+            "`tempo audit DATA --out FOLDER`"
+        ) from None
+    if not isinstance(found, dict) or not isinstance(found.get("parts"), list):
+        raise OptionError(
+            f"{path}: no audit; expected the audit.json of `tempo audit DATA --out FOLDER`, a "
+            "results_*.json of lm_eval, or a folder"
+        )
+    if found.get("format") != AUDIT_FORMAT:
+        raise OptionError(
+            f"{path}: an audit of format {found.get('format')!r}; this version of tempo reads "
+            f"format {AUDIT_FORMAT}: audit the data again"
+        )
+    return found

@@ -12,7 +12,7 @@ from tests.support.report_runs import run_on
 from tests.support.sample_files import DATE, doc, generated, write_run
 
 HOSTILE = "<img src=x onerror=window.pwned=1>"
-ENDS_SCRIPT = "</script><script>window.pwned=1</script>"
+ENDS_SCRIPT = "</script ></script><script>window.pwned=1</script><!--<script >"
 
 
 @pytest.fixture(scope="module")
@@ -246,10 +246,13 @@ def test_hostile_text_is_inert(driver, tmp_path, monkeypatch, layout_rows):
         pretrained=HOSTILE,
     )
     out = tmp_path / "r.html"
-    assert tempo(monkeypatch, "report", run, "--title", ENDS_SCRIPT, "-o", out) == 0
+    other = run_on(tmp_path / "other", source="tempo", metadata={"data": str(data)})
+    assert tempo(monkeypatch, "report", run, other, "--title", ENDS_SCRIPT, "-o", out) == 0
     open_page(driver, out.as_uri())
     assert driver.find_element("id", "item").text.count(HOSTILE) >= 3
     assert "</script>" in driver.find_element("id", "item").text
+    legend = "return document.querySelector('#headline-charts .legend').textContent"
+    assert HOSTILE in driver.execute_script(legend)
     for number in range(len(rows)):
         keys(driver, "j")
         assert chosen(driver).startswith(HOSTILE), number

@@ -17,6 +17,7 @@ from tempo_tasks.data.commands import app as data_app
 from tempo_tasks.lab.cli import add_commands as add_laboratory
 from tempo_tasks.push_command import add_commands as add_push
 from tempo_tasks.stats.stats_command import add_commands as add_stats
+from tempo_tasks.submission.validate_command import add_commands as add_submission
 
 app = typer.Typer(
     name="tempo",
@@ -81,6 +82,7 @@ def version() -> None:
 app.add_typer(data_app, rich_help_panel="Benchmark")
 add_audit(app)
 add_stats(app)
+add_submission(app)
 add_laboratory(app)
 add_push(app)
 

@@ -11,6 +11,7 @@ __all__ = [
     "BadIntervalsError",
     "BadTableError",
     "BuildMismatchError",
+    "BundleError",
     "CacheMismatchError",
     "ChecksumError",
     "DamagedBuildError",
@@ -28,6 +29,7 @@ __all__ = [
     "QuestionError",
     "SamplesError",
     "SamplesNotFoundError",
+    "SubmissionError",
     "TaskFilesMissingError",
     "TempoError",
     "UnreadableAudioError",
@@ -141,3 +143,11 @@ class SamplesNotFoundError(TempoError, FileNotFoundError):
 
 class SamplesError(TempoError, ValueError):
     """Samples that cannot be read: half-written, of other tasks, or with an item twice."""
+
+
+class SubmissionError(TempoError, ValueError):
+    """A run of which no submission can be made: cut short, edited, or of unknown data."""
+
+
+class BundleError(TempoError, ValueError):
+    """A submission that cannot be read at all: no bundle, another version, or a hostile file."""

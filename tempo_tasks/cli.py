@@ -20,6 +20,7 @@ from tempo_tasks.predictions.score_command import add_commands as add_score
 from tempo_tasks.push_command import add_commands as add_push
 from tempo_tasks.report.report_command import add_commands as add_report
 from tempo_tasks.stats.stats_command import add_commands as add_stats
+from tempo_tasks.submission.validate_command import add_commands as add_submission
 
 app = typer.Typer(
     name="tempo",
@@ -87,6 +88,7 @@ add_score(app)
 add_stats(app)
 add_plot(app)
 add_report(app)
+add_submission(app)
 add_laboratory(app)
 add_push(app)
 

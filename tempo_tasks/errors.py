@@ -11,6 +11,7 @@ __all__ = [
     "BadIntervalsError",
     "BadTableError",
     "BuildMismatchError",
+    "BundleError",
     "CacheMismatchError",
     "ChecksumError",
     "DamagedBuildError",
@@ -30,6 +31,7 @@ __all__ = [
     "ReportExtraMissingError",
     "SamplesError",
     "SamplesNotFoundError",
+    "SubmissionError",
     "TaskFilesMissingError",
     "TempoError",
     "UnreadableAudioError",
@@ -151,3 +153,11 @@ class PredictionsError(TempoError, ValueError):
 
 class ReportExtraMissingError(TempoError, ImportError):
     """What draws the report page's plots is not installed; the message says how to install it."""
+
+
+class SubmissionError(TempoError, ValueError):
+    """A run of which no submission can be made: cut short, edited, or of unknown data."""
+
+
+class BundleError(TempoError, ValueError):
+    """A submission that cannot be read at all: no bundle, another version, or a hostile file."""

@@ -139,7 +139,7 @@ def _read_run(
             dated.setdefault(task, []).append((day, file))
     notes = [f"{task} is no task of tempo: left out" for task in sorted(set(dated) - set(ours))]
     tasks, dates = [], set()
-    for task in sorted(set(dated) & set(ours), key=lambda task: _order(ours[task])):
+    for task in sorted(set(dated) & set(ours), key=lambda task: task_order(ours[task])):
         newest, file = max(dated[task])
         if (n := len(dated[task])) > 1:
             notes.append(f"{task}: the newest of {n} samples files counts, of {newest}")
@@ -160,7 +160,8 @@ def _read_run(
     return Run(label=label, folder=folder, tasks=tasks, notes=notes)
 
 
-def _order(name: TaskName) -> tuple[object, ...]:
+def task_order(name: TaskName) -> tuple[object, ...]:
+    """Return what the tasks of a run are sorted by."""
     condition, kind = CONDITIONS.index(name.condition), KINDS.index(name.kind)
     return name.source, name.variant, name.scoring, condition, kind
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from tempo_tasks.audit.audit_command import add_commands as add_audit
 from tempo_tasks.data.commands import app as data_app
 from tempo_tasks.lab.cli import add_commands as add_laboratory
+from tempo_tasks.leaderboard.leaderboard_command import add_commands as add_leaderboard
 from tempo_tasks.push_command import add_commands as add_push
 from tempo_tasks.stats.stats_command import add_commands as add_stats
 from tempo_tasks.submission.validate_command import add_commands as add_submission
@@ -83,6 +84,7 @@ app.add_typer(data_app, rich_help_panel="Benchmark")
 add_audit(app)
 add_stats(app)
 add_submission(app)
+add_leaderboard(app)
 add_laboratory(app)
 add_push(app)
 

@@ -83,4 +83,5 @@ def _apart(
         above = np.triu_indices(n, 1)
         p = all_pairs_p(credits, clusters, enough=level / len(above[0]))
         apart[above] = np.array(holm(p.tolist())) < level
-    return apart | apart.T
+    both: npt.NDArray[np.bool_] = apart | apart.T
+    return both

@@ -118,4 +118,5 @@ def _exact(counts: Integers, totals: Integers, furthest: int) -> Array:
     ]
     at_zero = np.where(totals > 0, totals, 0.5)
     inside = (at_zero + 2 * (values * kernel).sum(1)) / n_frequencies
-    return np.clip(1 - inside, 0.0, 1.0)
+    p: Array = np.clip(1 - inside, 0.0, 1.0)
+    return p

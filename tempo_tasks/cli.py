@@ -15,6 +15,7 @@ from rich.table import Table
 from tempo_tasks.audit.audit_command import add_commands as add_audit
 from tempo_tasks.data.commands import app as data_app
 from tempo_tasks.lab.cli import add_commands as add_laboratory
+from tempo_tasks.leaderboard.leaderboard_command import add_commands as add_leaderboard
 from tempo_tasks.plots.plot_command import add_commands as add_plot
 from tempo_tasks.predictions.score_command import add_commands as add_score
 from tempo_tasks.push_command import add_commands as add_push
@@ -89,6 +90,7 @@ add_stats(app)
 add_plot(app)
 add_report(app)
 add_submission(app)
+add_leaderboard(app)
 add_laboratory(app)
 add_push(app)
 

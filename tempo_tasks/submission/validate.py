@@ -54,7 +54,7 @@ class Verdict:
         about: `bundle.json`.
         run: The answers; None where they cannot be read.
         row: The row of the leaderboard, worked out here; None where there are faults.
-        audit: The audit, where the bundle has one.
+        audit: The audit of the data, worked out here, where the bundle has one.
     """
 
     bundle: Path
@@ -276,6 +276,6 @@ def _audit(folder: Path, verdict: Verdict, data: AskedData, *, complete: bool) -
     if not complete:
         verdict.unchecked.append(f"{AUDIT}: the data cannot be had")
         return
-    faults = list(check_audit(given, data.audit(verdict.about)))
-    verdict.faults += faults
-    verdict.audit = None if faults else given
+    ours = data.audit(verdict.about)
+    verdict.faults += check_audit(given, ours)
+    verdict.audit = ours

@@ -1,0 +1,70 @@
+"""The command `tempo leaderboard`; heavy imports wait until it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_SHOWN = 3
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add `leaderboard` to `tempo`."""
+    app.command(rich_help_panel="Benchmark")(leaderboard)
+
+
+def leaderboard(
+    bundles: Annotated[
+        list[Path],
+        typer.Argument(help="Submissions: folders or zips, or a folder of such."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the site.")],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="The released benchmark, or other data in its layout; default: TEMPO_DATA, else "
+            "the released data. Rendered scenes need none."
+        ),
+    ] = None,
+    intervals: Annotated[
+        list[Path] | None,
+        typer.Option(help="Interval CSV, several times; default: intervals.csv in the folder."),
+    ] = None,
+    captions: Annotated[
+        Path | None, typer.Option(help="CSV filename,text; default: that in the folder.")
+    ] = None,
+) -> None:
+    """Validate submissions and write a static site: tables, a page an entry, JSON and CSV.
+
+    Exit code 1 where a submission was rejected; the site has the others.
+    Example: tempo leaderboard submissions/* -o site
+    """
+    from tqdm import tqdm
+
+    from tempo_tasks.leaderboard.gather import found_bundles, gather
+    from tempo_tasks.leaderboard.site_files import write_site
+    from tempo_tasks.output_files import check_output
+    from tempo_tasks.submission.asked_documents import AskedData
+    from tempo_tasks.submission.validate import inert
+
+    check_output(out, folder=True)
+    found = gather(
+        found_bundles(bundles),
+        AskedData(data, tuple(intervals or ()), captions),
+        lambda paths: tqdm(paths, desc="Validating", disable=None),
+    )
+    files = write_site(found, out)
+    for one in found["rejected"]:
+        for fault in one["faults"][:_SHOWN]:
+            typer.echo(inert(f"rejected: {one['bundle']}: {fault}"), err=True)
+        if (more := len(one["faults"]) - _SHOWN) > 0:
+            typer.echo(inert(f"rejected: {one['bundle']}: and {more} more"), err=True)
+    n_boards, n_entries = len(found["boards"]), len(found["entries"])
+    typer.echo(
+        f"In {out}: {len(files)} files, {n_entries} entries on {n_boards} boards, "
+        f"{len(found['rejected'])} rejected (rejected.json)"
+    )
+    if found["rejected"]:
+        raise typer.Exit(1)

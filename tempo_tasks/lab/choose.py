@@ -98,6 +98,7 @@ def choose(
 
     if (run is None) == (not tasks):
         raise OptionError("give either --tasks, to run a sweep first, or --from, a finished one")
+    grid = parse_grid(edit, layers, rows, heads, nulls="none", source=source)
     request = ChooseRequest(
         out=out,
         folds=folds,
@@ -107,12 +108,10 @@ def choose(
     )
     if run is not None:
         chosen = choose_from(run, request)
-    else:
-        grid = parse_grid(edit, layers, rows, heads, nulls="none", source=source)
-        found = sweep_and_choose(settings, grid, request)
-        if found is None:  # one process of several tells
-            return
+    elif (found := sweep_and_choose(settings, grid, request)) is not None:
         chosen = found
+    else:  # one process of several tells
+        return
     show(chosen.choice, chosen.folder)
     if chosen.folder is None:
         raise typer.Exit(1)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tempo_attn.errors import OptionError, RunFolderError
 from tempo_attn.figures import saving_as
-from tempo_tasks.stats.runs import Run, read_runs
+from tempo_tasks.stats.runs import Run, read_runs, split_name
 
 _MANIFEST = "manifest.json"
 
@@ -68,13 +68,11 @@ def _sorted(given: Sequence[str]) -> tuple[list[tuple[str, Path]], list[str]]:
     experiments: dict[str, Path] = {}
     harness = []
     for argument in given:
-        name, equals, path = argument.partition("=")
-        named = bool(equals) and not Path(argument).exists() and "/" not in name
-        folder = Path(path if named else argument)
+        name, folder = split_name(argument)
         if not (folder / _MANIFEST).is_file():
             harness.append(argument)
             continue
-        label = re.sub(r"[^\w.-]+", "_", name if named else folder.resolve().name).strip(".")
+        label = re.sub(r"[^\w.-]+", "_", folder.resolve().name if name is None else name).strip(".")
         if not label or label == "accuracy" or label in experiments:
             raise OptionError(
                 f"the figures of {folder} would be called {label!r}, as others are; give it a "

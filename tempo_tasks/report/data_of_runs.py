@@ -14,7 +14,7 @@ from tempo_tasks.questions.events import Clip
 from tempo_tasks.questions.question_set import QuestionSet
 from tempo_tasks.questions.questions import Kind, Question
 from tempo_tasks.stats.names import TaskName, parse_task
-from tempo_tasks.stats.run_files import entry_at, read_results
+from tempo_tasks.stats.run_files import entry_at, read_results, results_beside
 from tempo_tasks.stats.runs import Run, TaskRun
 
 SOURCES = {
@@ -114,8 +114,7 @@ def asked_by_laboratory(run: LaboratoryRun) -> list[Asked]:
 
 def results_of(run: Run, task: TaskRun) -> Mapping[str, Any]:
     """Return the results that were written beside a task's samples; empty where there are none."""
-    date = task.file.removeprefix(f"samples_{task.task}_").removesuffix(".jsonl")
-    return read_results(run.folder / f"results_{date}.json")
+    return read_results(results_beside(run.folder / task.file, task.task))
 
 
 def _metadata(run: Run, task: TaskRun) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from tempo_attn.files.strict_json import parse_json
 from tempo_attn.lab.run_folder.files import MANIFEST
 from tempo_attn.lab.run_folder.folder import Run as LaboratoryRun
 from tempo_attn.lab.run_folder.folder import read_run
-from tempo_tasks.stats.runs import Run, read_runs
+from tempo_tasks.stats.runs import Run, read_runs, split_name
 
 AUDIT = "audit.json"
 AUDIT_FORMAT = 1
@@ -51,7 +51,7 @@ def read_inputs(given: Sequence[str]) -> Inputs:
     laboratory: list[tuple[str, LaboratoryRun]] = []
     audits: list[Mapping[str, Any]] = []
     for argument in given:
-        name, path = _named(argument)
+        name, path = split_name(argument)
         if (path / MANIFEST).is_file():
             if any(run.folder.resolve() == path.resolve() for _, run in laboratory):
                 raise OptionError(f"{path} is given twice; expected different runs")
@@ -61,13 +61,6 @@ def read_inputs(given: Sequence[str]) -> Inputs:
         else:
             harness.append(argument)
     return Inputs(read_runs(harness) if harness else [], laboratory, audits)
-
-
-def _named(argument: str) -> tuple[str, Path]:
-    """Return name and path of `NAME=PATH`, as `read_runs` tells them apart."""
-    name, equals, path = argument.partition("=")
-    named = bool(equals) and not Path(argument).exists() and "/" not in name
-    return (name, Path(path)) if named else ("", Path(argument))
 
 
 def _audit_at(path: Path) -> Path | None:

@@ -143,6 +143,12 @@ def read_results(path: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def results_beside(samples: Path, task: str) -> Path:
+    """Return the results file that was written with a samples file of a task."""
+    date = samples.name.removeprefix(f"samples_{task}_").removesuffix(".jsonl")
+    return samples.with_name(f"results_{date}.json")
+
+
 def data_fingerprint(results: Mapping[str, Any], task: str) -> str | None:
     """Return the fingerprint of a task's questions; None where the results do not hold it."""
     fingerprint = entry_at(results, "configs", task, "metadata", "data_fingerprint")

@@ -72,7 +72,7 @@ def read_runs(given: Sequence[str]) -> list[Run]:
     """
     runs: list[Run] = []
     for argument in given:
-        name, path = _split(argument)
+        name, path = split_name(argument)
         found = [
             run
             for folder, date in folders_with_samples(path)
@@ -93,14 +93,14 @@ def read_runs(given: Sequence[str]) -> list[Run]:
     return _distinct(runs)
 
 
-def _split(argument: str) -> tuple[str, Path]:
-    """Return name and path of `NAME=PATH`, or no name: a folder may have "=" in its own name."""
+def split_name(argument: str) -> tuple[str | None, Path]:
+    """Return name and path of `NAME=PATH`; the name is None for a path, which may have "=", too."""
     name, equals, path = argument.partition("=")
     named = bool(equals) and not Path(argument).exists() and "/" not in name
-    return (name, Path(path)) if named else ("", Path(argument))
+    return (name, Path(path)) if named else (None, Path(argument))
 
 
-def _read_folder(folder: Path, date: str | None, name: str) -> list[Run]:
+def _read_folder(folder: Path, date: str | None, name: str | None) -> list[Run]:
     """Return the runs of one folder: lm_eval names it after the model's name alone."""
     dated = samples_by_date(folder, date)
     found = {task for files in dated.values() for task in files}
@@ -130,7 +130,7 @@ def _read_run(
     files: Mapping[str, Mapping[str, Path]],
     ours: Mapping[str, TaskName],
     results: Mapping[str, Mapping[str, Any]],
-    name: str,
+    name: str | None,
 ) -> Run:
     """Read the samples of one model under one edit; of each task the newest ones count."""
     dated: dict[str, list[tuple[str, Path]]] = {}

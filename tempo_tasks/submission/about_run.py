@@ -10,7 +10,7 @@ from typing import Any
 
 import tempo_tasks
 from tempo_tasks.errors import SubmissionError
-from tempo_tasks.stats.run_files import data_fingerprint, entry_at, read_results
+from tempo_tasks.stats.run_files import data_fingerprint, entry_at, read_results, results_beside
 from tempo_tasks.stats.runs import Run
 from tempo_tasks.submission.schema import (
     SCHEMA,
@@ -49,11 +49,11 @@ def results_of(run: Run) -> dict[str, Mapping[str, Any]]:
     """
     found: dict[str, Mapping[str, Any]] = {}
     for task in run.tasks:
-        date = task.file.removeprefix(f"samples_{task.task}_").removesuffix(".jsonl")
-        found[task.task] = read_results(run.folder / f"results_{date}.json")
+        beside = results_beside(run.folder / task.file, task.task)
+        found[task.task] = read_results(beside)
         if not found[task.task]:
             raise SubmissionError(
-                f"{run.folder}: {task.file} without results_{date}.json; expected both, as lm_eval "
+                f"{run.folder}: {task.file} without {beside.name}; expected both, as lm_eval "
                 "writes them: only the results say which data and model the samples are of. Run "
                 "the tasks again"
             )

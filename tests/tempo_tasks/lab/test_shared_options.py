@@ -19,7 +19,7 @@ GRID = {"edit", "layers", "rows", "heads", "source"}
 TRACE = {"corrupt", "direction", "components", "groups", "layers", "method", "single", "nulls"}
 OPTIONS = {
     "sweep": ALL | RUN | VARIANTS | GRID | {"nulls", "generate"},
-    "mass": ALL | RUN | {"rows"},
+    "mass": ALL | RUN | {"rows", "over_time"},
     "lens": ALL | RUN | {"rows", "candidates"},
     "trace": ALL | RUN | VARIANTS | TRACE,
     "choose": ALL | GRID | {"memory", "seed", "out", "run", "folds", "objective", "kind"},

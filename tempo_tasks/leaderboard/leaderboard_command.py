@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +36,16 @@ def leaderboard(
     captions: Annotated[
         Path | None, typer.Option(help="CSV filename,text; default: that in the folder.")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that validate; default: one a core.")
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder in which accepted submissions are remembered; default: leaderboard in "
+            "the cache folder. Another one validates all anew."
+        ),
+    ] = None,
 ) -> None:
     """Validate submissions and write a static site: tables, a page an entry, JSON and CSV.
 
@@ -43,6 +54,7 @@ def leaderboard(
     """
     from tqdm import tqdm
 
+    from tempo_tasks.cache_folder import cache_dir
     from tempo_tasks.leaderboard.gather import found_bundles, gather
     from tempo_tasks.leaderboard.site_files import write_site
     from tempo_tasks.output_files import check_output
@@ -53,6 +65,8 @@ def leaderboard(
     found = gather(
         found_bundles(bundles),
         AskedData(data, tuple(intervals or ()), captions),
+        cache or cache_dir() / "leaderboard",
+        workers or os.cpu_count() or 1,
         lambda paths: tqdm(paths, desc="Validating", disable=None),
     )
     files = write_site(found, out)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from tempo_tasks.data_options import Captions, Intervals, ReleasedData
+
 _SHOWN = 3
 
 
@@ -22,20 +24,9 @@ def leaderboard(
         typer.Argument(help="Submissions: folders or zips, or a folder of such."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the site.")],
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="The released benchmark, or other data in its layout; default: TEMPO_DATA, else "
-            "the released data. Rendered scenes need none."
-        ),
-    ] = None,
-    intervals: Annotated[
-        list[Path] | None,
-        typer.Option(help="Interval CSV, several times; default: intervals.csv in the folder."),
-    ] = None,
-    captions: Annotated[
-        Path | None, typer.Option(help="CSV filename,text; default: that in the folder.")
-    ] = None,
+    data: ReleasedData = None,
+    intervals: Intervals = None,
+    captions: Captions = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that validate; default: one a core.")
     ] = None,

@@ -1,4 +1,4 @@
-"""What was given to a report, told apart: harness runs, laboratory run folders and audits."""
+"""What was given to a report, told apart: harness runs, run folders, choices, audits."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tempo_attn.errors import OptionError
-from tempo_attn.files.strict_json import parse_json
+from tempo_attn.errors import ConfigError, OptionError
+from tempo_attn.files.strict_json import parse_json, parse_json_object
 from tempo_attn.lab.run_folder.files import MANIFEST
 from tempo_attn.lab.run_folder.folder import Run as LaboratoryRun
 from tempo_attn.lab.run_folder.folder import read_run
+from tempo_attn.lab.sweep.choice import Choice
 from tempo_tasks.stats.runs import Run, read_runs, split_name
 
 AUDIT = "audit.json"
+CHOICE = "choice.json"
 AUDIT_FORMAT = 1
 
 
@@ -25,11 +27,13 @@ class Inputs:
     Attributes:
         runs: Runs of the harness.
         laboratory: Run folders of the laboratory, each with what the page calls it.
+        choices: What `tempo choose` wrote, each with what the page calls it.
         audits: Results of `tempo audit`, as `tempo_tasks.audit.assemble` describes them.
     """
 
     runs: Sequence[Run] = ()
     laboratory: Sequence[tuple[str, LaboratoryRun]] = ()
+    choices: Sequence[tuple[str, Choice]] = ()
     audits: Sequence[Mapping[str, Any]] = field(default=())
 
 
@@ -38,7 +42,7 @@ def read_inputs(given: Sequence[str]) -> Inputs:
 
     Args:
         given: Folders that lm_eval wrote or their `results_*.json`; run folders of the laboratory;
-            `audit.json` or its folder. `NAME=PATH` names a run.
+            `choice.json` or its folder; `audit.json` or its folder. `NAME=PATH` names one.
 
     Raises:
         OptionError: Nothing is given, a folder twice, or a file that is no audit.
@@ -49,6 +53,7 @@ def read_inputs(given: Sequence[str]) -> Inputs:
         raise OptionError("no run is given; expected folders of lm_eval, of tempo, or an audit")
     harness: list[str] = []
     laboratory: list[tuple[str, LaboratoryRun]] = []
+    choices: list[tuple[str, Choice]] = []
     audits: list[Mapping[str, Any]] = []
     for argument in given:
         name, path = split_name(argument)
@@ -56,11 +61,28 @@ def read_inputs(given: Sequence[str]) -> Inputs:
             if any(run.folder.resolve() == path.resolve() for _, run in laboratory):
                 raise OptionError(f"{path} is given twice; expected different runs")
             laboratory.append((name or path.resolve().name, read_run(path)))
+        elif (choice := _choice_at(path)) is not None:
+            choices.append((name or choice.resolve().parent.name, _read_choice(choice)))
         elif (audit := _audit_at(path)) is not None:
             audits.append(_read_audit(audit))
         else:
             harness.append(argument)
-    return Inputs(read_runs(harness) if harness else [], laboratory, audits)
+    return Inputs(read_runs(harness) if harness else [], laboratory, choices, audits)
+
+
+def _choice_at(path: Path) -> Path | None:
+    """Return the choice that a path names; None where it is something else."""
+    found = path / CHOICE if path.is_dir() else path
+    return found if found.name == CHOICE and found.is_file() else None
+
+
+def _read_choice(path: Path) -> Choice:
+    try:
+        return Choice.from_dict(parse_json_object(path.read_bytes(), path.name))
+    except (OSError, ConfigError) as error:
+        raise OptionError(
+            f"{path}: cannot be read as a choice ({error}); expected what `tempo choose` wrote"
+        ) from None
 
 
 def _audit_at(path: Path) -> Path | None:

@@ -18,9 +18,7 @@ from tempo_tasks.stats.samples import to_samples
 from tempo_tasks.submission import every_eval_ever, hub_results
 from tempo_tasks.submission.sample_lines import Line, answer_of
 from tempo_tasks.submission.schema import (
-    AGGREGATE,
     EVAL_RESULTS,
-    INSTANCES,
     RESULTS,
     ROW,
     STATISTICS,
@@ -97,8 +95,10 @@ def derived_files(
         RESULTS: {task: _metrics(task, lines[task]) for task in about.tasks},
         STATISTICS: report,
         ROW: leaderboard_row(about, rows),
-        INSTANCES: detailed,
-        AGGREGATE: every_eval_ever.aggregate(about, ordered.values(), detailed),
+        every_eval_ever.instances_file(about): detailed,
+        every_eval_ever.aggregate_file(about): every_eval_ever.aggregate(
+            about, ordered.values(), detailed
+        ),
     }
     if text := hub_results.eval_results(about, ordered):
         files[f"{EVAL_RESULTS}/{hub_results.file_name(about)}"] = text.encode()

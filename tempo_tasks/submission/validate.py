@@ -28,6 +28,7 @@ from tempo_tasks.submission.schema import (
     AUDIT,
     DERIVED,
     EVAL_RESULTS,
+    EVERY_EVAL_EVER,
     MANIFEST,
     ROW,
     SCHEMA,
@@ -126,8 +127,9 @@ def validate(bundle: Path, data: AskedData) -> Verdict:
         files = _worked_out(verdict, lines) if lines is not None else None
         verdict.faults += check_derived(folder, files, present)
         known = {ABOUT, AUDIT, MANIFEST, *DERIVED, *map(samples_file, about.tasks), *(files or {})}
-        if files is None:  # the name of this file follows from the samples
-            known |= {name for name in present if name.startswith(f"{EVAL_RESULTS}/")}
+        if files is None:  # the names of these files follow from the samples
+            unknown = (f"{EVAL_RESULTS}/", f"{EVERY_EVAL_EVER}/")
+            known |= {name for name in present if name.startswith(unknown)}
         verdict.faults += [f"{name}: belongs to no task" for name in sorted(present - known)]
     return verdict
 

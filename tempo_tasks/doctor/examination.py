@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import torch
 from lm_eval.api.instance import Instance
 from torch import Tensor
 
-from tempo_attn import AttnScaleConfig, AttnScaleModel
+from tempo_attn import AttnScaleConfig, AttnScaleModel, apply_attn_scale
 from tempo_attn.errors import OptionError, PositionError
 from tempo_attn.hub.model_names import loaded_name
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
@@ -182,6 +183,18 @@ class Examination:
         finally:
             wrapped.unload()
 
+    def change_by_recomputing(self, config: AttnScaleConfig) -> float:
+        """Return by how much the first logits change where an edit's rows are only recomputed."""
+        neutral = replace(config, mode="scale", strength=1.0, adaptive=None, source=None)
+        model = apply_attn_scale(
+            self.lm.model, neutral, tokenizer=self.lm.processor, recompute_identity=True
+        )
+        try:
+            found = self.logits(self.first_inputs, model)
+        finally:
+            model.unload()
+        return float((found - self.first_logits).abs().max())
+
     # ------------------------------------------------------------------ positions
 
     @cached_property
@@ -228,8 +241,8 @@ def examination(
         attn_scale: A configuration to try on it.
 
     Raises:
-        OptionError: The file is silent, or shorter than the model needs.
-        TempoError: It cannot be read; see `tempo_tasks.audio.read_audio`.
+        TempoError: The file cannot be read, or is shorter than the model needs; see
+            `tempo_tasks.audio.read_audio`.
     """
     wave, rate = _scene() if clip is None else (_users(lm, clip), lm.sampling_rate)
     whole = len(wave) / rate
@@ -249,6 +262,21 @@ def examination(
         yield Examination(lm, handles, told, attn_scale)
 
 
+def check_clip(clip: Path | None) -> None:
+    """Check, before a model is loaded, that a sound file can be read and is not silent.
+
+    Raises:
+        OptionError: It is silent.
+        TempoError: It cannot be read; see `tempo_tasks.audio.read_audio`.
+    """
+    # Of what a model takes, nothing is known yet.
+    if clip is not None and not read_audio(file_handle(clip), RATE, AudioLimits(None, None)).any():
+        raise OptionError(
+            f"--clip {clip}: it is silent, so it cannot tell whether a model hears; name a file "
+            "with sound, or leave --clip out"
+        )
+
+
 def _scene() -> tuple[Wave, int]:
     return np.asarray(render(draw_scene(scene_name(SPLIT, 0))), dtype=np.float32), RATE
 
@@ -256,10 +284,4 @@ def _scene() -> tuple[Wave, int]:
 def _users(lm: LALM, clip: Path) -> Wave:
     # What is longer than the window is cut here, and said so.
     limits = AudioLimits(lm.limits.max_channels, lm.limits.max_rate, lm.limits.min_seconds)
-    wave = read_audio(file_handle(clip), lm.sampling_rate, limits)
-    if not wave.any():
-        raise OptionError(
-            f"--clip {clip}: it is silent, so it cannot tell whether the model hears; name a file "
-            "with sound, or leave --clip out"
-        )
-    return wave
+    return read_audio(file_handle(clip), lm.sampling_rate, limits)

@@ -10,7 +10,7 @@ from tempo_attn.hub.model_names import loaded_name
 from tempo_tasks.doctor import laboratory_checks
 from tempo_tasks.doctor.diagnosis import Diagnosis, Facts, Finding, Number, Outcome, Segment
 from tempo_tasks.doctor.every_check import SPEED, Check, findings
-from tempo_tasks.doctor.examination import Examination, examination
+from tempo_tasks.doctor.examination import Examination, check_clip, examination
 from tempo_tasks.doctor.facts import facts_of, peak_memory
 from tempo_tasks.doctor.loading import Request, load
 from tempo_tasks.doctor.prompt_checks import marked_prompt
@@ -43,6 +43,7 @@ def diagnose(
         TempoError: It cannot be loaded, or the clip cannot be read: see `loading.load` and
             `examination.examination`.
     """
+    check_clip(clip)
     lm, edit = load(request)
     with examination(lm, clip=clip, attn_scale=edit) as exam:
         return examine(exam, watch or Watch(), attn_scale=request.attn_scale)

@@ -14,6 +14,8 @@ from tempo_tasks.doctor.examination import Examination
 from tempo_tasks.harness.delivery import check_silence_differs, noise
 
 QUESTION = "What do you hear?"
+_LITTLE = 0.05
+"""Of the logits' standard deviation: what is less hardly decides an answer."""
 
 
 def template_has_audio(exam: Examination) -> Outcome:
@@ -122,8 +124,10 @@ def silence_differs(exam: Examination) -> Outcome:
     share = change / deviation if deviation else math.inf
     if not math.isfinite(share):
         return failed("the logits of all tokens are the same", change=round(change, 5))
+    little = " (little: listen to its answers before you trust them)" if share < _LITTLE else ""
     return passed(
-        f"silence changes logits by up to {change:.3g}, {share:.2g} times their standard deviation",
+        f"silence changes logits by up to {change:.3g}, {share:.2g} times their standard "
+        f"deviation{little}",
         change=round(change, 5),
         in_standard_deviations=round(share, 5),
     )

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from tempo_attn.errors import UnsupportedInputError, UnsupportedModelError
 from tempo_attn.lab.sweep.grid import ROWS, Grid, Variant
 from tempo_attn.lab.sweep.run import Sweeper
 from tempo_tasks.doctor.diagnosis import Number, Outcome, failed, passed, skipped
@@ -19,6 +20,8 @@ BENCHMARK_QUESTIONS = 1657
 CONDITIONS = 4
 SWEEP_ITEMS = 200
 _LEAST_SECONDS, _MOST_ROUNDS = 0.5, 4
+_REFUSALS = (UnsupportedModelError.__name__, UnsupportedInputError.__name__)
+"""Begin the reasons why the fast engine does not fit a model; others are mistakes."""
 
 
 def engine_agrees(exam: Examination) -> Outcome:
@@ -33,6 +36,9 @@ def engine_agrees(exam: Examination) -> Outcome:
             engine="fast",
             difference=choice.checked,
         )
+    refused = choice.reason.startswith(_REFUSALS) or choice.readout is None
+    if choice.checked is None and not refused:
+        return failed(f"the fast engine breaks off: {choice.reason}", engine="full")
     if choice.checked is None:  # it refused before there was anything to compare
         return skipped(
             f"the fast engine does not fit, so the laboratory takes a full forward for each "

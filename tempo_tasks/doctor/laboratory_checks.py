@@ -154,7 +154,7 @@ def measure(exam: Examination) -> Speed:
 def speed_of(speed: Speed) -> Outcome:
     """Return the measured speed in words."""
     return passed(
-        f"{60 / speed.seconds_an_item:.3g} items a minute here (batch size {speed.batch_size}). "
+        f"{_rate(60 / speed.seconds_an_item)} items a minute here (batch size {speed.batch_size}). "
         f"Estimates from {speed.items} items: the benchmark ({BENCHMARK_QUESTIONS:,} questions x "
         f"{CONDITIONS} conditions) {_hours(speed.benchmark_hours)}; a sweep of all layers on "
         f"{SWEEP_ITEMS} items ({speed.variants} variants, {speed.engine} engine) "
@@ -164,6 +164,10 @@ def speed_of(speed: Speed) -> Outcome:
 
 def _since(start: float) -> float:
     return time.perf_counter() - start
+
+
+def _rate(a_minute: float) -> str:
+    return f"{a_minute:,.0f}" if a_minute >= 10 else f"{a_minute:.2g}"
 
 
 def _hours(hours: float) -> str:

@@ -81,7 +81,8 @@ def _marked(segment: Segment) -> str:
     text = escape(_printable(segment.text))
     if segment.role == "text":
         return text
-    return f"[{_MARKS[segment.role]}]{{{segment.role}:{text}}}[/]"
+    inside = text.replace("\n", r"\n")
+    return f"[{_MARKS[segment.role]}]{{{segment.role}:{inside}}}[/]"
 
 
 def _printable(text: str) -> str:

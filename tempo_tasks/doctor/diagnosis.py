@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from tempo_attn.files.json_types import misfit
+
 SCHEMA_VERSION = 1
 """Raised with every change to the JSON that a reader could trip over."""
 FORMAT = "tempo_doctor"
@@ -176,3 +178,46 @@ class Diagnosis:
             "speed": dict(self.speed),
             "memory": dict(self.memory),
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Diagnosis:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ValueError: It is no diagnosis, or one of another version; the message says which.
+        """
+        version = data.get(FORMAT)
+        if version != SCHEMA_VERSION:
+            raise ValueError(
+                f"a diagnosis of version {version!r}; this version of tempo reads version "
+                f"{SCHEMA_VERSION}: run `tempo doctor` again"
+            )
+        for name, hint in _TYPES.items():
+            if name not in data:
+                raise ValueError(f"no diagnosis: it has no {name!r}")
+            if wrong := misfit(data[name], hint, name):
+                raise ValueError(f"no diagnosis: {wrong}")
+        read = cls(
+            facts=Facts(**data["model"]),
+            clip=data["clip"],
+            attn_scale=data["attn_scale"],
+            findings=[Finding(**found) for found in data["checks"]],
+            prompt=[Segment(**segment) for segment in data["prompt"]],
+            speed=data["speed"],
+            memory=data["memory"],
+        )
+        if data.get("status") != read.status:
+            raise ValueError(f"no diagnosis: its status is not that of its checks, {read.status!r}")
+        return read
+
+
+_TYPES: Mapping[str, Any] = {
+    "model": Facts,
+    "clip": Mapping[str, Number],
+    "attn_scale": str | None,
+    "checks": Sequence[Finding],
+    "prompt": Sequence[Segment],
+    "speed": Mapping[str, Number],
+    "memory": Mapping[str, Number],
+}
+"""What the parts of the JSON are."""

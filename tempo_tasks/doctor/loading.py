@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase, ProcessorMixin
+from transformers.image_processing_base import ImageProcessingMixin
+
 from tempo_attn import AUDIO_PLACEHOLDER, AttnScaleConfig
 from tempo_attn.errors import OptionError, TempoError
 from tempo_attn.families import Family, get_family
@@ -186,7 +189,7 @@ def _processor(
             f"{name} has no processor that loads: {type(error).__name__}: {why[:300]}. Take a "
             "complete checkpoint, or name another's with --model_args processor=FOLDER_OR_ID"
         ) from error
-    if not hasattr(processor, "feature_extractor") or not hasattr(processor, "tokenizer"):
+    if not _takes_audio(processor):
         raise NoAudioProcessorError(
             f"{name} has a {type(processor).__name__} for its processor, which takes no audio; "
             "expected one with a feature extractor and a tokenizer. Take a complete checkpoint, or "
@@ -194,6 +197,16 @@ def _processor(
         )
     family.check(config, processor)
     return processor
+
+
+def _takes_audio(processor: Any) -> bool:
+    """Return whether a processor has a part for audio; those that are not transformers' may.
+
+    `AutoProcessor` gives a bare tokenizer or image processor where a checkpoint has no more.
+    """
+    if isinstance(processor, ProcessorMixin):
+        return hasattr(processor, "feature_extractor") or hasattr(processor, "audio_processor")
+    return not isinstance(processor, PreTrainedTokenizerBase | ImageProcessingMixin)
 
 
 def _require_template(

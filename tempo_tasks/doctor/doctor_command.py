@@ -1,4 +1,9 @@
-"""The command `tempo doctor`; heavy imports wait until it runs."""
+"""The command `tempo doctor`; heavy imports wait until it runs.
+
+The model is named as in every command of tempo: `--model` is a Hub id or a folder, and
+`--model-args` holds the rest. What is pasted from lm_eval, `--model lalm --model_args
+pretrained=X,dtype=bfloat16`, means the same. A positional MODEL would be a third way to say it.
+"""
 
 from __future__ import annotations
 
@@ -51,10 +56,6 @@ def doctor(
     """Load a model and check all that its scores and edits rest on. The first command for a model.
 
     Exit status: 0 all passed, 1 a check failed, 2 it could not be loaded.
-
-    The model is named as in every command of tempo: --model is a Hub id or a folder, and
-    --model-args holds the rest. Who comes from lm_eval may paste --model lalm --model_args
-    pretrained=X,dtype=bfloat16: it means the same.
 
     Example: tempo doctor --model Qwen/Qwen2-Audio-7B-Instruct --model-args dtype=bfloat16
     """

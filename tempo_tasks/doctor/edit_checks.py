@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -98,9 +99,11 @@ def attn_scale_fits(exam: Examination) -> Outcome:
     """
     config = exam.attn_scale
     assert config is not None
-    with exam.edited(config) as model:
-        found = exam.logits(exam.first_inputs, model)
-        status = model.status()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with exam.edited(config) as model:
+            found = exam.logits(exam.first_inputs, model)
+            status = model.status()
     change = float((found - exam.first_logits).abs().max())
     numbers: dict[str, Any] = {
         "layers": len(status.layers),
@@ -108,21 +111,24 @@ def attn_scale_fits(exam: Examination) -> Outcome:
         "keys": status.audio_tokens[0] if status.audio_tokens else 0,
         "change": round(change, 5) if change == change else None,
     }
-    what = f"mode {config.mode}, {len(status.layers)} layers"
+    layers = f"{len(status.layers)} layer{'' if len(status.layers) == 1 else 's'}"
+    what = f"mode {config.mode}, {layers}"
+    # Such as that it was made for another model.
+    aside = "".join(f"; but {w.message}" for w in warned if issubclass(w.category, UserWarning))
     if config.is_identity:
-        return passed(f"{what}: it fits, and by its strength changes nothing", **numbers)
+        return passed(f"{what}: it fits, and by its strength changes nothing{aside}", **numbers)
     # Of hidden states nothing is recomputed. In 16 bits a small edit may be no larger than
     # rounding, and is applied all the same.
     control = 0.0 if config.spec.edits_states else exam.change_by_recomputing(config)
     if not change > (_MORE * control if exam.dtype in EXACT else 0):
         return failed(
             f"{what}: it fits, and changes logits by {change:.2g}, where recomputing the rows "
-            f"alone changes them by {control:.2g}",
+            f"alone changes them by {control:.2g}{aside}",
             **numbers,
         )
     return passed(
         f"{what}, {numbers['rows']} rows on {numbers['keys']} keys: changes logits by up to "
-        f"{change:.3g} (recomputing the rows alone: {control:.1g})",
+        f"{change:.3g} (recomputing the rows alone: {control:.1g}){aside}",
         **numbers,
     )
 

@@ -80,7 +80,8 @@ CHECKS = (
         "batch_equals_single",
         "a batch of clips = one at a time",
         batch_checks.batch_equals_single,
-        "use batch_size=1 until it is explained; try dtype=float32, then attn_implementation=eager",
+        "use batch_size=1 until it is explained; try dtype=float32 (on a GPU with "
+        "NVIDIA_TF32_OVERRIDE=0), then attn_implementation=eager",
     ),
     Check(
         "left_padding_harmless",

@@ -185,7 +185,14 @@ class Examination:
 
     def change_by_recomputing(self, config: AttnScaleConfig) -> float:
         """Return by how much the first logits change where an edit's rows are only recomputed."""
-        neutral = replace(config, mode="scale", strength=1.0, adaptive=None, source=None)
+        neutral = replace(
+            config,
+            mode="scale",
+            strength=1.0,
+            adaptive=None,
+            source=None,
+            base_model_name_or_path=None,
+        )
         model = apply_attn_scale(
             self.lm.model, neutral, tokenizer=self.lm.processor, recompute_identity=True
         )

@@ -215,6 +215,13 @@ def test_nothing_is_said_of_bits_where_the_model_itself_changes(exam, patient):
     ("config", "status", "pattern"),
     [
         (AttnScaleConfig(strength=0.5, layers=[3]), "passed", "mode scale, .*125 keys: changes"),
+        (
+            AttnScaleConfig(strength=0.5, base_model_name_or_path="me/other"),
+            "passed",
+            "6 layers, .*but the configuration was made for 'me/other'",
+        ),
+        (AttnScaleConfig(mode="knockout"), "passed", "mode knockout, 6 layers, 1 rows"),
+        (AttnScaleConfig(mode="enrich", strength=0.5, source=1, layers=[4]), "passed", "enrich"),
         (AttnScaleConfig(strength=1.0), "passed", "by its strength changes nothing"),
         (AttnScaleConfig(strength=0.5, layers=[6]), "failed", "this model has 6 layers"),
         (AttnScaleConfig(strength=0.5, heads=[4]), "failed", "head 4 of layer 0 is out of range"),

@@ -24,7 +24,8 @@ def loaded_once(patient, monkeypatch):
 def test_a_sound_model(monkeypatch, capsys, tmp_path):
     out = tmp_path / "new" / "doctor.json"
     assert tempo(monkeypatch, "doctor", "--json", out) == 0
-    printed = capsys.readouterr().out
+    printed, beside = capsys.readouterr()
+    assert "Checking audio" not in beside  # no bar for each of the doctor's requests
     assert "\x1b" not in printed  # no terminal, no colour
     assert re.search(r"^passed +a batch of clips = one at a time: ", printed, re.M)
     assert re.search(r"^model +embedded$", printed, re.M)

@@ -19,7 +19,7 @@ def batch_equals_single(exam: Examination) -> Outcome:
     alone = torch.cat([exam.logits(exam.inputs([row])) for row in exam.rows])
     found = difference(together, alone, exam.dtype)
     numbers: dict[str, Any] = {
-        "difference": _finite(found.largest),
+        "difference": found.largest,
         "allowed": found.allowed,
         "n_clips": len(exam.rows),
     }
@@ -64,7 +64,7 @@ def left_padding_harmless(exam: Examination) -> Outcome:
     padded = exam.logits(inputs)[:1]
     found = difference(padded, exam.logits(exam.inputs(rows[:1])), exam.dtype)
     numbers: dict[str, Any] = {
-        "difference": _finite(found.largest),
+        "difference": found.largest,
         "allowed": found.allowed,
         "padding": n_padding,
     }
@@ -73,7 +73,3 @@ def left_padding_harmless(exam: Examination) -> Outcome:
         f"(allowed: {found.bound})"
     )
     return passed(sentence, **numbers) if found.explained else failed(sentence, **numbers)
-
-
-def _finite(number: float) -> float | None:
-    return number if abs(number) < float("inf") else None  # NaN is not JSON

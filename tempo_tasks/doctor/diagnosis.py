@@ -28,7 +28,7 @@ class Outcome:
     Attributes:
         status: "passed", "failed", or "skipped" where nothing could be said.
         reason: What was found, in a sentence.
-        numbers: What the sentence says, as JSON data with finite numbers.
+        numbers: What the sentence says; in the finding, NaN and infinity are None.
         to_do: What to do about it; empty for what the check says in general.
     """
 

@@ -37,8 +37,8 @@ def edit_applied(exam: Examination) -> Outcome:
         "layers": sum(count > 0 for count in status.prefills.values()),
         "rows": status.rows[0] if status.rows else 0,
         "keys": status.audio_tokens[0] if status.audio_tokens else 0,
-        "change": round(change, 5) if change == change else None,
-        "change_by_recomputing": round(control, 7) if control == control else None,
+        "change": round(change, 5),
+        "change_by_recomputing": round(control, 7),
     }
     unedited = [layer for layer in status.layers if not status.prefills.get(layer)]
     if unedited:
@@ -109,7 +109,7 @@ def attn_scale_fits(exam: Examination) -> Outcome:
         "layers": len(status.layers),
         "rows": status.rows[0] if status.rows else 0,
         "keys": status.audio_tokens[0] if status.audio_tokens else 0,
-        "change": round(change, 5) if change == change else None,
+        "change": round(change, 5),
     }
     layers = f"{len(status.layers)} layer{'' if len(status.layers) == 1 else 's'}"
     what = f"mode {config.mode}, {layers}"
@@ -140,5 +140,5 @@ def _not_repeatable(exam: Examination) -> Outcome | None:
     return skipped(
         f"the plain model itself differs by {change:.2g} from one run to the next, so that nothing "
         "can be told to be bit-identical; choose deterministic kernels",
-        change_by_running_again=change if change == change else None,
+        change_by_running_again=change,
     )

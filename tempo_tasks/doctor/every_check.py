@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from tempo_tasks.doctor import (
     laboratory_checks,
     prompt_checks,
 )
-from tempo_tasks.doctor.diagnosis import Finding, Outcome, failed
+from tempo_tasks.doctor.diagnosis import Finding, Number, Outcome, failed
 from tempo_tasks.doctor.examination import Examination
 
 _MOST_CHARACTERS = 700
@@ -50,8 +51,13 @@ class Check:
             status=outcome.status,
             reason=reason,
             to_do=(outcome.to_do or self.to_do) if outcome.status == "failed" else "",
-            numbers=dict(outcome.numbers),
+            numbers={name: _finite(number) for name, number in outcome.numbers.items()},
         )
+
+
+def _finite(number: Number) -> Number:
+    """Return a number, or None for NaN and infinity, which are no JSON."""
+    return None if isinstance(number, float) and not math.isfinite(number) else number
 
 
 CHECKS = (

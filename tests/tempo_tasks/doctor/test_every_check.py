@@ -2,6 +2,7 @@
 
 import re
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from tempo_attn import AttnScaleConfig, AttnScaleModel
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.lab.engine.prefill import Decoder
 from tempo_tasks.doctor import edit_checks
+from tempo_tasks.doctor.diagnosis import passed
 from tempo_tasks.doctor.every_check import ATTN_SCALE, CHECKS
 from tests.support import wrong_pieces as wrong
 
@@ -263,6 +265,16 @@ def test_a_fast_engine_that_differs(monkeypatch, fails):
     monkeypatch.setattr(Decoder, "run_again", lambda *given: run_again(*given) * 1.01)
     finding = fails("engine_agrees", "the two engines differ: running layers again")
     assert finding.numbers["engine"] == "full"
+
+
+def test_a_fast_engine_that_breaks_off(monkeypatch, fails):
+    monkeypatch.setattr(Decoder, "run_again", lambda *given: 1 / 0)
+    fails("engine_agrees", "the fast engine breaks off: ZeroDivisionError")
+
+
+def test_what_is_no_number_is_none_in_json(exam):
+    check = replace(CHECKS[0], run=lambda exam: passed("?", a=float("inf"), b=float("nan"), c=1.5))
+    assert check.finding(exam).numbers == {"a": None, "b": None, "c": 1.5}
 
 
 def test_a_fast_engine_that_does_not_fit_is_no_failure(exam, monkeypatch):

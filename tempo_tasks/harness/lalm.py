@@ -98,7 +98,10 @@ class LALM(AudioHFLM):
         self.check_texts(requests[index].doc for index in with_audio)
         if with_audio:  # first: a bad clip stops the run before anything is computed
             self.hearing.before_requests(
-                self, [requests[index] for index in with_audio], self.cache_hook.dbdict
+                self,
+                [requests[index] for index in with_audio],
+                self.cache_hook.dbdict,
+                progress=not disable_tqdm,
             )
         answers = plain([requests[index] for index in others], disable_tqdm) if others else []
         return with_audio, dict(zip(others, answers, strict=True))

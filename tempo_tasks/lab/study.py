@@ -76,7 +76,7 @@ class Study:
             settings.tasks, settings.metadata or {}
         )
         lab_items.require_audio(self.tasks)
-        self.lm = _load(settings.model, settings.device, settings.model_args or {})
+        self.lm = load_model(settings.model, settings.device, settings.model_args or {})
         self.items: list[Item] = lab_items.make_items(self.lm, self.tasks, settings.limit)
         self.subject = ModelUnderStudy(
             self.lm.model,
@@ -219,8 +219,18 @@ def _names(value: Any) -> Any:
     return loaded_name(value) if isinstance(value, str) else value
 
 
-def _load(model: str | None, device: str | None, arguments: Mapping[str, Any]) -> LALM:
-    """Load a model; what a user can mend is told without a traceback."""
+def load_model(model: str | None, device: str | None, arguments: Mapping[str, Any]) -> LALM:
+    """Load a model; what a user can mend is told without a traceback.
+
+    Args:
+        model: Hub id or folder; None for the embedded model.
+        device: As for `lm_eval --device`.
+        arguments: Further arguments of the model class `lalm`.
+
+    Raises:
+        TempoError: See `LALM`.
+        OptionError: It does not load for another reason, which the message has.
+    """
     try:
         return LALM(model, device=device, **arguments)
     except TempoError:

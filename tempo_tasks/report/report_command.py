@@ -20,7 +20,7 @@ def report(
         typer.Argument(
             metavar="RUN...",
             help="Folders that lm_eval wrote with --output_path and --log_samples, run folders of "
-            "the laboratory, choice.json and audit.json files. NAME=RUN names a run.",
+            "the laboratory, choice.json, audit.json, JSON of tempo doctor. NAME=RUN names a run.",
             show_default=False,
         ),
     ],

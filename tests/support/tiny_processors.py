@@ -23,6 +23,7 @@ TEMPLATE = (
 def tokenizer(audio_token: str, **named: str) -> tf.PreTrainedTokenizerFast:
     """Build a tokenizer whose audio token has the id of the tiny models' configurations."""
     characters = "abcdefghijklmnopqrstuvwxyz0123456789 .,:?\n"
+    characters += characters[:26].upper() + "'"  # as the benchmark's questions have them
     vocab = {"<pad>": PAD, "<eos>": 2, "<bos>": 3, "<end>": 4}
     vocab |= {character: 10 + number for number, character in enumerate(characters)}
     vocab[audio_token] = AUDIO

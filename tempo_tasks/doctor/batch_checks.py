@@ -1,0 +1,75 @@
+"""Whether a prompt is answered the same alone and among others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from tempo_tasks.doctor.diagnosis import Outcome, failed, passed
+from tempo_tasks.doctor.examination import Examination, Row
+from tempo_tasks.doctor.tolerance import difference
+
+_LONGER = "\nListen to the whole clip before you answer. The clip is played to you only once."
+
+
+def batch_equals_single(exam: Examination) -> Outcome:
+    """Check that clips of different lengths give the same logits in a batch and one at a time."""
+    together = exam.logits(exam.inputs(exam.rows))
+    alone = torch.cat([exam.logits(exam.inputs([row])) for row in exam.rows])
+    found = difference(together, alone, exam.dtype)
+    numbers: dict[str, Any] = {
+        "difference": found.largest,
+        "allowed": found.allowed,
+        "n_clips": len(exam.rows),
+    }
+    if not found.explained:
+        worst = [difference(together[n : n + 1], alone[n : n + 1], exam.dtype) for n in range(3)]
+        rows = [str(n) for n, part in enumerate(worst) if not part.explained]
+        return failed(
+            f"in a batch of {len(exam.rows)} clips of different lengths, logits differ by "
+            f"{found.largest:.3g} from one at a time (allowed: {found.bound}), in "
+            f"row {', '.join(rows)} (longest clip first)",
+            **numbers,
+        )
+    return passed(
+        f"{len(exam.rows)} clips of different lengths: logits differ by {found.largest:.2g} "
+        f"(allowed: {found.bound})",
+        **numbers,
+    )
+
+
+def left_padding_harmless(exam: Examination) -> Outcome:
+    """Check that padding lies on the left, and that a prompt does not notice it.
+
+    Both prompts have the same clip: only their texts differ in length.
+    """
+    prompt, handles = exam.row(0, 2)
+    longer = exam.documents[0]["prompt"] + _LONGER
+    rows: list[Row] = [(prompt, handles), (exam.lm.render(longer, handles), handles)]
+    inputs = exam.inputs(rows)
+    mask = inputs["attention_mask"].bool()
+    n_padding = int((~mask[0]).sum())
+    if not n_padding:
+        return failed("the shorter of two prompts is not padded in a batch, or not masked there")
+    real = mask[0].nonzero()
+    n_right = mask.shape[1] - 1 - int(real[-1])
+    if n_right or not bool(mask[:, -1].all()):
+        return failed(
+            f"the shorter prompt is padded on the right ({n_right} positions), where its answer is "
+            "read",
+            padding=n_padding,
+            on_the_right=n_right,
+        )
+    padded = exam.logits(inputs)[:1]
+    found = difference(padded, exam.logits(exam.inputs(rows[:1])), exam.dtype)
+    numbers: dict[str, Any] = {
+        "difference": found.largest,
+        "allowed": found.allowed,
+        "padding": n_padding,
+    }
+    sentence = (
+        f"{n_padding} positions of padding on the left change logits by {found.largest:.2g} "
+        f"(allowed: {found.bound})"
+    )
+    return passed(sentence, **numbers) if found.explained else failed(sentence, **numbers)

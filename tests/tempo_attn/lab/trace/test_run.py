@@ -183,13 +183,6 @@ def test_one_position_of_many_that_say_the_same_is_too_little(wired):
 WAYS = {
     *("qwen2_audio", "gemma4", "granite_speech_hybrid", "phi4_multimodal", "desta25", "kimi_audio"),
 }
-    "qwen2_audio",
-    "gemma4",
-    "granite_speech_hybrid",
-    "phi4_multimodal",
-    "desta25",
-    "kimi_audio",
-}
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ class Family:
         model_types: The `model_type` values of its configurations.
         auto_class: The transformers Auto class that loads its models.
         key_spans: The sets of key positions that its prompts have.
+        text_prompts: Whether a rendered chat is text that the tokenizer encodes. Where it is not,
+            see `tempo_attn.families.chats.ChatFamily`.
         no_processor: Why the harness cannot use its models; empty where it can.
     """
 
@@ -39,9 +41,14 @@ class Family:
     model_types: ClassVar[tuple[str, ...]]
     auto_class: ClassVar[Any] = AutoModelForMultimodalLM
     key_spans: ClassVar[tuple[str, ...]] = ("audio",)
+    text_prompts: ClassVar[bool] = True
     no_processor: ClassVar[str] = ""
 
     # ------------------------------------------------------------------ the model
+
+    def model_class(self, config: Any) -> Any:
+        """Return the class whose `from_pretrained` loads a model of this configuration."""
+        return self.auto_class
 
     def check_model(self, model: nn.Module) -> None:
         """Check that attention on audio can be edited in this model.
@@ -200,6 +207,14 @@ class Family:
     def audio_marker(self, processor: Any) -> str:
         """Return the token that stands for audio in a rendered prompt."""
         return str(getattr(processor, "audio_token", None))
+
+    def text_before_answer(self, prompt: str) -> str:
+        """Return the text that the answer's first token may grow together with.
+
+        Tokens are merged across whatever stands before the answer: by default all of the rendered
+        prompt.
+        """
+        return prompt
 
     def process(self, processor: Any, prompts: Sequence[str], waves: Sequence[Wave]) -> Any:
         """Turn rendered prompts and their waveforms into model inputs, padded on the left.

@@ -128,7 +128,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
     def _get_backend(self, *args: Any, **kwargs: Any) -> None:
         self.backend = "causal"
         self.family: Family = get_family(self.config)
-        self.AUTO_MODEL_CLASS = self.family.auto_class
+        self.AUTO_MODEL_CLASS = self.family.model_class(self.config)
 
     def _create_model(self, *args: Any, **kwargs: Any) -> None:
         super()._create_model(*args, **kwargs)
@@ -169,14 +169,18 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         """Return the processor's template, for the results."""
         return cast("str | None", getattr(self.processor, "chat_template", None))
 
-    def render(self, context: str, handles: Sequence[Handle]) -> str:
-        """Render a context as one user turn, unless the harness has already rendered it."""
+    def is_rendered(self, context: str) -> bool:
+        """Return whether a context is a chat that `apply_chat_template` has rendered."""
         if not hasattr(self, "_assistant_turn"):
             user = [{"role": "user", "content": "?"}]
             rendered = self.apply_chat_template(user)
             self._assistant_turn = rendered.rpartition("?")[2]
         # Not "ends with": a task's gen_prefix may follow.
-        if self._assistant_turn not in context:
+        return self._assistant_turn in context
+
+    def render(self, context: str, handles: Sequence[Handle]) -> str:
+        """Render a context as one user turn, unless the harness has already rendered it."""
+        if not self.is_rendered(context):
             context = self.apply_chat_template([{"role": "user", "content": context}])
         marker = self.family.audio_marker(self.processor)
         if AUDIO_PLACEHOLDER in context or context.count(marker) != len(handles):
@@ -213,7 +217,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         check_placeholders(self.family, self.processor, self.config, inputs, waves_of_rows)
         inputs = inputs.to(self.device)
         for name, value in inputs.items():
-            if torch.is_floating_point(value):
+            if isinstance(value, torch.Tensor) and value.is_floating_point():
                 inputs[name] = value.to(self.model.dtype)
         return inputs
 

@@ -141,10 +141,17 @@ def processor_fingerprint(processor: Any) -> str:
         {
             "features": processor.feature_extractor.to_dict(),
             "chat_template": getattr(processor, "chat_template", None),
-            "tokenizer": backend.to_str() if backend is not None else sorted(tokenizer.get_vocab()),
+            "tokenizer": _vocabulary(tokenizer) if backend is None else backend.to_str(),
             "special_tokens": {name: str(t) for name, t in tokenizer.special_tokens_map.items()},
         }
     )
+
+
+def _vocabulary(tokenizer: Any) -> Any:
+    """Return what is known of a tokenizer without a backend that describes itself."""
+    if type(tokenizer).__name__ == "MistralCommonBackend":  # the package knows the chat format
+        return [metadata.version("mistral-common"), sorted(tokenizer.get_vocab().items())]
+    return sorted(tokenizer.get_vocab())
 
 
 def files_fingerprint(folder: Path) -> dict[str, str]:

@@ -46,7 +46,9 @@ class Voxtral(ChatFamily):
 
     def check(self, config: Any, processor: Any) -> None:
         """See `Family.check`."""
-        check_tokenizer(config, processor.tokenizer, self.audio_token_id(config))
+        check_tokenizer(
+            config, getattr(processor, "tokenizer", processor), self.audio_token_id(config)
+        )
 
     def max_seconds(self, processor: Any) -> float:
         """See `Family.max_seconds`: heard in windows of 30 s, up to 40 minutes by its authors."""

@@ -17,13 +17,18 @@ from torch import nn
 
 from tests.support import tiny_tekken
 from tests.support.tiny_models import FAMILIES, MELS, TEXT, WHISPER, strong
-from tests.support.tiny_processors import PROCESSORS
+from tests.support.tiny_processors import PROCESSORS, save_processor
 
 Checkpoint = tuple[nn.Module, Any]
 
 
 def of_tiny_models(name: str) -> Checkpoint:
     return FAMILIES[name]().model, PROCESSORS[name]()
+
+
+def whole_omni(name: str) -> Checkpoint:
+    """A full model (without its talker), out of which the harness takes the thinker."""
+    return FAMILIES[name]().model, PROCESSORS[f"{name}_thinker"]()
 
 
 def voxtral(*, audio: bool = True) -> Checkpoint:
@@ -49,12 +54,15 @@ def voxtral(*, audio: bool = True) -> Checkpoint:
 CHECKPOINTS: dict[str, Callable[[], Checkpoint]] = {
     **{name: partial(of_tiny_models, name) for name in PROCESSORS},
     "voxtral": voxtral,
+    "qwen2_5_omni": partial(whole_omni, "qwen2_5_omni"),
+    "qwen3_omni_moe": partial(whole_omni, "qwen3_omni_moe"),
 }
 
 
 def save(name: str, folder: Path) -> Path:
     """Write a checkpoint as `from_pretrained` reads it."""
     model, processor = CHECKPOINTS[name]()
-    processor.save_pretrained(folder)
+    folder.mkdir(exist_ok=True)
+    save_processor(processor, folder)
     model.save_pretrained(folder)  # type: ignore[operator]
     return folder

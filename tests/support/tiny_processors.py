@@ -5,11 +5,14 @@ Windows last one second, which are the 100 mel frames that the tiny encoders tak
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import transformers as tf
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from tempo_attn.families.audio_half import audio_half
 from tests.support.tiny_models import AUDIO, MELS, PAD
 
 TEMPLATE = (
@@ -20,12 +23,21 @@ TEMPLATE = (
 )
 
 
-def tokenizer(audio_token: str, **named: str) -> tf.PreTrainedTokenizerFast:
-    """Build a tokenizer whose audio token has the id of the tiny models' configurations."""
+def tokenizer(
+    audio_token: str, more: dict[str, int] | None = None, **named: Any
+) -> tf.PreTrainedTokenizerFast:
+    """Build a tokenizer whose audio token has the id of the tiny models' configurations.
+
+    Args:
+        audio_token: The token.
+        more: Further special tokens with their ids.
+        named: Special tokens by name, as `PreTrainedTokenizerFast` takes them.
+    """
+    more = more or {}
     characters = "abcdefghijklmnopqrstuvwxyz0123456789 .,:?\n"
     vocab = {"<pad>": PAD, "<eos>": 2, "<bos>": 3, "<end>": 4}
     vocab |= {character: 10 + number for number, character in enumerate(characters)}
-    vocab[audio_token] = AUDIO
+    vocab |= {audio_token: AUDIO, **more}
     built = Tokenizer(models.WordLevel(vocab, unk_token="?"))
     built.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     built.decoder = decoders.Fuse()
@@ -33,13 +45,27 @@ def tokenizer(audio_token: str, **named: str) -> tf.PreTrainedTokenizerFast:
         tokenizer_object=built,
         pad_token="<pad>",
         eos_token="<eos>",
-        additional_special_tokens=[audio_token, "<bos>", "<end>"],
+        additional_special_tokens=[audio_token, "<bos>", "<end>", *more],
         **named,
     )
 
 
 def extractor(seconds: int = 1) -> tf.WhisperFeatureExtractor:
     return tf.WhisperFeatureExtractor(feature_size=MELS, chunk_length=seconds, hop_length=160)
+
+
+def save_processor(processor: Any, folder: Path, **settings: Any) -> None:
+    """Write a processor; half a one as released checkpoints are, a file for each part."""
+    if getattr(processor, "image_processor", processor) is not None:
+        processor.save_pretrained(folder)
+        return
+    processor.feature_extractor.save_pretrained(folder)
+    processor.tokenizer.save_pretrained(folder)
+    (folder / "chat_template.json").write_text(
+        json.dumps({"chat_template": processor.chat_template})
+    )
+    if settings:
+        (folder / "processor_config.json").write_text(json.dumps(settings))
 
 
 def audioflamingo3() -> Any:
@@ -81,9 +107,39 @@ def qwen3_asr() -> Any:
     return tf.Qwen3ASRProcessor(features, tokens, chat_template=TEMPLATE.replace("AUDIO", "<a>"))
 
 
+def _omni(whole: Any) -> Any:
+    """Windows of six seconds; released ones have 300."""
+    names = {"audio_token": "<a>", "audio_bos_token": "<on>", "audio_eos_token": "<off>"}
+    names |= {"image_token": "<i>", "video_token": "<v>"}
+    names |= {"vision_bos_token": "<see>", "vision_eos_token": "<end>"}
+    ids = {"<see>": 94, "<i>": 96, "<v>": 97, "<on>": 98, "<off>": 99}
+    return audio_half(whole)(
+        image_processor=None,
+        video_processor=None,
+        feature_extractor=extractor(6),
+        tokenizer=tokenizer("<a>", ids, extra_special_tokens=names),
+        chat_template=TEMPLATE.replace("AUDIO", "<on><a><off>"),
+    )
+
+
+def qwen2_5_omni_thinker() -> Any:
+    return _omni(tf.Qwen2_5OmniProcessor)
+
+
+def qwen3_omni_moe_thinker() -> Any:
+    return _omni(tf.Qwen3OmniMoeProcessor)
+
+
 PROCESSORS = {
     builder.__name__: builder
-    for builder in (audioflamingo3, musicflamingo, glmasr, qwen3_asr)
+    for builder in (
+        audioflamingo3,
+        musicflamingo,
+        glmasr,
+        qwen3_asr,
+        qwen2_5_omni_thinker,
+        qwen3_omni_moe_thinker,
+    )
     # As in tiny_models: it is younger than the oldest transformers that tempo takes.
     if builder is not qwen3_asr or hasattr(tf, "Qwen3ASRConfig")
 }

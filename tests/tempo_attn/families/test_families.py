@@ -27,7 +27,7 @@ from tempo_attn.families.audio_lengths import encoder_tokens, qwen3_encoder_toke
 from tempo_attn.families.refused import REFUSED
 from tests.support.paths import ROOT
 from tests.support.tiny_models import AUDIO, FAMILIES, lay_out
-from tests.support.tiny_processors import PROCESSORS
+from tests.support.tiny_processors import PROCESSORS, save_processor
 
 ALPHA = 3.0
 NAMES = sorted(FAMILIES)
@@ -465,7 +465,7 @@ def test_a_waveform_fills_the_counted_positions(name, seconds):
 def test_a_saved_checkpoint_is_loaded_by_the_family(name, tmp_path):
     """As the harness does it: processor and model from one folder."""
     tiny = tiny_of(name)
-    PROCESSORS[name]().save_pretrained(tmp_path)
+    save_processor(PROCESSORS[name](), tmp_path)
     tiny.model.save_pretrained(tmp_path)
     family = get_family(transformers.AutoConfig.from_pretrained(tmp_path))
     processor = family.load_processor(str(tmp_path))
@@ -473,6 +473,27 @@ def test_a_saved_checkpoint_is_loaded_by_the_family(name, tmp_path):
     family.check(model.config, processor)
     with torch.no_grad():
         assert torch.equal(model(**tiny.inputs).logits, tiny.logits())
+
+
+@pytest.mark.parametrize("name", ["qwen2_5_omni", "qwen3_omni_moe"])
+def test_the_thinker_is_loaded_out_of_a_full_checkpoint(name, tmp_path):
+    tiny = tiny_of(name)
+    tiny.model.save_pretrained(tmp_path)
+    model = get_family(tiny.config).auto_class.from_pretrained(tmp_path).eval()
+    with torch.no_grad():
+        assert torch.equal(model(**tiny.inputs).logits, tiny.logits())
+
+
+def test_an_omni_processor_is_loaded_without_its_eyes(tmp_path):
+    """Settings and template come from whichever file has them."""
+    save_processor(PROCESSORS["qwen2_5_omni_thinker"](), tmp_path)
+    processor = get_family(tiny_of("qwen2_5_omni").config).load_processor(str(tmp_path))
+    assert isinstance(processor, transformers.Qwen2_5OmniProcessor)
+    assert processor.image_processor is processor.video_processor is None
+    (tmp_path / "chat_template.json").unlink()
+    (tmp_path / "chat_template.jinja").write_text("newer")
+    again = get_family(tiny_of("qwen2_5_omni").config).load_processor(str(tmp_path))
+    assert again.chat_template == "newer"
 
 
 def test_longer_audio_than_the_window_is_heard():

@@ -46,7 +46,8 @@ def load_audio_half(processor_class: Any, pretrained: str, **kwargs: Any) -> Any
         if name in saved and not isinstance(saved[name], dict)
     }
     given |= {name: None for name in _VISION if name in takes}
-    given["feature_extractor"] = AutoFeatureExtractor.from_pretrained(pretrained, **kwargs)
+    ears = "audio_processor" if "audio_processor" in takes else "feature_extractor"
+    given[ears] = AutoFeatureExtractor.from_pretrained(pretrained, **kwargs)
     given["tokenizer"] = tokenizer
     # Older checkpoints keep the template with the tokenizer.
     given["chat_template"] = saved.get("chat_template") or tokenizer.chat_template

@@ -9,12 +9,21 @@ from tempo_tasks.lab.grid_request import parse_grid
 from tempo_tasks.lab.settings import Settings
 from tempo_tasks.lab.sweep import SweepRequest, run_sweep
 from tests.support.tiny_checkpoints import CHECKPOINTS, save
+from tests.support.tiny_models import without_timm
 
 ALWAYS = {"voxtral"}
 NAMES = [
     pytest.param(name, marks=() if name in ALWAYS else pytest.mark.slow)
     for name in sorted(CHECKPOINTS)
 ]
+
+
+@pytest.fixture(autouse=True)
+def timm_is_not_needed(monkeypatch):
+    """Gemma 3n's vision tower is left out: see `without_timm`."""
+    monkeypatch.setattr("tempo_attn.families.gemma3n.require_extra", lambda *args: None)
+    with without_timm():
+        yield
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -367,7 +367,8 @@ def without_timm() -> Iterator[None]:
         yield
 
 
-def gemma3n() -> Tiny:
+def gemma3n(positions: int = 12) -> Tiny:
+    """Each audio has so many positions; released models have 188."""
     torch.manual_seed(0)
     config = tf.Gemma3nConfig(
         text_config={
@@ -395,7 +396,7 @@ def gemma3n() -> Tiny:
         vision_config={"hidden_size": 8, "vocab_size": 4, "vocab_offset": 90},
         audio_token_id=AUDIO,
         image_token_id=91,
-        audio_soft_tokens_per_image=12,
+        audio_soft_tokens_per_image=positions,
         tie_word_embeddings=True,
     )
 
@@ -405,7 +406,7 @@ def gemma3n() -> Tiny:
 
     with without_timm():
         model = tf.Gemma3nForConditionalGeneration(config)
-    return hearing("gemma3n", model, lambda frames: 12, features)
+    return hearing("gemma3n", model, lambda frames: positions, features)
 
 
 def gemma4() -> Tiny:

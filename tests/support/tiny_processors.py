@@ -36,7 +36,7 @@ def tokenizer(
         named: Special tokens by name, as `PreTrainedTokenizerFast` takes them.
     """
     more = more or {}
-    characters = "abcdefghijklmnopqrstuvwxyz0123456789 .,:?\n"
+    characters = "abcdefghijklmnopqrstuvwxyz0123456789 .,:?\nABCDEFGHIJKLMNOPQRSTUVWXYZ'()-"
     vocab = {"<pad>": PAD, "<eos>": 2, "<bos>": 3, "<end>": 4}
     vocab |= {character: 10 + number for number, character in enumerate(characters)}
     vocab |= {audio_token: AUDIO, **more}
@@ -146,10 +146,10 @@ def _gemma(whole: Any, features: Any, more: dict[str, Any]) -> Any:
     )
 
 
-def gemma3n() -> Any:
-    """Twelve positions, which is what the tiny model pads each audio to."""
+def gemma3n(positions: int = 12) -> Any:
+    """Twelve positions are what the tiny model pads each audio to."""
     features = tf.Gemma3nAudioFeatureExtractor(feature_size=MELS)
-    return _gemma(tf.Gemma3nProcessor, features, {"audio_seq_length": 12})
+    return _gemma(tf.Gemma3nProcessor, features, {"audio_seq_length": positions})
 
 
 def gemma4() -> Any:

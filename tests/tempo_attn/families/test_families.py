@@ -26,7 +26,7 @@ from tempo_attn.families import _FAMILIES, get_family, model_types
 from tempo_attn.families.audio_lengths import encoder_tokens, qwen3_encoder_tokens
 from tempo_attn.families.refused import REFUSED
 from tests.support.paths import ROOT
-from tests.support.tiny_models import AUDIO, FAMILIES, lay_out, without_timm
+from tests.support.tiny_models import AUDIO, FAMILIES, TOO_NEW, lay_out, without_timm
 from tests.support.tiny_processors import PROCESSORS, save_processor
 
 ALPHA = 3.0
@@ -565,8 +565,7 @@ def test_every_registered_type_resolves():
 def test_every_family_has_a_tiny_model():
     """granite_speech_plus shares its class layout and has none of its own."""
     tested = {tiny_of(name).config.model_type for name in NAMES}
-    too_new = set() if hasattr(transformers, "Qwen3ASRConfig") else {"qwen3_asr"}
-    assert set(model_types()) - tested == {"granite_speech_plus"} | too_new
+    assert set(model_types()) - tested == {"granite_speech_plus"} | TOO_NEW
     assert not set(model_types()) & set(REFUSED)
 
 

@@ -15,6 +15,10 @@ class UnsupportedModelError(TempoError, ValueError):
     """Attention on audio cannot be edited in this model; the message says why."""
 
 
+class MissingExtraError(TempoError, ImportError):
+    """A package that this kind of model needs is not installed; the message names the extra."""
+
+
 class UnsupportedInputError(TempoError, ValueError):
     """These inputs hide where the audio is, or ask for a kernel feature that cannot be edited."""
 

@@ -18,7 +18,13 @@ from transformers import AutoModelForMultimodalLM, AutoProcessor
 
 from tempo_attn.attention.redirect_attention import redirect_by_config
 from tempo_attn.errors import NoAudioTokenError, UnsupportedModelError
-from tempo_attn.families.processors import Wave, message_parts, require_audio_token, where
+from tempo_attn.families.processors import (
+    Wave,
+    feature_extractor,
+    message_parts,
+    require_audio_token,
+    where,
+)
 
 Message = Mapping[str, Any]
 Undo = Callable[[], None]
@@ -32,6 +38,10 @@ class Family:
         model_types: The `model_type` values of its configurations.
         auto_class: The transformers Auto class that loads its models.
         key_spans: The sets of key positions that its prompts have.
+        text_prompts: Whether a rendered chat is text that the tokenizer encodes. Where it is not,
+            see `tempo_attn.families.chats.ChatFamily`.
+        pads_audio_alike: Whether what a clip becomes is the same beside longer ones in a batch;
+            where it is not, batches are of one prompt.
         no_processor: Why the harness cannot use its models; empty where it can.
     """
 
@@ -39,9 +49,15 @@ class Family:
     model_types: ClassVar[tuple[str, ...]]
     auto_class: ClassVar[Any] = AutoModelForMultimodalLM
     key_spans: ClassVar[tuple[str, ...]] = ("audio",)
+    text_prompts: ClassVar[bool] = True
+    pads_audio_alike: ClassVar[bool] = True
     no_processor: ClassVar[str] = ""
 
     # ------------------------------------------------------------------ the model
+
+    def model_class(self, config: Any) -> Any:
+        """Return the class whose `from_pretrained` loads a model of this configuration."""
+        return self.auto_class
 
     def check_model(self, model: nn.Module) -> None:
         """Check that attention on audio can be edited in this model.
@@ -160,11 +176,11 @@ class Family:
 
     def sampling_rate(self, processor: Any) -> int:
         """Return the sampling rate that the processor expects, in Hz."""
-        return int(processor.feature_extractor.sampling_rate)
+        return int(feature_extractor(processor).sampling_rate)
 
     def max_seconds(self, processor: Any) -> float:
         """Return the longest audio that the model hears in one go, in seconds."""
-        extractor = processor.feature_extractor
+        extractor = feature_extractor(processor)
         return float(extractor.n_samples / extractor.sampling_rate)
 
     def min_seconds(self, processor: Any) -> float:
@@ -201,6 +217,14 @@ class Family:
         """Return the token that stands for audio in a rendered prompt."""
         return str(getattr(processor, "audio_token", None))
 
+    def text_before_answer(self, prompt: str) -> str:
+        """Return the text that the answer's first token may grow together with.
+
+        Tokens are merged across whatever stands before the answer: by default all of the rendered
+        prompt.
+        """
+        return prompt
+
     def process(self, processor: Any, prompts: Sequence[str], waves: Sequence[Wave]) -> Any:
         """Turn rendered prompts and their waveforms into model inputs, padded on the left.
 
@@ -222,6 +246,23 @@ class Family:
             return_tensors="pt",
             padding=True,
         )
+
+    def append(self, inputs: Any, ids: torch.Tensor, real: torch.Tensor) -> Any:
+        """Return inputs of the same prompts followed by text tokens, to be scored in one forward.
+
+        Args:
+            inputs: What `process` returned.
+            ids: The tokens, (batch, more).
+            real: Which of them are tokens and not padding, (batch, more).
+        """
+        longer = {"input_ids": ids, "attention_mask": real}
+        for name in ("token_type_ids", "mm_token_type_ids"):  # 0 is text
+            if name in inputs:
+                longer[name] = torch.zeros_like(ids)
+        return {
+            name: torch.cat([value, longer[name].to(value.dtype)], 1) if name in longer else value
+            for name, value in inputs.items()
+        }
 
     def n_audio_tokens(self, processor: Any, n_samples: int) -> int:
         """Return how many decoder positions a waveform of `n_samples` fills."""

@@ -15,11 +15,27 @@ _FEW_LAYERS_ATTEND = (
     "reaches the answer past every edit"
 )
 
+_NOISE = (
+    "its encoder draws random noise for every clip in every forward, so no run can be repeated and "
+    "none compared with another"
+)
+_MORE_THAN_ATTENTION = (
+    "its attention adds a learned bias of distances to the logits, and short convolutions carry "
+    "audio to later positions in every layer; both reach the answer past an edit"
+)
+_INDEXED = (
+    "layers of its decoder attend only to keys that an indexer of their own has chosen, and which "
+    "those are an edit of attention cannot say"
+)
+
 REFUSED: dict[str, str] = {
     "voxtral_realtime": _ADDED,
     "kyutai_speech_to_text": _ADDED,
     "moshi": _ADDED,
     "whisper": _ENCODER_DECODER,
+    "vibevoice_asr": _NOISE,
+    "inkling": _MORE_THAN_ATTENTION,
+    "dots3_note": _INDEXED,
     "nemotron_h_omni": _FEW_LAYERS_ATTEND,
 }
 """Reasons by `model_type`; they follow "cannot edit attention on audio in a ... model: "."""

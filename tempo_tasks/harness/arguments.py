@@ -22,7 +22,7 @@ from tempo_attn import AttnScaleConfig
 from tempo_attn.config_fields import shown
 from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import OptionError
-from tempo_attn.families import get_family
+from tempo_attn.families import family_names, get_family
 from tempo_attn.hub.model_names import is_repo_id
 from tempo_attn.runtime.resolve_edit import check_size
 from tempo_tasks.harness.audio_hflm import AudioHFLM
@@ -56,7 +56,8 @@ def check_arguments(pretrained: Any, arguments: Mapping[str, Any]) -> AttnScaleC
         The configuration that `attn_scale` names, read or fetched; None without `attn_scale`.
 
     Raises:
-        OptionError: An unknown name or a wrong value; the message names the nearest right one.
+        OptionError: An unknown name or a wrong value; the message names the nearest right one. Or
+            the model is of another family than said.
         UnknownFamilyError: No family is registered for the model's type.
         UnsupportedModelError: Attention on audio cannot be edited in it.
     """
@@ -67,7 +68,8 @@ def check_arguments(pretrained: Any, arguments: Mapping[str, Any]) -> AttnScaleC
         _folder("pretrained", None if is_embedded(pretrained) else pretrained, "config.json")
     config = None
     unknown = [n for n in arguments if n not in known_names() and not n.startswith("bnb_4bit_")]
-    if unknown or arguments.get("attn_scale") is not None:
+    named = arguments.get("family")
+    if unknown or arguments.get("attn_scale") is not None or named is not None:
         config = model_config(pretrained, arguments)
     for name in unknown:
         if not hasattr(config, name):  # transformers sets attributes of the configuration
@@ -75,11 +77,13 @@ def check_arguments(pretrained: Any, arguments: Mapping[str, Any]) -> AttnScaleC
                 f"unknown model argument {name!r}.{did_you_mean(name, known_names())} lalm takes "
                 f"those of hf and {', '.join(_names_of(AudioHFLM, but=_names_of(HFLM)))}"
             )
+    if named is not None:
+        get_family(config, named)
     edit = arguments.get("attn_scale")
     if isinstance(edit, (str, Path)):
         edit = AttnScaleConfig.from_pretrained(edit, revision=arguments.get("attn_scale_revision"))
     if isinstance(edit, AttnScaleConfig):
-        check_size(edit, config, get_family(config))
+        check_size(edit, config, get_family(config, named))
     elif edit is not None:
         raise OptionError(
             f"attn_scale is a {type(edit).__name__}; expected a folder, a Hub repository or an "
@@ -221,6 +225,7 @@ def _is_path(name: str) -> bool:
 
 
 _CHECKS: dict[str, Check] = {
+    "family": partial(_one_of, choices=family_names()),
     "long_audio": partial(_one_of, choices=("error", "truncate")),
     "attn_scale_missing": partial(_one_of, choices=("raise", "warn")),
     "max_channels": partial(_whole, least=0),

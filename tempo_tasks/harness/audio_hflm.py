@@ -13,7 +13,7 @@ from lm_eval.models.huggingface import HFLM
 import tempo_tasks
 from tempo_attn import AUDIO_PLACEHOLDER
 from tempo_attn.errors import AudioNotDeliveredError
-from tempo_attn.families import Family, get_family
+from tempo_attn.families import Family, choose_family
 from tempo_tasks.audio import (
     MAX_CHANNELS,
     MAX_RATE,
@@ -38,6 +38,8 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         pretrained: Hub id, folder, or a loaded model. Default: the embedded tiny model, which is
             also called "embedded".
         processor: Hub id, folder, or a loaded processor. Default: the model's own.
+        family: "generic" for a type of model that no family is written for. Else found by the
+            model's type.
         long_audio: "error", or "truncate" to cut clips to the model's window.
         max_channels: Audio with more channels is refused; 0 for no bound.
         max_rate: Audio with a higher sampling rate (Hz) is refused; 0 for no bound.
@@ -62,6 +64,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         pretrained: Any = None,
         *,
         processor: Any = None,
+        family: str | None = None,
         long_audio: str = "error",
         max_channels: int = MAX_CHANNELS,
         max_rate: int = MAX_RATE,
@@ -83,9 +86,11 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
                 )
             pretrained = str(WEIGHTS_DIR)
         self._processor_source = processor
+        self._family_name = family
         self.arguments = {
             **kwargs,
             "processor": processor,
+            "family": family,
             "long_audio": long_audio,
             "max_channels": max_channels,
             "max_rate": max_rate,
@@ -127,11 +132,12 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
 
     def _get_backend(self, *args: Any, **kwargs: Any) -> None:
         self.backend = "causal"
-        self.family: Family = get_family(self.config)
-        self.AUTO_MODEL_CLASS = self.family.auto_class
+        self.family: Family = choose_family(self.config, self._family_name)
+        self.AUTO_MODEL_CLASS = self.family.model_class(self.config)
 
     def _create_model(self, *args: Any, **kwargs: Any) -> None:
         super()._create_model(*args, **kwargs)
+        choose_family(self._model.config, self._family_name)  # it has read the file anew
         self._ties.enter_context(ties_kept(self._model))
 
     def _create_tokenizer(self, pretrained: Any, tokenizer: Any, **kwargs: Any) -> None:
@@ -143,9 +149,9 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
                 processor = _name(pretrained)
                 given |= {k: kwargs[k] for k in ("revision", "subfolder") if kwargs.get(k)}
             processor = self.family.load_processor(processor, **given)
+        self.family.check(self.config, processor)  # first: it may be a bare tokenizer
         self.processor = processor
         self.tokenizer = processor.tokenizer
-        self.family.check(self.config, processor)
 
     @property
     def sampling_rate(self) -> int:
@@ -169,14 +175,18 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         """Return the processor's template, for the results."""
         return cast("str | None", getattr(self.processor, "chat_template", None))
 
-    def render(self, context: str, handles: Sequence[Handle]) -> str:
-        """Render a context as one user turn, unless the harness has already rendered it."""
+    def is_rendered(self, context: str) -> bool:
+        """Return whether a context is a chat that `apply_chat_template` has rendered."""
         if not hasattr(self, "_assistant_turn"):
             user = [{"role": "user", "content": "?"}]
             rendered = self.apply_chat_template(user)
             self._assistant_turn = rendered.rpartition("?")[2]
         # Not "ends with": a task's gen_prefix may follow.
-        if self._assistant_turn not in context:
+        return self._assistant_turn in context
+
+    def render(self, context: str, handles: Sequence[Handle]) -> str:
+        """Render a context as one user turn, unless the harness has already rendered it."""
+        if not self.is_rendered(context):
             context = self.apply_chat_template([{"role": "user", "content": context}])
         marker = self.family.audio_marker(self.processor)
         if AUDIO_PLACEHOLDER in context or context.count(marker) != len(handles):
@@ -213,7 +223,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         check_placeholders(self.family, self.processor, self.config, inputs, waves_of_rows)
         inputs = inputs.to(self.device)
         for name, value in inputs.items():
-            if torch.is_floating_point(value):
+            if isinstance(value, torch.Tensor) and value.is_floating_point():
                 inputs[name] = value.to(self.model.dtype)
         return inputs
 

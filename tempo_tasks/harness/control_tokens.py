@@ -27,7 +27,9 @@ def control_tokens(tokenizer: Any, marker: str) -> frozenset[str]:
         tokenizer: Any tokenizer of transformers.
         marker: What stands for audio in the family's rendered prompts.
     """
-    added: Mapping[int, Any] = getattr(tokenizer, "added_tokens_decoder", None) or {}
+    added = getattr(tokenizer, "added_tokens_decoder", None)
+    if not isinstance(added, Mapping):  # mistral-common's backend has a method that raises
+        added = {}
     special = [str(token) for token in added.values() if getattr(token, "special", False)]
     known = [*getattr(tokenizer, "all_special_tokens", ()), *special, marker]
     bare = {str(token).strip(_BLANKS) for token in known}

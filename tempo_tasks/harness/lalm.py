@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 
 Answer = tuple[float, bool]
 R = TypeVar("R")
+_USUAL_WINDOW = 30  # seconds
+
+
+def _handles(request: Instance) -> Sequence[Handle] | None:
+    """Return the clips of a request; None where it has no `audio` argument."""
+    given = request.args[2] if len(request.args) > 2 else {}
+    return given.get("audio")
 
 
 @register_model("lalm")
@@ -66,15 +73,20 @@ class LALM(AudioHFLM):
 
     def _batch_size(self) -> tuple[int, bool]:
         """Return the batch size and whether it may be halved when memory runs out."""
+        if not self.family.pads_audio_alike:
+            return 1, False
         if self.batch_size == "auto":
             return int(self.max_batch_size), True
         return int(self.batch_size), False
 
     def length(self, prompt: str, handles: Sequence[Handle]) -> int:
-        """Return the rough length of a prompt in tokens; every clip counts as a full window."""
-        return len(prompt) // 4 + len(handles) * self.family.n_audio_tokens(
-            self.processor, self._window
-        )
+        """Return the rough length of a prompt in tokens.
+
+        Every clip counts as a full window, of 30 s where a model hears minutes: clips that long are
+        rare, and a memory plan by the longest would run one item at a time.
+        """
+        window = min(self._window, _USUAL_WINDOW * self.sampling_rate)
+        return len(prompt) // 4 + len(handles) * self.family.n_audio_tokens(self.processor, window)
 
     def _bar(self, total: int, text: str, disable: bool) -> Any:
         return tqdm(total=total, desc=text, disable=disable or self.rank != 0 or not total)
@@ -88,23 +100,28 @@ class LALM(AudioHFLM):
         """Check the clips, then let HFLM (`plain`) answer the requests without audio.
 
         Returns:
-            Indices of the requests with an `audio` argument (even an empty one), which are left
-            to do, and the answers of the others by index.
+            Indices of the requests that are left to do: those with an `audio` argument (even an
+            empty one), and rendered chats that are no text to HFLM; and the answers of the others
+            by index.
         """
-        with_audio = [i for i, r in enumerate(requests) if len(r.args) > 2 and "audio" in r.args[2]]
-        others = sorted(set(range(len(requests))) - set(with_audio))
-        without_clip = [index for index in with_audio if not requests[index].args[2]["audio"]]
-        editing.check_requests(self.model, len(others) + len(without_clip))
-        self.check_texts(requests[index].doc for index in with_audio)
+        ours = [
+            index
+            for index, request in enumerate(requests)
+            if _handles(request) is not None
+            or (not self.family.text_prompts and self.is_rendered(request.args[0]))
+        ]
+        others = sorted(set(range(len(requests))) - set(ours))
+        with_audio = [requests[index] for index in ours if _handles(requests[index]) is not None]
+        editing.check_requests(
+            self.model, len(others) + sum(not _handles(requests[index]) for index in ours)
+        )
+        self.check_texts(request.doc for request in with_audio)
         if with_audio:  # first: a bad clip stops the run before anything is computed
             self.hearing.before_requests(
-                self,
-                [requests[index] for index in with_audio],
-                self.cache_hook.dbdict,
-                progress=not disable_tqdm,
+                self, with_audio, self.cache_hook.dbdict, progress=not disable_tqdm
             )
         answers = plain([requests[index] for index in others], disable_tqdm) if others else []
-        return with_audio, dict(zip(others, answers, strict=True))
+        return ours, dict(zip(others, answers, strict=True))
 
     # ------------------------------------------------------------------ generation
 
@@ -133,7 +150,7 @@ class LALM(AudioHFLM):
         return [results[index] for index in range(len(requests))]
 
     def _row(self, request: Instance) -> tuple[str, Sequence[Handle]]:
-        handles = request.args[2]["audio"]
+        handles = _handles(request) or []
         return self.render(request.args[0], handles), handles
 
     def generate_batch(
@@ -220,8 +237,9 @@ class LALM(AudioHFLM):
 
     def continuation(self, prompt: str, continuation: str) -> tuple[int, ...]:
         """Return the tokens of a continuation as they follow the prompt."""
-        before = self.tok_encode(prompt, add_special_tokens=False)
-        whole = self.tok_encode(prompt + continuation, add_special_tokens=False)
+        text = self.family.text_before_answer(prompt)
+        before = self.tok_encode(text, add_special_tokens=False)
+        whole = self.tok_encode(text + continuation, add_special_tokens=False)
         if whole[: len(before)] == before and len(whole) > len(before):
             return tuple(whole[len(before) :])
         # A token reaches across the border: score the continuation as tokens of its own.
@@ -240,8 +258,7 @@ class LALM(AudioHFLM):
         for row, job in enumerate(batch):
             more[row, : len(job[2])] = torch.tensor(job[2], dtype=ids.dtype)
             seen[row, : len(job[2])] = 1
-        inputs["input_ids"] = torch.cat([ids, more], dim=1)
-        inputs["attention_mask"] = torch.cat([mask, seen], dim=1)
+        inputs = self.family.append(inputs, more, seen)
         with torch.inference_mode(), self._autocast(), editing.prompt_of(self.model, n_prompt):
             logits = self.model(**inputs).logits[:, n_prompt - 1 :]
         logits = logits.log_softmax(-1, dtype=self.softmax_dtype or torch.float32)

@@ -88,7 +88,7 @@ def check_settings(
         check_device("device", settings.device)
     check_arguments(settings.model, given)
     config = model_config(settings.model, given)
-    get_family(config)
+    get_family(config, given.get("family"))
     size = decoder_size(config)
     if fits is not None and size is not None:
         fits(ConfigSize(*size))

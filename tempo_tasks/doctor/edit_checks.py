@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from tempo_attn import AttnScaleConfig
+from tempo_attn.errors import PositionError
 from tempo_tasks.doctor.diagnosis import Outcome, failed, passed, skipped
 from tempo_tasks.doctor.examination import Examination
 from tempo_tasks.doctor.tolerance import EXACT
@@ -17,8 +18,30 @@ _MORE = 4
 """Times the change by recomputing rows alone: what is less may be rounding."""
 
 
-def _edit(strength: float) -> AttnScaleConfig:
-    return AttnScaleConfig(mode="scale", strength=strength, layers="all", queries=list(_ROWS))
+def _edit(exam: Examination, strength: float) -> AttnScaleConfig:
+    return AttnScaleConfig(
+        mode="scale", strength=strength, layers=_reachable(exam), queries=list(_ROWS)
+    )
+
+
+def _reachable(exam: Examination) -> list[int]:
+    """Return the layers whose edited rows see audio: with a sliding window some may not."""
+    if exam.reachable is None:
+        every = exam.layers_with_attention
+        exam.reachable = (
+            every if _reaches(exam, every) else [n for n in every if _reaches(exam, [n])]
+        )
+    return exam.reachable
+
+
+def _reaches(exam: Examination, layers: list[int]) -> bool:
+    config = AttnScaleConfig(mode="scale", strength=2.0, layers=layers, queries=list(_ROWS))
+    try:
+        with exam.edited(config) as model:
+            exam.logits(exam.first_inputs, model)
+    except PositionError:
+        return False
+    return True
 
 
 def edit_applied(exam: Examination) -> Outcome:
@@ -28,11 +51,13 @@ def edit_applied(exam: Examination) -> Outcome:
     rows = exam.found_rows(prompt, *_ROWS)
     n_rows = int((rows & (prompt.spans["audio"].cumsum(1) > 0)).sum())
     n_keys = int(prompt.spans["audio"].sum())
-    with exam.edited(_edit(2.0)) as model:
+    if not _reachable(exam):
+        return failed("in no layer do the edited rows see audio, so that no edit does anything")
+    with exam.edited(_edit(exam, 2.0)) as model:
         found = exam.logits(exam.first_inputs, model)
         status = model.status()
     change = float((found - exam.first_logits).abs().max())
-    control = exam.change_by_recomputing(_edit(2.0))
+    control = exam.change_by_recomputing(_edit(exam, 2.0))
     numbers: dict[str, Any] = {
         "layers": sum(count > 0 for count in status.prefills.values()),
         "rows": status.rows[0] if status.rows else 0,
@@ -56,9 +81,16 @@ def edit_applied(exam: Examination) -> Outcome:
             f"{control:.2g}",
             **numbers,
         )
+    blind = sorted(set(exam.layers_with_attention) - set(_reachable(exam)))
+    aside = (
+        f"; in layers {', '.join(map(str, blind))} these rows see no audio (a sliding window): "
+        "leave them out of edits"
+        if blind
+        else ""
+    )
     return passed(
         f"{n_rows} rows on {n_keys} keys in {numbers['layers']} layers; alpha = 2 changes logits "
-        f"by up to {change:.3g} (recomputing the rows alone: {control:.1g})",
+        f"by up to {change:.3g} (recomputing the rows alone: {control:.1g}){aside}",
         **numbers,
     )
 
@@ -67,7 +99,7 @@ def edit_removed(exam: Examination) -> Outcome:
     """Check that logits are bit-identical with the edit switched off, and after its removal."""
     if again := _not_repeatable(exam):
         return again
-    with exam.edited(_edit(2.0)) as model:
+    with exam.edited(_edit(exam, 2.0)) as model:
         exam.logits(exam.first_inputs, model)
         with model.disable_adapter():
             off = exam.logits(exam.first_inputs, model)
@@ -83,7 +115,7 @@ def neutral_edit_changes_nothing(exam: Examination) -> Outcome:
     """Check that alpha = 1 gives bit-identical logits."""
     if again := _not_repeatable(exam):
         return again
-    with exam.edited(_edit(1.0)) as model:
+    with exam.edited(_edit(exam, 1.0)) as model:
         found = exam.logits(exam.first_inputs, model)
     if not torch.equal(found, exam.first_logits):
         change = float((found - exam.first_logits).abs().max())

@@ -61,6 +61,7 @@ class Examination:
         handles: The clips.
         clip: What they are.
         attn_scale: The configuration.
+        reachable: Layers whose edited rows see audio; None until a check has found out.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Examination:
         self.handles = list(handles)
         self.clip = clip
         self.attn_scale = attn_scale
+        self.reachable: list[int] | None = None
 
     # ------------------------------------------------------------------ what is asked
 
@@ -171,6 +173,12 @@ class Examination:
         return ModelUnderStudy(
             self.lm.model, lambda items: prepare(self.lm, items), tokenizer=self.lm.tokenizer
         )
+
+    @property
+    def layers_with_attention(self) -> list[int]:
+        """The decoder's layers that have attention; a hybrid one has others, too."""
+        attentions = self.subject.decoder.attentions
+        return [number for number, attention in enumerate(attentions) if attention is not None]
 
     @contextmanager
     def edited(self, config: AttnScaleConfig) -> Iterator[AttnScaleModel]:

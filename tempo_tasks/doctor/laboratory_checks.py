@@ -55,7 +55,7 @@ def engine_agrees(exam: Examination) -> Outcome:
 
 def _variants(exam: Examination) -> list[Variant]:
     """Return edits of the first, the middle and the last layer that has attention."""
-    layers = [n for n, a in enumerate(exam.subject.decoder.attentions) if a is not None]
+    layers = exam.layers_with_attention
     chosen = sorted({layers[0], layers[len(layers) // 2], layers[-1]})
     grid = Grid(
         strengths={"scale": (2.0,)}, layers=[(layer,) for layer in chosen], rows=ROWS, nulls=()

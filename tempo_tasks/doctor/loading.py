@@ -14,7 +14,7 @@ from transformers.image_processing_base import ImageProcessingMixin
 
 from tempo_attn import AUDIO_PLACEHOLDER, AttnScaleConfig
 from tempo_attn.errors import OptionError, TempoError
-from tempo_attn.families import Family, get_family
+from tempo_attn.families import Family, choose_family
 from tempo_tasks.errors import (
     EightBitModelError,
     MissingPackageError,
@@ -106,7 +106,7 @@ def load(request: Request) -> tuple[LALM, AttnScaleConfig | None]:
     name = EMBEDDED if is_embedded(request.model) else str(request.model)
     config = _configuration(request, arguments, name)
     _refuse_8_bits(config, arguments, name)
-    family = get_family(config)
+    family = choose_family(config, arguments.get("family"))
     processor = _processor(family, config, arguments, request.model, name)
     _require_template(family, processor, arguments, name)
     try:

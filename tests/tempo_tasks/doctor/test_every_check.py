@@ -188,6 +188,7 @@ def test_an_edit_that_counts_and_does_nothing(monkeypatch, fails):
 
 def test_an_edit_that_stays(exam, patient, monkeypatch, fails):
     left = []
+    assert BY_NAME["edit_applied"].finding(exam).status == "passed"
     unload = AttnScaleModel.unload
     with monkeypatch.context() as patch:
         patch.setattr(AttnScaleModel, "unload", lambda self: left.append(self))
@@ -201,7 +202,7 @@ def test_an_edit_that_stays(exam, patient, monkeypatch, fails):
 
 def test_a_neutral_edit_that_is_not(monkeypatch, fails):
     edit = edit_checks._edit
-    monkeypatch.setattr(edit_checks, "_edit", lambda strength: edit(1.01))
+    monkeypatch.setattr(edit_checks, "_edit", lambda exam, strength: edit(exam, 1.01))
     fails("neutral_edit_changes_nothing", "alpha = 1 changes logits by")
 
 

@@ -13,6 +13,7 @@ from tempo_attn.errors import (
     UnknownFamilyError,
     UnsupportedModelError,
 )
+from tempo_attn.families import get_family
 from tempo_tasks.doctor import loading
 from tempo_tasks.doctor.loading import Request, load, named_model
 from tempo_tasks.errors import (
@@ -164,7 +165,7 @@ def test_a_processor_of_another_checkpoint(folder):
     ],
 )
 def test_a_template_without_audio(template, pattern, folder, monkeypatch):
-    load_processor = loading.get_family(loading.model_config(None, {})).load_processor
+    load_processor = get_family(loading.model_config(None, {})).load_processor
 
     def other(family, *given, **named):
         processor = load_processor(*given, **named)

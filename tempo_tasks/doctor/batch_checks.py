@@ -16,7 +16,8 @@ _LONGER = "\nListen to the whole clip before you answer. The clip is played to y
 def batch_equals_single(exam: Examination) -> Outcome:
     """Check that clips give the same logits in a batch and one at a time.
 
-    They are of different lengths, unless the harness puts only clips of one length into a batch.
+    They are of different lengths, unless a clip hears the padding behind it: then the harness takes
+    one prompt at a time.
     """
     alike = exam.lm.family.pads_audio_alike
     rows = exam.rows if alike else [exam.row(number) for number in range(len(exam.documents))]
@@ -38,7 +39,7 @@ def batch_equals_single(exam: Examination) -> Outcome:
             **numbers,
         )
     # What a clip becomes depends on the padding behind it, so the harness pads none.
-    aside = "" if alike else "; clips of different lengths never share a batch"
+    aside = "" if alike else "; the harness takes one prompt at a time of this family"
     return passed(
         f"{len(rows)} {of_what}: logits differ by {found.largest:.2g} (allowed: {found.bound})"
         f"{aside}",

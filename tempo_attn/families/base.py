@@ -18,7 +18,13 @@ from transformers import AutoModelForMultimodalLM, AutoProcessor
 
 from tempo_attn.attention.redirect_attention import redirect_by_config
 from tempo_attn.errors import NoAudioTokenError, UnsupportedModelError
-from tempo_attn.families.processors import Wave, message_parts, require_audio_token, where
+from tempo_attn.families.processors import (
+    Wave,
+    audio_extractor,
+    message_parts,
+    require_audio_token,
+    where,
+)
 
 Message = Mapping[str, Any]
 Undo = Callable[[], None]
@@ -55,6 +61,14 @@ class Family:
 
         Raises:
             UnsupportedModelError: It cannot, with the reason.
+        """
+
+    def prepare(self, model: nn.Module, **kwargs: Any) -> None:
+        """Make a loaded model ready for the batches that `process` makes; by default it is.
+
+        Args:
+            model: The model; a second call for the same one changes nothing.
+            kwargs: Where it was loaded from, as for `from_pretrained`: `revision` and others.
         """
 
     def audio_token_id(self, config: Any) -> int:
@@ -167,7 +181,7 @@ class Family:
 
     def sampling_rate(self, processor: Any) -> int:
         """Return the sampling rate that the processor expects, in Hz."""
-        return int(processor.feature_extractor.sampling_rate)
+        return int(audio_extractor(processor).sampling_rate)
 
     def max_seconds(self, processor: Any) -> float:
         """Return the longest audio that the model hears in one go, in seconds."""

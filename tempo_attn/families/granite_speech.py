@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from tempo_attn.families.base import Family
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import GraniteSpeechProcessor
+
+from tempo_attn.families.audio_half import load_audio_half
+from tempo_attn.families.base import Family, Message
+from tempo_attn.families.chats_of_strings import chat_of_strings
+from tempo_attn.families.granite_mel import GraniteSpeechFeatureExtractor
+from tempo_attn.families.heard_alone import hear_alone, process_alone
+from tempo_attn.families.processors import Wave, audio_extractor, where
+from tempo_attn.families.speech_adapter import require_adapters, switch_by_audio
+
+# The day of the authors' example. A template's own macro goes before the clock of this name.
+_DAY = "{% macro strftime_now(form) %}December 19, 2024{% endmacro %}"
+_LONGEST = 10 * 60.0
 
 
 class GraniteSpeech(Family):
@@ -14,4 +31,71 @@ class GraniteSpeech(Family):
 
     name = "granite-speech"
     model_types = ("granite_speech", "granite_speech_plus")
-    no_processor = "its feature extractor needs torchaudio, which tempo does not depend on"
+
+    def load_processor(self, pretrained: str, **kwargs: Any) -> Any:
+        """See `Family.load_processor`: with a feature extractor that needs no torchaudio."""
+        extractor = GraniteSpeechFeatureExtractor
+        return load_audio_half(GraniteSpeechProcessor, pretrained, extractor, **kwargs)
+
+    def check(self, config: Any, processor: Any) -> None:
+        """See `Family.check`.
+
+        Raises:
+            MissingExtraError: The checkpoint has a LoRA for audio, and peft is not installed.
+        """
+        super().check(config, processor)
+        if getattr(config, "has_lora_adapter", False):
+            # Transformers only warns, and the model answers without it.
+            require_adapters("granite", f"{where(config)} (Granite Speech's LoRA for audio)")
+
+    def prepare(self, model: nn.Module, **kwargs: Any) -> None:
+        """See `Family.prepare`."""
+        for module in model.modules():
+            encoder = getattr(module, "encoder", None)
+            if isinstance(encoder, nn.Module) and hasattr(module, "projector"):
+                hear_alone(encoder)
+        switch_by_audio(model, "input_features")
+
+    def max_seconds(self, processor: Any) -> float:
+        """See `Family.max_seconds`: no window is published; this is tempo's bound."""
+        return _LONGEST
+
+    def chat(
+        self,
+        processor: Any,
+        messages: Sequence[Message],
+        *,
+        add_generation_prompt: bool = True,
+        **template_args: Any,
+    ) -> str:
+        """See `Family.chat`; a template that asks for today's date gets the same day always."""
+        return chat_of_strings(
+            processor,
+            messages,
+            self.audio_marker(processor),
+            add_generation_prompt=add_generation_prompt,
+            chat_template=_DAY + processor.chat_template,
+            **template_args,
+        )
+
+    def process(self, processor: Any, prompts: Sequence[str], waves: Sequence[Wave]) -> Any:
+        """See `Family.process`."""
+
+        def extract(wave: Wave) -> tuple[Any, int]:
+            heard = audio_extractor(processor)(wave)
+            return heard["input_features"][0], heard["audio_embed_sizes"][0]
+
+        inputs, features, counts = process_alone(self, processor, prompts, waves, extract)
+        if features is not None:
+            inputs["input_features"] = features
+            inputs["input_features_mask"] = (
+                torch.arange(max(counts))[None] < torch.tensor(counts)[:, None]
+            )
+        return inputs
+
+    def n_audio_tokens(self, processor: Any, n_samples: int) -> int:
+        """See `Family.n_audio_tokens`: three for each begun window of 15 frames of 20 ms."""
+        extractor = audio_extractor(processor)
+        frames = (n_samples // int(extractor.melspec_kwargs["hop_length"]) + 1) // 2
+        window = int(extractor.projector_window_size)
+        return -(-frames // window) * (window // int(extractor.projector_downsample_rate))

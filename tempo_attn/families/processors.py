@@ -26,6 +26,12 @@ def message_parts(content: str) -> list[dict[str, str]]:
     return parts
 
 
+def audio_extractor(processor: Any) -> Any:
+    """Return a processor's feature extractor; some keep it under another name."""
+    extractor = getattr(processor, "feature_extractor", None)
+    return processor.audio_processor if extractor is None else extractor
+
+
 def where(config: Any) -> str:
     """Return what errors call a model: its path, else the class of its configuration."""
     return getattr(config, "_name_or_path", "") or type(config).__name__

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import tempo_attn
 import tempo_tasks
 from tempo_attn.errors import FingerprintError
+from tempo_attn.families.processors import audio_extractor
 from tempo_attn.lab.run_folder.differences import differences, without_info
 from tempo_attn.lab.run_folder.fingerprints import (
     code_fingerprint,
@@ -139,7 +140,7 @@ def processor_fingerprint(processor: Any) -> str:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     return content_key(
         {
-            "features": processor.feature_extractor.to_dict(),
+            "features": audio_extractor(processor).to_dict(),
             "chat_template": getattr(processor, "chat_template", None),
             "tokenizer": _vocabulary(tokenizer) if backend is None else backend.to_str(),
             "special_tokens": {name: str(t) for name, t in tokenizer.special_tokens_map.items()},

@@ -13,6 +13,7 @@ import transformers as tf
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from tempo_attn.families.audio_half import audio_half
+from tempo_attn.families.granite_mel import GraniteSpeechFeatureExtractor
 from tests.support.tiny_models import AUDIO, MELS, PAD
 
 TEMPLATE = (
@@ -130,6 +131,23 @@ def qwen3_omni_moe_thinker() -> Any:
     return _omni(tf.Qwen3OmniMoeProcessor)
 
 
+STRINGS = (
+    "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
+)
+"""A template of contents that are one string: a list of parts would be an error."""
+
+
+def granite_speech() -> Any:
+    """Frames are pairs of mel frames, so each has half of an encoder frame's bands."""
+    features = GraniteSpeechFeatureExtractor(n_mels=MELS // 2)
+    return tf.GraniteSpeechProcessor(features, tokenizer("<|audio|>"), chat_template=STRINGS)
+
+
+def granite_speech_plus() -> Any:
+    return granite_speech()
+
+
 PROCESSORS = {
     builder.__name__: builder
     for builder in (
@@ -139,6 +157,8 @@ PROCESSORS = {
         qwen3_asr,
         qwen2_5_omni_thinker,
         qwen3_omni_moe_thinker,
+        granite_speech,
+        granite_speech_plus,
     )
     # As in tiny_models: it is younger than the oldest transformers that tempo takes.
     if builder is not qwen3_asr or hasattr(tf, "Qwen3ASRConfig")

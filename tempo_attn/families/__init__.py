@@ -14,7 +14,8 @@ from tempo_attn.errors import OptionError, UnknownFamilyError, UnsupportedModelE
 from tempo_attn.families.audio_flamingo import AudioFlamingo
 from tempo_attn.families.base import Family
 from tempo_attn.families.desta import Desta25
-from tempo_attn.families.gemma import Gemma3n, Gemma4
+from tempo_attn.families.gemma3n import Gemma3n
+from tempo_attn.families.gemma4 import Gemma4
 from tempo_attn.families.generic import Generic
 from tempo_attn.families.glmasr import GlmAsr
 from tempo_attn.families.granite_speech import GraniteSpeech

@@ -52,8 +52,8 @@ def load_audio_half(
         if name in saved and not isinstance(saved[name], dict)
     }
     given |= {name: None for name in _VISION if name in takes}
-    hears = "audio_processor" if "audio_processor" in takes else "feature_extractor"
-    given[hears] = extractor_class.from_pretrained(pretrained, **kwargs)
+    ears = "audio_processor" if "audio_processor" in takes else "feature_extractor"
+    given[ears] = extractor_class.from_pretrained(pretrained, **kwargs)
     given["tokenizer"] = tokenizer
     # Older checkpoints keep the template with the tokenizer.
     given["chat_template"] = saved.get("chat_template") or tokenizer.chat_template

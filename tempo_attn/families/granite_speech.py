@@ -10,19 +10,18 @@ from torch import nn
 from transformers import GraniteSpeechProcessor
 
 from tempo_attn.families.audio_half import load_audio_half
-from tempo_attn.families.base import Family, Message
-from tempo_attn.families.chats_of_strings import chat_of_strings
 from tempo_attn.families.granite_mel import GraniteSpeechFeatureExtractor
 from tempo_attn.families.heard_alone import hear_alone, process_alone
-from tempo_attn.families.processors import Wave, audio_extractor, where
+from tempo_attn.families.processors import Wave, feature_extractor, where
 from tempo_attn.families.speech_adapter import require_adapters, switch_by_audio
+from tempo_attn.families.string_chats import StringChatFamily
 
 # The day of the authors' example. A template's own macro goes before the clock of this name.
 _DAY = "{% macro strftime_now(form) %}December 19, 2024{% endmacro %}"
 _LONGEST = 10 * 60.0
 
 
-class GraniteSpeech(Family):
+class GraniteSpeech(StringChatFamily):
     """Granite Speech 3.x (arXiv 2505.08699) and its Plus models.
 
     Checkpoints bring a LoRA of their own for speech; it changes the projections of the decoder's
@@ -60,29 +59,16 @@ class GraniteSpeech(Family):
         """See `Family.max_seconds`: no window is published; this is tempo's bound."""
         return _LONGEST
 
-    def chat(
-        self,
-        processor: Any,
-        messages: Sequence[Message],
-        *,
-        add_generation_prompt: bool = True,
-        **template_args: Any,
-    ) -> str:
-        """See `Family.chat`; a template that asks for today's date gets the same day always."""
-        return chat_of_strings(
-            processor,
-            messages,
-            self.audio_marker(processor),
-            add_generation_prompt=add_generation_prompt,
-            chat_template=_DAY + processor.chat_template,
-            **template_args,
-        )
+    def template(self, processor: Any) -> str | None:
+        """Return the chat template; one that asks for today's date gets the same day always."""
+        template = super().template(processor)
+        return None if template is None else _DAY + template
 
     def process(self, processor: Any, prompts: Sequence[str], waves: Sequence[Wave]) -> Any:
         """See `Family.process`."""
 
         def extract(wave: Wave) -> tuple[Any, int]:
-            heard = audio_extractor(processor)(wave)
+            heard = feature_extractor(processor)(wave)
             return heard["input_features"][0], heard["audio_embed_sizes"][0]
 
         inputs, features, counts = process_alone(self, processor, prompts, waves, extract)
@@ -95,7 +81,7 @@ class GraniteSpeech(Family):
 
     def n_audio_tokens(self, processor: Any, n_samples: int) -> int:
         """See `Family.n_audio_tokens`: three for each begun window of 15 frames of 20 ms."""
-        extractor = audio_extractor(processor)
+        extractor = feature_extractor(processor)
         frames = (n_samples // int(extractor.melspec_kwargs["hop_length"]) + 1) // 2
         window = int(extractor.projector_window_size)
         return -(-frames // window) * (window // int(extractor.projector_downsample_rate))

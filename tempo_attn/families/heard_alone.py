@@ -79,13 +79,13 @@ def hear_alone(encoder: nn.Module) -> None:
         encoder.forward = MethodType(_each_alone, encoder)
 
 
-def _each_alone(self: nn.Module, features: Tensor, mask: Any = None, **kwargs: Any) -> Any:
+def _each_alone(self: nn.Module, features: Tensor, *masks: Any, **kwargs: Any) -> Any:
     plain = getattr(self, _PLAIN)
     padding = features.isnan().all(-1)
     if not padding.any():
-        return plain(features, *([] if mask is None else [mask]), **kwargs)
+        return plain(features, *masks, **kwargs)
     outputs = [
-        plain(clip[None, ~silent], *([] if mask is None else [None]), **kwargs)
+        plain(clip[None, ~silent], *(None for _ in masks), **kwargs)
         for clip, silent in zip(features, padding, strict=True)
     ]
     if isinstance(outputs[0], Tensor):

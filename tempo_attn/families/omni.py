@@ -16,6 +16,7 @@ from transformers import (
 from tempo_attn.families.audio_half import load_audio_half
 from tempo_attn.families.audio_lengths import encoder_tokens, qwen3_encoder_tokens
 from tempo_attn.families.base import Family
+from tempo_attn.families.padded_apart import process_padded_apart
 from tempo_attn.families.processors import Wave
 
 
@@ -65,14 +66,8 @@ class Qwen3Omni(_Omni):
         extractor = processor.feature_extractor
         # Clips are padded to the longest one, not to a window. Without whole frames the longest
         # one's last frame would be dropped, and so depend on the other clips of the batch.
-        audio = {"sampling_rate": int(extractor.sampling_rate), "padding": True}
-        return processor(
-            text=list(prompts),
-            audio=list(waves) or None,
-            text_kwargs={"padding": True, "padding_side": "left"},
-            audio_kwargs={**audio, "pad_to_multiple_of": int(extractor.hop_length)},
-            return_tensors="pt",
-        )
+        audio = {"padding": True, "pad_to_multiple_of": int(extractor.hop_length)}
+        return process_padded_apart(self, processor, prompts, waves, **audio)
 
     def n_audio_tokens(self, processor: Any, n_samples: int) -> int:
         """See `Family.n_audio_tokens`."""

@@ -14,6 +14,11 @@ Wave = npt.NDArray[np.float32]
 """Mono samples, (samples,)."""
 
 
+def feature_extractor(processor: Any) -> Any:
+    """Return the part of a processor that takes waveforms; some call it audio processor."""
+    return getattr(processor, "feature_extractor", None) or processor.audio_processor
+
+
 def message_parts(content: str) -> list[dict[str, str]]:
     """Split a message's text at `<audio>` into the structured content of chat templates."""
     parts: list[dict[str, str]] = []
@@ -24,12 +29,6 @@ def message_parts(content: str) -> list[dict[str, str]]:
         if text:
             parts.append({"type": "text", "text": text})
     return parts
-
-
-def audio_extractor(processor: Any) -> Any:
-    """Return a processor's feature extractor; some keep it under another name."""
-    extractor = getattr(processor, "feature_extractor", None)
-    return processor.audio_processor if extractor is None else extractor
 
 
 def where(config: Any) -> str:

@@ -7,6 +7,7 @@ whichever prompt was generated last.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -14,10 +15,13 @@ from typing import Any
 import transformers
 from torch import nn
 from transformers.integrations.peft import MIN_PEFT_VERSION
-from transformers.utils.peft_utils import check_peft_version
+from transformers.utils.peft_utils import check_peft_version, find_adapter_config_file
 
 from tempo_attn.errors import MissingExtraError
 from tempo_attn.families.extras import require_extra
+from tempo_attn.families.processors import where
+
+_log = logging.getLogger(__name__)
 
 _SWITCHED = "_tempo_switches_adapter"
 _CACHES = ("cache", "past_key_values")  # since transformers 5.24, and before it
@@ -42,6 +46,48 @@ def require_adapters(extra: str, model: str) -> None:
             f"{transformers.__version__}, and found {version('peft')}: update peft, or install an "
             "older transformers, which takes this one"
         ) from error
+
+
+def has_folder(config: Any, folder: str, extra: str) -> bool:
+    """Return whether a checkpoint has an adapter in a folder of its own.
+
+    Args:
+        config: The configuration that was read from the checkpoint.
+        folder: The folder's name.
+        extra: The extra of tempo-lalm that brings peft.
+
+    Raises:
+        MissingExtraError: It has one, and transformers could not load it.
+    """
+    place = getattr(config, "_name_or_path", "")
+    revision = getattr(config, "_commit_hash", None)
+    found = place and find_adapter_config_file(place, subfolder=folder, revision=revision)
+    if found:
+        require_adapters(extra, f"{place} (its {folder})")
+    return bool(found)
+
+
+def load_folder(model: nn.Module, folder: str, extra: str) -> None:
+    """Load the adapter of `has_folder` into a model that has none yet; say so if there is none."""
+    config: Any = model.config
+    if has_adapter(model):
+        return
+    if not has_folder(config, folder, extra):
+        _log.warning(
+            "%s has no folder %s with a LoRA for audio: its answers are those of the text model. "
+            "Where the LoRA is merged into the weights, that is as it should be",
+            where(config),
+            folder,
+        )
+        return
+    model.load_adapter(  # type: ignore[operator]
+        config._name_or_path,
+        adapter_name="speech",
+        adapter_kwargs={
+            "subfolder": folder,
+            "revision": getattr(config, "_commit_hash", None),
+        },
+    )
 
 
 def has_adapter(model: nn.Module) -> bool:

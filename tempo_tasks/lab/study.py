@@ -88,7 +88,9 @@ class Study:
             memory = CPU_MEMORY if self.lm.device.type == "cpu" else GPU_MEMORY
         self._memory = memory  # the plan's own is halved where memory runs out
         self.plan = BatchPlan.fitting(self.items, self._decoder_config, memory)
-        if settings.batch_size is not None:
+        if not self.lm.family.pads_audio_alike:
+            self.plan = BatchPlan(1, memory)
+        elif settings.batch_size is not None:
             self.plan = BatchPlan(settings.batch_size, memory)
 
     def of_first(self, n_items: int) -> Study:

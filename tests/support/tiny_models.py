@@ -11,7 +11,8 @@ stand-ins of `stand_ins.py` keep the layout that the family relies on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
@@ -361,7 +362,22 @@ def granite_speech_hybrid() -> Tiny:
     return granite_speech("granite_speech_hybrid", hybrid)
 
 
-def gemma3n() -> Tiny:
+@contextmanager
+def without_timm() -> Iterator[None]:
+    """Build Gemma 3n without its vision tower, which needs timm; no prompt here has images."""
+    build = tf.AutoModel.from_config
+
+    def without_vision(*args: Any, **kwargs: Any) -> nn.Module:
+        parts = (*args, *kwargs.values())
+        seeing = any(isinstance(part, tf.Gemma3nVisionConfig) for part in parts)
+        return nn.Identity() if seeing else build(*args, **kwargs)
+
+    with mock.patch.object(tf.AutoModel, "from_config", without_vision):
+        yield
+
+
+def gemma3n(positions: int = 12) -> Tiny:
+    """Each audio has so many positions; released models have 188."""
     torch.manual_seed(0)
     config = tf.Gemma3nConfig(
         text_config={
@@ -389,7 +405,7 @@ def gemma3n() -> Tiny:
         vision_config={"hidden_size": 8, "vocab_size": 4, "vocab_offset": 90},
         audio_token_id=AUDIO,
         image_token_id=91,
-        audio_soft_tokens_per_image=12,
+        audio_soft_tokens_per_image=positions,
         tie_word_embeddings=True,
     )
 
@@ -397,16 +413,9 @@ def gemma3n() -> Tiny:
         values, mask = mel(frames, 100)
         return {"input_features": values.transpose(1, 2), "input_features_mask": mask.bool()}
 
-    # The vision tower needs timm; these prompts have no images.
-    build = tf.AutoModel.from_config
-
-    def without_vision(*args: Any, **kwargs: Any) -> nn.Module:
-        parts = (*args, *kwargs.values())
-        return nn.Identity() if config.vision_config in parts else build(*args, **kwargs)
-
-    with mock.patch.object(tf.AutoModel, "from_config", without_vision):
+    with without_timm():
         model = tf.Gemma3nForConditionalGeneration(config)
-    return hearing("gemma3n", model, lambda frames: 12, features)
+    return hearing("gemma3n", model, lambda frames: positions, features)
 
 
 def gemma4() -> Tiny:

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from tempo_attn.families.audio_half import audio_half
 from tempo_attn.families.granite_mel import GraniteSpeechFeatureExtractor
+from tempo_attn.families.processors import feature_extractor
 from tests.support.tiny_models import AUDIO, MELS, PAD
 
 TEMPLATE = (
@@ -35,7 +36,7 @@ def tokenizer(
         named: Special tokens by name, as `PreTrainedTokenizerFast` takes them.
     """
     more = more or {}
-    characters = "abcdefghijklmnopqrstuvwxyz0123456789 .,:?\n"
+    characters = "abcdefghijklmnopqrstuvwxyz0123456789 .,:?\nABCDEFGHIJKLMNOPQRSTUVWXYZ'()-"
     vocab = {"<pad>": PAD, "<eos>": 2, "<bos>": 3, "<end>": 4}
     vocab |= {character: 10 + number for number, character in enumerate(characters)}
     vocab |= {audio_token: AUDIO, **more}
@@ -55,16 +56,17 @@ def extractor(seconds: int = 1) -> tf.WhisperFeatureExtractor:
     return tf.WhisperFeatureExtractor(feature_size=MELS, chunk_length=seconds, hop_length=160)
 
 
-def save_processor(processor: Any, folder: Path, **settings: Any) -> None:
+def save_processor(processor: Any, folder: Path) -> None:
     """Write a processor; half a one as released checkpoints are, a file for each part."""
     if getattr(processor, "image_processor", processor) is not None:
         processor.save_pretrained(folder)
         return
-    processor.feature_extractor.save_pretrained(folder)
+    feature_extractor(processor).save_pretrained(folder)
     processor.tokenizer.save_pretrained(folder)
     (folder / "chat_template.json").write_text(
         json.dumps({"chat_template": processor.chat_template})
     )
+    settings = {k: v for k, v in vars(processor).items() if k == "audio_seq_length"}
     if settings:
         (folder / "processor_config.json").write_text(json.dumps(settings))
 
@@ -131,15 +133,51 @@ def qwen3_omni_moe_thinker() -> Any:
     return _omni(tf.Qwen3OmniMoeProcessor)
 
 
-STRINGS = (
+def _gemma(whole: Any, features: Any, more: dict[str, Any]) -> Any:
+    names = {"audio_token": "<a>", "boa_token": "<on>", "eoa_token": "<off>"}
+    names |= {"image_token": "<i>", "boi_token": "<see>", "eoi_token": "<end>"}
+    ids = {"<on>": 98, "<off>": 99, "<i>": 96, "<see>": 94, "<|video|>": 97}
+    return audio_half(whole)(
+        image_processor=None,
+        feature_extractor=features,
+        tokenizer=tokenizer("<a>", ids, extra_special_tokens=names),
+        chat_template=TEMPLATE.replace("AUDIO", "<a>"),
+        **more,
+    )
+
+
+def gemma3n(positions: int = 12) -> Any:
+    """Twelve positions are what the tiny model pads each audio to."""
+    features = tf.Gemma3nAudioFeatureExtractor(feature_size=MELS)
+    return _gemma(tf.Gemma3nProcessor, features, {"audio_seq_length": positions})
+
+
+def gemma4() -> Any:
+    features = tf.Gemma4AudioFeatureExtractor(feature_size=MELS)
+    return _gemma(tf.Gemma4Processor, features, {"video_processor": None})
+
+
+STRINGS = (  # a text model's template: contents are strings
     "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
 )
-"""A template of contents that are one string: a list of parts would be an error."""
+
+
+def phi4_multimodal() -> Any:
+    tokens = tokenizer(
+        "<a>", {"<i>": 96}, extra_special_tokens={"audio_token": "<a>", "image_token": "<i>"}
+    )
+    return audio_half(tf.Phi4MultimodalProcessor)(
+        image_processor=None,
+        audio_processor=tf.Phi4MultimodalFeatureExtractor(feature_size=MELS),
+        tokenizer=tokens,
+        chat_template=STRINGS,
+    )
 
 
 def granite_speech() -> Any:
-    """Frames are pairs of mel frames, so each has half of an encoder frame's bands."""
+    """Two mel frames in one feature: half of the tiny encoder's bands each."""
     features = GraniteSpeechFeatureExtractor(n_mels=MELS // 2)
     return tf.GraniteSpeechProcessor(features, tokenizer("<|audio|>"), chat_template=STRINGS)
 
@@ -157,8 +195,11 @@ PROCESSORS = {
         qwen3_asr,
         qwen2_5_omni_thinker,
         qwen3_omni_moe_thinker,
+        gemma3n,
+        gemma4,
         granite_speech,
         granite_speech_plus,
+        phi4_multimodal,
     )
     # As in tiny_models: it is younger than the oldest transformers that tempo takes.
     if builder is not qwen3_asr or hasattr(tf, "Qwen3ASRConfig")

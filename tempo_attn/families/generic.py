@@ -9,7 +9,7 @@ own forward compares positions and features, and the harness compares sound with
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -29,7 +29,7 @@ class Generic(Family):
     """A model with `audio_token_id`, a processor that takes `audio=`, a template with audio."""
 
     name = "generic"
-    model_types = ()
+    model_types: ClassVar[tuple[str, ...]] = ()
 
     def model_class(self, config: Any) -> Any:
         """See `Family.model_class`: the one that the checkpoint names."""
@@ -47,7 +47,7 @@ class Generic(Family):
 
     def check(self, config: Any, processor: Any) -> None:
         """See `Family.check`: also that the processor takes audio, and that its template has it."""
-        check_processor(config, processor)
+        check_processor(config, processor, self.name)
         super().check(config, processor)
         check_template(config, processor, self)
 

@@ -49,10 +49,7 @@ class GraniteSpeech(StringChatFamily):
 
     def prepare(self, model: nn.Module, **kwargs: Any) -> None:
         """See `Family.prepare`."""
-        for module in model.modules():
-            encoder = getattr(module, "encoder", None)
-            if isinstance(encoder, nn.Module) and hasattr(module, "projector"):
-                hear_alone(encoder)
+        hear_alone(model, beside="projector")
         switch_by_audio(model, "input_features")
 
     def max_seconds(self, processor: Any) -> float:
@@ -74,9 +71,8 @@ class GraniteSpeech(StringChatFamily):
         inputs, features, counts = process_alone(self, processor, prompts, waves, extract)
         if features is not None:
             inputs["input_features"] = features
-            inputs["input_features_mask"] = (
-                torch.arange(max(counts))[None] < torch.tensor(counts)[:, None]
-            )
+            real = torch.arange(max(counts))[None] < torch.tensor(counts)[:, None]
+            inputs["input_features_mask"] = real
         return inputs
 
     def n_audio_tokens(self, processor: Any, n_samples: int) -> int:

@@ -66,17 +66,25 @@ def process_alone(
     return BatchFeature(dict(inputs)), stacked, counts
 
 
-def hear_alone(encoder: nn.Module) -> None:
-    """Let an encoder take the clips of a batch one at a time, without their padding of NaN.
+def hear_alone(model: nn.Module, beside: str) -> None:
+    """Let a model's encoder take the clips of a batch one at a time, without their padding of NaN.
 
     Features are the first argument of its forward, (clips, frames, bands), its positions the
     output, (clips, positions, size), or that output's `last_hidden_state`. Those of shorter clips
     are filled up with zeros. A second call changes nothing.
+
+    Args:
+        model: The model; somewhere in it is a module with this encoder as its `encoder`.
+        beside: Another attribute of that module, by which it is known.
     """
-    if not hasattr(encoder, _PLAIN):
-        # Bound methods, not closures: a deep copy of the model then has its own.
-        setattr(encoder, _PLAIN, encoder.forward)
-        encoder.forward = MethodType(_each_alone, encoder)
+    for module in list(model.modules()):
+        encoder = getattr(module, "encoder", None)
+        if not isinstance(encoder, nn.Module) or not hasattr(module, beside):
+            continue
+        if not hasattr(encoder, _PLAIN):
+            # Bound methods, not closures: a deep copy of the model then has its own.
+            setattr(encoder, _PLAIN, encoder.forward)
+            encoder.forward = MethodType(_each_alone, encoder)
 
 
 def _each_alone(self: nn.Module, features: Tensor, *masks: Any, **kwargs: Any) -> Any:

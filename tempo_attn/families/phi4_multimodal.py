@@ -47,10 +47,7 @@ class Phi4Multimodal(StringChatFamily):
 
     def prepare(self, model: nn.Module, **kwargs: Any) -> None:
         """See `Family.prepare`; without the LoRA, the model was not trained for audio."""
-        for module in model.modules():
-            encoder = getattr(module, "encoder", None)
-            if isinstance(encoder, nn.Module) and hasattr(module, "up_proj_for_speech"):
-                hear_alone(encoder)
+        hear_alone(model, beside="up_proj_for_speech")
         load_folder(model, _LORA, "phi4")
         switch_by_audio(model, "audio_input_features")
 

@@ -19,11 +19,27 @@ _PHI4_REMOTE = (
     "the repository, microsoft/Phi-4-multimodal-instruct with revision=refs/pr/70"
 )
 
+_NOISE = (
+    "its encoder draws random noise for every clip in every forward, so no run can be repeated and "
+    "none compared with another"
+)
+_MORE_THAN_ATTENTION = (
+    "its attention adds a learned bias of distances to the logits, and short convolutions carry "
+    "audio to later positions in every layer; both reach the answer past an edit"
+)
+_INDEXED = (
+    "layers of its decoder attend only to keys that an indexer of their own has chosen, and which "
+    "those are an edit of attention cannot say"
+)
+
 REFUSED: dict[str, str] = {
     "voxtral_realtime": _ADDED,
     "kyutai_speech_to_text": _ADDED,
     "moshi": _ADDED,
     "whisper": _ENCODER_DECODER,
+    "vibevoice_asr": _NOISE,
+    "inkling": _MORE_THAN_ATTENTION,
+    "dots3_note": _INDEXED,
     "nemotron_h_omni": _FEW_LAYERS_ATTEND,
     "phi4mm": _PHI4_REMOTE,
 }

@@ -40,6 +40,7 @@ class StringChatFamily(Family):
         # A template that goes through a list's parts finds none in a string, and says nothing.
         if all(text.strip() in rendered for text in contents):
             return rendered
+        template_args = {"chat_template": self.template(processor), **template_args}
         return super().chat(
             processor, messages, add_generation_prompt=add_generation_prompt, **template_args
         )

@@ -418,20 +418,46 @@ def gemma3n(positions: int = 12) -> Tiny:
     return hearing("gemma3n", model, lambda frames: positions, features)
 
 
+GEMMA4_TEXT = {
+    **TEXT,
+    "global_head_dim": 16,
+    "num_hidden_layers": 5,
+    "layer_types": ["sliding_attention", "full_attention"] * 2 + ["full_attention"],
+    "sliding_window": 12,
+    "num_kv_shared_layers": 1,
+    "hidden_size_per_layer_input": 8,
+    "vocab_size_per_layer_input": VOCAB,
+    "final_logit_softcapping": 30.0,
+}
+
+
+def gemma4_unified() -> Tiny:
+    """Without encoders: a position is a frame of 160 samples."""
+    torch.manual_seed(0)
+    left_out = {"hidden_size_per_layer_input", "vocab_size_per_layer_input", "num_kv_shared_layers"}
+    config = tf.Gemma4UnifiedConfig(
+        text_config={k: v for k, v in GEMMA4_TEXT.items() if k not in left_out},
+        audio_config={"audio_samples_per_token": 160, "audio_embed_dim": 160},
+        audio_token_id=AUDIO,
+        image_token_id=96,
+        video_token_id=97,
+        tie_word_embeddings=False,
+    )
+
+    def features(frames: list[int]) -> dict[str, Any]:
+        generator = torch.Generator().manual_seed(2)
+        mask = torch.arange(max(frames) // 8) < torch.tensor(frames)[:, None] // 8
+        values = torch.randn(*mask.shape, 160, generator=generator)
+        return {"input_features": values * mask[..., None], "input_features_mask": mask}
+
+    model = tf.Gemma4UnifiedForConditionalGeneration(config)
+    return hearing("gemma4_unified", model, lambda frames: frames // 8, features)
+
+
 def gemma4() -> Tiny:
     torch.manual_seed(0)
     config = tf.Gemma4Config(
-        text_config={
-            **TEXT,
-            "global_head_dim": 16,
-            "num_hidden_layers": 5,
-            "layer_types": ["sliding_attention", "full_attention"] * 2 + ["full_attention"],
-            "sliding_window": 12,
-            "num_kv_shared_layers": 1,
-            "hidden_size_per_layer_input": 8,
-            "vocab_size_per_layer_input": VOCAB,
-            "final_logit_softcapping": 30.0,
-        },
+        text_config=GEMMA4_TEXT,
         audio_config={
             "hidden_size": 16,
             "num_hidden_layers": 1,
@@ -453,6 +479,113 @@ def gemma4() -> Tiny:
         return ((frames + 1) // 2 + 1) // 2
 
     return hearing("gemma4", tf.Gemma4ForConditionalGeneration(config), positions, features)
+
+
+def fun_asr_nano() -> Tiny:
+    torch.manual_seed(0)
+    config = tf.FunAsrNanoConfig(
+        audio_config={
+            "model_type": "fun_asr_nano_encoder",
+            "num_mel_bins": MELS,
+            "hidden_size": 16,
+            "num_attention_heads": 2,
+            "intermediate_size": 32,
+            "num_hidden_layers": 3,
+            "num_timestamp_prediction_layers": 1,
+        },
+        adaptor_config={
+            "hidden_size": 32,
+            "intermediate_size": 8,
+            "num_attention_heads": 2,
+            "num_hidden_layers": 1,
+            "projector_hidden_size": 32,
+        },
+        text_config={"model_type": "qwen3", **TEXT},
+        audio_token_id=AUDIO,
+        tie_word_embeddings=False,
+    )
+
+    def positions(frames: int) -> int:
+        return -(-frames // 6)
+
+    def features(frames: list[int]) -> dict[str, Any]:
+        """Seven mel frames in one, six further each time."""
+        generator = torch.Generator().manual_seed(2)
+        counts = torch.tensor([positions(count) for count in frames])
+        mask = torch.arange(int(counts.max())) < counts[:, None]
+        values = torch.randn(*mask.shape, 7 * MELS, generator=generator)
+        return {"input_features": values * mask[..., None], "input_features_mask": mask}
+
+    model = tf.FunAsrNanoForConditionalGeneration(config)
+    return hearing("fun_asr_nano", model, positions, features)
+
+
+def moss_transcribe_diarize() -> Tiny:
+    """Windows of one second; two frames of the encoder's 50 are one position."""
+    torch.manual_seed(0)
+    config = tf.MossTranscribeDiarizeConfig(
+        audio_config={"model_type": "moss_transcribe_diarize_audio", **WHISPER},
+        text_config={"model_type": "qwen3", **TEXT},
+        audio_token_id=AUDIO,
+        audio_merge_size=2,
+        audio_chunk_size=16000,
+        tie_word_embeddings=False,
+    )
+
+    def features(frames: list[int]) -> dict[str, Any]:
+        values, mask = mel(frames, 100)
+        samples = torch.arange(16000) < 160 * torch.tensor(frames)[:, None]
+        return {"input_features": values, "input_features_mask": mask, "padding_mask": samples}
+
+    model = tf.MossTranscribeDiarizeForConditionalGeneration(config)
+    return hearing("moss_transcribe_diarize", model, lambda f: ((f - 1) // 2 + 1) // 2, features)
+
+
+def muse_spark() -> Tiny:
+    """A position is 16 samples of ten; released models have 1,920."""
+    torch.manual_seed(0)
+    config = tf.MuseSparkConfig(
+        text_config={
+            **TEXT,
+            "layer_types": ["sliding_attention", "full_attention", "full_attention"],
+            "sliding_window": 12,
+            "mlp_layer_types": ["dense", "sparse", "dense"],
+            "num_local_experts": 4,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 16,
+            "moe_hidden_size": 16,
+        },
+        audio_config={
+            "patch_sizes": [16, 10],
+            "hidden_sizes": [8, 16],
+            "depths": [1, 1],
+            "num_hidden_layers": 2,
+            "out_hidden_size": 32,
+        },
+        vision_config={
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "layer_types": ["full_attention"],
+        },
+        out_hidden_size=16,
+        projector_hidden_size=16,
+        audio_token_id=AUDIO,
+        image_token_id=96,
+        video_token_id=97,
+        tie_word_embeddings=False,
+    )
+
+    def features(frames: list[int]) -> dict[str, Any]:
+        generator = torch.Generator().manual_seed(2)
+        counts = torch.tensor([160 * (count // 8) for count in frames])
+        mask = (torch.arange(int(counts.max())) < counts[:, None]).long()
+        values = torch.randn(mask.shape, generator=generator)
+        return {"input_values": values * mask, "input_values_mask": mask}
+
+    model = tf.MuseSparkForConditionalGeneration(config)
+    return hearing("muse_spark", model, lambda frames: frames // 8, features)
 
 
 def qwen3_asr() -> Tiny:
@@ -605,6 +738,16 @@ def kimi_audio() -> Tiny:
     return Tiny("kimi_audio", model, model.config, one, spans, two, batch_spans, model)
 
 
+_YOUNG = {
+    "qwen3_asr": "Qwen3ASRConfig",
+    "fun_asr_nano": "FunAsrNanoConfig",
+    "gemma4_unified": "Gemma4UnifiedConfig",
+    "muse_spark": "MuseSparkConfig",
+    "moss_transcribe_diarize": "MossTranscribeDiarizeConfig",
+}
+TOO_NEW = {name for name, config in _YOUNG.items() if not hasattr(tf, config)}
+"""Younger than the installed transformers."""
+
 FAMILIES: dict[str, Callable[[], Tiny]] = {
     builder.__name__: builder
     for builder in (
@@ -621,12 +764,15 @@ FAMILIES: dict[str, Callable[[], Tiny]] = {
         granite_speech_hybrid,
         gemma3n,
         gemma4,
+        gemma4_unified,
+        fun_asr_nano,
+        moss_transcribe_diarize,
+        muse_spark,
         qwen3_asr,
         glmasr,
         phi4_multimodal,
         desta25,
         kimi_audio,
     )
-    # It is younger than the oldest transformers that tempo takes.
-    if builder is not qwen3_asr or hasattr(tf, "Qwen3ASRConfig")
+    if builder.__name__ not in TOO_NEW
 }

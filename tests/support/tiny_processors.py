@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tempo_attn.families.audio_half import audio_half
 from tempo_attn.families.granite_mel import GraniteSpeechFeatureExtractor
 from tempo_attn.families.processors import feature_extractor
-from tests.support.tiny_models import AUDIO, MELS, PAD
+from tests.support.tiny_models import AUDIO, MELS, PAD, TOO_NEW
 
 TEMPLATE = (
     "{% for message in messages %}{{ message['role'] }}: "
@@ -157,6 +157,36 @@ def gemma4() -> Any:
     return _gemma(tf.Gemma4Processor, features, {"video_processor": None})
 
 
+def gemma4_unified() -> Any:
+    features = tf.Gemma4UnifiedAudioFeatureExtractor(160, audio_samples_per_token=160)
+    return _gemma(tf.Gemma4UnifiedProcessor, features, {"video_processor": None})
+
+
+def moss_transcribe_diarize() -> Any:
+    names = {"audio_token": "<a>", "audio_bos_token": "<bos>", "audio_eos_token": "<end>"}
+    return tf.MossTranscribeDiarizeProcessor(
+        tf.MossTranscribeDiarizeFeatureExtractor(MELS, chunk_length=1),
+        tokenizer("<a>"),
+        chat_template=TEMPLATE.replace("AUDIO", "<bos><a><end>"),
+        audio_tokens_per_second=25.0,
+        audio_merge_size=2,
+        **names,
+    )
+
+
+def muse_spark() -> Any:
+    names = {"audio_token": "<a>", "audio_start_token": "<bos>", "audio_end_token": "<end>"}
+    names |= {"image_token": "<i>", "video_token": "<v>", "image_start_token": "<see>"}
+    tokens = tokenizer("<a>", {"<i>": 96, "<v>": 97, "<see>": 94}, extra_special_tokens=names)
+    return audio_half(tf.MuseSparkProcessor)(
+        image_processor=None,
+        video_processor=None,
+        tokenizer=tokens,
+        feature_extractor=tf.MuseSparkFeatureExtractor(sampling_rate=16000, samples_per_token=160),
+        chat_template=TEMPLATE.replace("AUDIO", "<a>"),
+    )
+
+
 STRINGS = (  # a text model's template: contents are strings
     "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}"
     "{% endfor %}"
@@ -200,7 +230,9 @@ PROCESSORS = {
         granite_speech,
         granite_speech_plus,
         phi4_multimodal,
+        gemma4_unified,
+        moss_transcribe_diarize,
+        muse_spark,
     )
-    # As in tiny_models: it is younger than the oldest transformers that tempo takes.
-    if builder is not qwen3_asr or hasattr(tf, "Qwen3ASRConfig")
+    if builder.__name__ not in TOO_NEW
 }

@@ -26,7 +26,7 @@ from tempo_attn.families import _FAMILIES, get_family, model_types
 from tempo_attn.families.audio_lengths import encoder_tokens, qwen3_encoder_tokens
 from tempo_attn.families.refused import REFUSED
 from tests.support.paths import ROOT
-from tests.support.tiny_models import AUDIO, FAMILIES, lay_out, without_timm
+from tests.support.tiny_models import AUDIO, FAMILIES, TOO_NEW, lay_out, without_timm
 from tests.support.tiny_processors import PROCESSORS, save_processor
 
 ALPHA = 3.0
@@ -217,7 +217,8 @@ def test_the_model_is_accepted(tiny):
 
 
 def test_the_audio_matters(tiny):
-    features = ("input_features", "audio_input_features", "batch_features", "whisper_input_feature")
+    features = {"input_features", "audio_input_features", "batch_features"}
+    features |= {"whisper_input_feature", "input_values"}
     silent = {k: v * 0 if k in features else v for k, v in tiny.inputs.items()}
     assert apart(tiny.logits(silent), tiny.logits()) > 1e-3
 
@@ -566,8 +567,7 @@ def test_every_registered_type_resolves():
 
 def test_every_family_has_a_tiny_model():
     tested = {tiny_of(name).config.model_type for name in NAMES}
-    too_new = set() if hasattr(transformers, "Qwen3ASRConfig") else {"qwen3_asr"}
-    assert set(model_types()) - tested == too_new
+    assert set(model_types()) - tested == TOO_NEW
     assert not set(model_types()) & set(REFUSED)
 
 

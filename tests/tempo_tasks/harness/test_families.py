@@ -47,7 +47,10 @@ def request(text, second, clips):
 
 
 # From the last row of these prompts, audio lies outside the other layers' sliding windows.
-FULL_LAYERS = {"gemma3n": [1, 3, 4], "gemma4": [1, 3, 4]}
+FULL_LAYERS = {
+    **{name: [1, 3, 4] for name in ("gemma3n", "gemma4", "gemma4_unified")},
+    "muse_spark": [1, 2],
+}
 
 
 @pytest.mark.parametrize("edited", [False, True], ids=["plain", "edit"])

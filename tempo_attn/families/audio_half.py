@@ -28,12 +28,18 @@ def audio_half(processor_class: Any) -> Any:
     return type(processor_class.__name__, (processor_class,), methods)
 
 
-def load_audio_half(processor_class: Any, pretrained: str, **kwargs: Any) -> Any:
+def load_audio_half(
+    processor_class: Any,
+    pretrained: str,
+    extractor_class: Any = AutoFeatureExtractor,
+    **kwargs: Any,
+) -> Any:
     """Load the audio half of a processor from a folder or repository.
 
     Args:
         processor_class: Transformers' class.
         pretrained: Hub id or folder.
+        extractor_class: The feature extractor's class.
         kwargs: As for `AutoProcessor.from_pretrained`.
     """
     saved, _ = processor_class.get_processor_dict(pretrained, **kwargs)
@@ -47,7 +53,7 @@ def load_audio_half(processor_class: Any, pretrained: str, **kwargs: Any) -> Any
     }
     given |= {name: None for name in _VISION if name in takes}
     ears = "audio_processor" if "audio_processor" in takes else "feature_extractor"
-    given[ears] = AutoFeatureExtractor.from_pretrained(pretrained, **kwargs)
+    given[ears] = extractor_class.from_pretrained(pretrained, **kwargs)
     given["tokenizer"] = tokenizer
     # Older checkpoints keep the template with the tokenizer.
     given["chat_template"] = saved.get("chat_template") or tokenizer.chat_template

@@ -66,6 +66,14 @@ class Family:
             UnsupportedModelError: It cannot, with the reason.
         """
 
+    def prepare(self, model: nn.Module, **kwargs: Any) -> None:
+        """Make a loaded model ready for the batches that `process` makes; by default it is.
+
+        Args:
+            model: The model; a second call for the same one changes nothing.
+            kwargs: Where it was loaded from, as for `from_pretrained`: `revision` and others.
+        """
+
     def audio_token_id(self, config: Any) -> int:
         """Return the id that fills audio positions.
 

@@ -5,59 +5,72 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+from torch import nn
 from transformers import Phi4MultimodalProcessor
 
 from tempo_attn.families.audio_half import load_audio_half
-from tempo_attn.families.base import Family, Message
-from tempo_attn.families.padded_apart import process_padded_apart
-from tempo_attn.families.processors import Wave
-from tempo_attn.families.string_chats import chat_of_strings
+from tempo_attn.families.heard_alone import hear_alone, process_alone
+from tempo_attn.families.processors import Wave, feature_extractor
+from tempo_attn.families.speech_adapter import has_folder, load_folder, switch_by_audio
+from tempo_attn.families.string_chats import StringChatFamily
 
-_WINDOW = 30.0  # of summaries its authors say more; answers were trained on up to half a minute
-_PER_POSITION = 8
+_LORA = "speech-lora"
+_LONGEST = 30 * 60.0
 
 
-class Phi4Multimodal(Family):
+class Phi4Multimodal(StringChatFamily):
     """Phi-4-multimodal in transformers' own class (arXiv 2503.01743).
 
-    Its speech LoRA lies in the checkpoint's folder `speech-lora`: name it with `peft`.
+    Its LoRA for audio lies in the checkpoint's folder `speech-lora`, and is loaded from there.
     """
 
     name = "phi-4-multimodal"
     model_types = ("phi4_multimodal",)
-    # Measured: beside a longer clip, a clip's logits differ by some thousandths in float32.
-    pads_audio_alike = False
 
     def audio_token_id(self, config: Any) -> int:
         """See `Family.audio_token_id`; it is kept with the encoder's configuration."""
         return super().audio_token_id(config.audio_config)
 
     def load_processor(self, pretrained: str, **kwargs: Any) -> Any:
-        """See `Family.load_processor`: without images."""
+        """See `Family.load_processor`: without images, which would need torchvision."""
         return load_audio_half(Phi4MultimodalProcessor, pretrained, **kwargs)
 
-    def chat(
-        self,
-        processor: Any,
-        messages: Sequence[Message],
-        *,
-        add_generation_prompt: bool = True,
-        **template_args: Any,
-    ) -> str:
-        """See `Family.chat`; the template is a text model's."""
-        marker = self.audio_marker(processor)
-        return chat_of_strings(processor, messages, marker, add_generation_prompt, template_args)
+    def check(self, config: Any, processor: Any) -> None:
+        """See `Family.check`.
+
+        Raises:
+            MissingExtraError: The checkpoint has a LoRA for audio, and no peft could load it.
+        """
+        super().check(config, processor)
+        has_folder(config, _LORA, "phi4")
+
+    def prepare(self, model: nn.Module, **kwargs: Any) -> None:
+        """See `Family.prepare`; without the LoRA, the model was not trained for audio."""
+        hear_alone(model, beside="up_proj_for_speech")
+        load_folder(model, _LORA, "phi4")
+        switch_by_audio(model, "audio_input_features")
 
     def max_seconds(self, processor: Any) -> float:
-        """See `Family.max_seconds`."""
-        return _WINDOW
+        """See `Family.max_seconds`: heard in windows of 40 s, up to half an hour by its authors."""
+        return _LONGEST
 
     def process(self, processor: Any, prompts: Sequence[str], waves: Sequence[Wave]) -> Any:
         """See `Family.process`."""
-        return process_padded_apart(self, processor, prompts, waves)
+
+        def extract(wave: Wave) -> tuple[Any, int]:
+            heard = feature_extractor(processor)(wave, self.sampling_rate(processor))
+            return heard["audio_input_features"][0], int(heard["audio_embed_sizes"][0])
+
+        inputs, features, counts = process_alone(self, processor, prompts, waves, extract)
+        if features is not None:
+            inputs["audio_input_features"] = features
+            inputs["audio_embed_sizes"] = torch.tensor(counts)
+        return inputs
 
     def n_audio_tokens(self, processor: Any, n_samples: int) -> int:
         """See `Family.n_audio_tokens`: whole mel frames, by eights."""
-        extractor = processor.audio_processor
+        extractor = feature_extractor(processor)
         frames = (n_samples - int(extractor.win_length)) // int(extractor.hop_length) + 1
-        return -(-frames // _PER_POSITION)
+        positions = -(-frames // int(extractor.audio_compression_rate))
+        return -(-positions // int(extractor.audio_downsample_rate))

@@ -14,6 +14,10 @@ _FEW_LAYERS_ATTEND = (
     "only a few layers of its decoder attend; through the others, which keep a state, audio "
     "reaches the answer past every edit"
 )
+_PHI4_REMOTE = (
+    "it is its authors' own code; transformers' class of the same model is in another revision of "
+    "the repository, microsoft/Phi-4-multimodal-instruct with revision=refs/pr/70"
+)
 
 _NOISE = (
     "its encoder draws random noise for every clip in every forward, so no run can be repeated and "
@@ -42,5 +46,6 @@ REFUSED: dict[str, str] = {
     "dots3_note": _INDEXED,
     "muse_spark": _GATED,
     "nemotron_h_omni": _FEW_LAYERS_ATTEND,
+    "phi4mm": _PHI4_REMOTE,
 }
 """Reasons by `model_type`; they follow "cannot edit attention on audio in a ... model: "."""

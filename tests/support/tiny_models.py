@@ -296,7 +296,9 @@ def qwen3_omni_moe() -> Tiny:
 
 def granite_speech(name: str = "granite_speech", text: dict[str, Any] | None = None) -> Tiny:
     torch.manual_seed(0)
-    config = tf.GraniteSpeechConfig(
+    plus = name == "granite_speech_plus"
+    configuration = tf.GraniteSpeechPlusConfig if plus else tf.GraniteSpeechConfig
+    config = configuration(
         text_config=text or {"model_type": "granite", **TEXT, "attention_multiplier": 0.2},
         encoder_config={
             "input_dim": MELS,
@@ -307,11 +309,12 @@ def granite_speech(name: str = "granite_speech", text: dict[str, Any] | None = N
             "context_size": 20,
             "max_pos_emb": 32,
             "dropout": 0.0,
+            **({"cat_hidden_layers": [1]} if plus else {}),
         },
         projector_config={
             "model_type": "blip_2_qformer",
             "hidden_size": 16,
-            "encoder_hidden_size": 16,
+            "encoder_hidden_size": 32 if plus else 16,
             "num_hidden_layers": 1,
             "num_attention_heads": 2,
             "intermediate_size": 32,
@@ -333,7 +336,13 @@ def granite_speech(name: str = "granite_speech", text: dict[str, Any] | None = N
             "input_features_mask": mask,
         }
 
-    return hearing(name, tf.GraniteSpeechForConditionalGeneration(config), positions, features)
+    kinds = (tf.GraniteSpeechForConditionalGeneration, tf.GraniteSpeechPlusForConditionalGeneration)
+    return hearing(name, kinds[plus](config), positions, features)
+
+
+def granite_speech_plus() -> Tiny:
+    """Its projector hears an earlier layer of the encoder, too."""
+    return granite_speech("granite_speech_plus")
 
 
 def granite_speech_hybrid() -> Tiny:
@@ -703,6 +712,7 @@ FAMILIES: dict[str, Callable[[], Tiny]] = {
         qwen3_omni_moe_thinker,
         qwen3_omni_moe,
         granite_speech,
+        granite_speech_plus,
         granite_speech_hybrid,
         gemma3n,
         gemma4,

@@ -13,7 +13,7 @@ import transformers as tf
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from tempo_attn.families.audio_half import audio_half
-from tempo_attn.families.granite_features import GraniteFeatures
+from tempo_attn.families.granite_mel import GraniteSpeechFeatureExtractor
 from tempo_attn.families.processors import feature_extractor
 from tests.support.tiny_models import AUDIO, MELS, PAD, TOO_NEW
 
@@ -175,7 +175,8 @@ def moss_transcribe_diarize() -> Any:
 
 
 STRINGS = (  # a text model's template: contents are strings
-    "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
+    "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}"
+    "{% endfor %}"
     "{% if add_generation_prompt %}assistant: {% endif %}"
 )
 
@@ -194,10 +195,12 @@ def phi4_multimodal() -> Any:
 
 def granite_speech() -> Any:
     """Two mel frames in one feature: half of the tiny encoder's bands each."""
-    features = GraniteFeatures(n_mels=MELS // 2)
-    return tf.GraniteSpeechProcessor(
-        features, tokenizer("<a>"), audio_token="<a>", chat_template=STRINGS
-    )
+    features = GraniteSpeechFeatureExtractor(n_mels=MELS // 2)
+    return tf.GraniteSpeechProcessor(features, tokenizer("<|audio|>"), chat_template=STRINGS)
+
+
+def granite_speech_plus() -> Any:
+    return granite_speech()
 
 
 PROCESSORS = {
@@ -212,6 +215,7 @@ PROCESSORS = {
         gemma3n,
         gemma4,
         granite_speech,
+        granite_speech_plus,
         phi4_multimodal,
         gemma4_unified,
         moss_transcribe_diarize,

@@ -135,6 +135,11 @@ class Family:
         """
         return None
 
+    def feature_dtype(self, model: Any) -> torch.dtype:
+        """Return the floating-point type that the model takes features in."""
+        dtype: torch.dtype = model.dtype
+        return dtype
+
     # ------------------------------------------------------------------ the processor
 
     def load_processor(self, pretrained: str, **kwargs: Any) -> Any:

@@ -26,6 +26,7 @@ from tempo_attn.families import family_names, get_family
 from tempo_attn.hub.model_names import is_repo_id
 from tempo_attn.runtime.resolve_edit import check_size
 from tempo_tasks.harness.audio_hflm import AudioHFLM
+from tempo_tasks.harness.transcripts import check_transcripts
 from tempo_tasks.tiny import WEIGHTS_DIR, is_embedded
 
 _OF_TRANSFORMERS = (
@@ -68,8 +69,10 @@ def check_arguments(pretrained: Any, arguments: Mapping[str, Any]) -> AttnScaleC
         _folder("pretrained", None if is_embedded(pretrained) else pretrained, "config.json")
     config = None
     unknown = [n for n in arguments if n not in known_names() and not n.startswith("bnb_4bit_")]
-    named = arguments.get("family")
-    if unknown or arguments.get("attn_scale") is not None or named is not None:
+    named, transcripts = arguments.get("family"), arguments.get("transcripts")
+    if unknown or any(
+        given is not None for given in (arguments.get("attn_scale"), named, transcripts)
+    ):
         config = model_config(pretrained, arguments)
     for name in unknown:
         if not hasattr(config, name):  # transformers sets attributes of the configuration
@@ -79,6 +82,8 @@ def check_arguments(pretrained: Any, arguments: Mapping[str, Any]) -> AttnScaleC
             )
     if named is not None:
         get_family(config, named)
+    if transcripts is not None:
+        check_transcripts("transcripts", transcripts, get_family(config, named))
     edit = arguments.get("attn_scale")
     if isinstance(edit, (str, Path)):
         edit = AttnScaleConfig.from_pretrained(edit, revision=arguments.get("attn_scale_revision"))

@@ -1,5 +1,7 @@
 """Tiny checkpoints of each family that the harness takes: real processor and real class.
 
+Of DeSTA2.5 the class is a stand-in.
+
 model, processor = CHECKPOINTS["voxtral"]()
 save("voxtral", folder)              # as `from_pretrained` reads it
 """
@@ -15,7 +17,7 @@ import torch
 import transformers as tf
 from torch import nn
 
-from tests.support import tiny_tekken
+from tests.support import stand_in_desta, tiny_tekken
 from tests.support.tiny_models import FAMILIES, MELS, TEXT, WHISPER, strong
 from tests.support.tiny_processors import PROCESSORS
 
@@ -49,6 +51,7 @@ def voxtral(*, audio: bool = True) -> Checkpoint:
 CHECKPOINTS: dict[str, Callable[[], Checkpoint]] = {
     **{name: partial(of_tiny_models, name) for name in PROCESSORS},
     "voxtral": voxtral,
+    "desta25": stand_in_desta.checkpoint,
 }
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from tempo_tasks.audit.audit_command import add_commands as add_audit
 from tempo_tasks.data.commands import app as data_app
+from tempo_tasks.doctor.doctor_command import add_commands as add_doctor
 from tempo_tasks.lab.cli import add_commands as add_laboratory
 from tempo_tasks.leaderboard.leaderboard_command import add_commands as add_leaderboard
 from tempo_tasks.plots.plot_command import add_commands as add_plot
@@ -83,6 +84,7 @@ def version() -> None:
         typer.echo(f"{name} {metadata.version(name)}")
 
 
+add_doctor(app)
 app.add_typer(data_app, rich_help_panel="Benchmark")
 add_audit(app)
 add_score(app)

@@ -18,16 +18,21 @@ __all__ = [
     "DataUnavailableError",
     "DataVersionError",
     "DownloadError",
+    "EightBitModelError",
     "EmptyAudioError",
     "EventError",
     "LongAudioError",
     "MissingCaptionError",
     "MissingIntervalsError",
+    "MissingPackageError",
+    "NoAudioProcessorError",
+    "NoAudioTemplateError",
     "NoMirrorError",
     "NonFiniteAudioError",
     "PredictionsError",
     "PromptError",
     "QuestionError",
+    "RemoteCodeError",
     "ReportExtraMissingError",
     "SamplesError",
     "SamplesNotFoundError",
@@ -161,3 +166,23 @@ class SubmissionError(TempoError, ValueError):
 
 class BundleError(TempoError, ValueError):
     """A submission that cannot be read at all: no bundle, another version, or a hostile file."""
+
+
+class RemoteCodeError(TempoError, ValueError):
+    """A model that runs code of its own repository, which was not allowed."""
+
+
+class MissingPackageError(TempoError, ImportError):
+    """A package that a model or its processor needs and that is not installed."""
+
+
+class NoAudioProcessorError(TempoError, ValueError):
+    """A checkpoint without a processor that takes audio."""
+
+
+class NoAudioTemplateError(TempoError, ValueError):
+    """A checkpoint without a chat template, or with one that leaves audio out."""
+
+
+class EightBitModelError(TempoError, ValueError):
+    """A model in 8 bits, whose answers depend on what else is in the batch."""

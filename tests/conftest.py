@@ -14,6 +14,7 @@ if "network" not in " ".join(sys.argv).replace("not network", ""):
 import hypothesis
 import pytest
 
+from tests.support import chromium
 from tests.support.released_layout import released_rows, write_layout
 
 # Time says how busy the machine is, not whether a test passes.
@@ -74,3 +75,11 @@ def released_folder(
         return written[layout]
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser; where there is none, tests are skipped, or fail with TEMPO_REQUIRE_BROWSER."""
+    started = chromium.start(tmp_path_factory.mktemp("profile"))
+    yield started
+    started.quit()

@@ -118,6 +118,14 @@ LAYERS = (
         todo="tempo_tasks/lab builds on the harness. Move what both need below the two",
     ),
     Layer(
+        "the-doctor-is-on-top",
+        modules=("tempo_tasks",),
+        apart_from=("tempo_tasks.doctor", "tempo_tasks.cli", "tempo_tasks.report"),
+        never=("tempo_tasks.doctor",),
+        todo="the doctor looks at what others build; nothing builds on it, but for the page that "
+        "shows what it wrote",
+    ),
+    Layer(
         "sounds-and-scores-know-no-model",
         modules=("tempo_tasks.audio", "tempo_tasks.scoring"),
         never=("tempo_attn",),

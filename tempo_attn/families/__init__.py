@@ -14,11 +14,15 @@ from tempo_attn.errors import OptionError, UnknownFamilyError, UnsupportedModelE
 from tempo_attn.families.audio_flamingo import AudioFlamingo
 from tempo_attn.families.base import Family
 from tempo_attn.families.desta import Desta25
-from tempo_attn.families.gemma import Gemma3n, Gemma4
+from tempo_attn.families.fun_asr_nano import FunAsrNano
+from tempo_attn.families.gemma3n import Gemma3n
+from tempo_attn.families.gemma4 import Gemma4
+from tempo_attn.families.gemma4_unified import Gemma4Unified
 from tempo_attn.families.generic import Generic
 from tempo_attn.families.glmasr import GlmAsr
 from tempo_attn.families.granite_speech import GraniteSpeech
 from tempo_attn.families.kimi_audio import KimiAudio
+from tempo_attn.families.moss_transcribe_diarize import MossTranscribeDiarize
 from tempo_attn.families.omni import Qwen3Omni, Qwen25Omni
 from tempo_attn.families.phi4_multimodal import Phi4Multimodal
 from tempo_attn.families.processors import where
@@ -32,11 +36,14 @@ __all__ = ["Family", "choose_family", "family_names", "get_family", "model_types
 _FAMILIES: tuple[Family, ...] = (
     AudioFlamingo(),
     Desta25(),
+    FunAsrNano(),
     Gemma3n(),
     Gemma4(),
+    Gemma4Unified(),
     GlmAsr(),
     GraniteSpeech(),
     KimiAudio(),
+    MossTranscribeDiarize(),
     Phi4Multimodal(),
     Qwen2Audio(),
     Qwen25Omni(),

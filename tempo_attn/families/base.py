@@ -18,7 +18,13 @@ from transformers import AutoModelForMultimodalLM, AutoProcessor
 
 from tempo_attn.attention.redirect_attention import redirect_by_config
 from tempo_attn.errors import NoAudioTokenError, UnsupportedModelError
-from tempo_attn.families.processors import Wave, message_parts, require_audio_token, where
+from tempo_attn.families.processors import (
+    Wave,
+    feature_extractor,
+    message_parts,
+    require_audio_token,
+    where,
+)
 
 Message = Mapping[str, Any]
 Undo = Callable[[], None]
@@ -34,6 +40,8 @@ class Family:
         key_spans: The sets of key positions that its prompts have.
         text_prompts: Whether a rendered chat is text that the tokenizer encodes. Where it is not,
             see `tempo_attn.families.chats.ChatFamily`.
+        pads_audio_alike: Whether what a clip becomes is the same beside longer ones in a batch;
+            where it is not, batches are of one prompt.
         no_processor: Why the harness cannot use its models; empty where it can.
     """
 
@@ -42,6 +50,7 @@ class Family:
     auto_class: ClassVar[Any] = AutoModelForMultimodalLM
     key_spans: ClassVar[tuple[str, ...]] = ("audio",)
     text_prompts: ClassVar[bool] = True
+    pads_audio_alike: ClassVar[bool] = True
     no_processor: ClassVar[str] = ""
 
     # ------------------------------------------------------------------ the model
@@ -55,6 +64,14 @@ class Family:
 
         Raises:
             UnsupportedModelError: It cannot, with the reason.
+        """
+
+    def prepare(self, model: nn.Module, **kwargs: Any) -> None:
+        """Make a loaded model ready for the batches that `process` makes; by default it is.
+
+        Args:
+            model: The model; a second call for the same one changes nothing.
+            kwargs: Where it was loaded from, as for `from_pretrained`: `revision` and others.
         """
 
     def audio_token_id(self, config: Any) -> int:
@@ -177,11 +194,11 @@ class Family:
 
     def sampling_rate(self, processor: Any) -> int:
         """Return the sampling rate that the processor expects, in Hz."""
-        return int(processor.feature_extractor.sampling_rate)
+        return int(feature_extractor(processor).sampling_rate)
 
     def max_seconds(self, processor: Any) -> float:
         """Return the longest audio that the model hears in one go, in seconds."""
-        extractor = processor.feature_extractor
+        extractor = feature_extractor(processor)
         return float(extractor.n_samples / extractor.sampling_rate)
 
     def min_seconds(self, processor: Any) -> float:
@@ -247,6 +264,23 @@ class Family:
             return_tensors="pt",
             padding=True,
         )
+
+    def append(self, inputs: Any, ids: torch.Tensor, real: torch.Tensor) -> Any:
+        """Return inputs of the same prompts followed by text tokens, to be scored in one forward.
+
+        Args:
+            inputs: What `process` returned.
+            ids: The tokens, (batch, more).
+            real: Which of them are tokens and not padding, (batch, more).
+        """
+        longer = {"input_ids": ids, "attention_mask": real}
+        for name in ("token_type_ids", "mm_token_type_ids"):  # 0 is text
+            if name in inputs:
+                longer[name] = torch.zeros_like(ids)
+        return {
+            name: torch.cat([value, longer[name].to(value.dtype)], 1) if name in longer else value
+            for name, value in inputs.items()
+        }
 
     def n_audio_tokens(self, processor: Any, n_samples: int) -> int:
         """Return how many decoder positions a waveform of `n_samples` fills."""

@@ -9,7 +9,7 @@ own forward compares positions and features, and the harness compares sound with
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch import nn
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.families.base import Family
 from tempo_attn.families.generic_checks import check_processor, check_template
+from tempo_attn.families.padded_apart import process_padded_apart
 from tempo_attn.families.processors import Wave
 
 _COUNTS: WeakKeyDictionary[Any, dict[int, int]] = WeakKeyDictionary()
@@ -28,7 +29,7 @@ class Generic(Family):
     """A model with `audio_token_id`, a processor that takes `audio=`, a template with audio."""
 
     name = "generic"
-    model_types = ()
+    model_types: ClassVar[tuple[str, ...]] = ()
 
     def model_class(self, config: Any) -> Any:
         """See `Family.model_class`: the one that the checkpoint names."""
@@ -46,7 +47,7 @@ class Generic(Family):
 
     def check(self, config: Any, processor: Any) -> None:
         """See `Family.check`: also that the processor takes audio, and that its template has it."""
-        check_processor(config, processor)
+        check_processor(config, processor, self.name)
         super().check(config, processor)
         check_template(config, processor, self)
 
@@ -59,13 +60,7 @@ class Generic(Family):
 
     def process(self, processor: Any, prompts: Sequence[str], waves: Sequence[Wave]) -> Any:
         """See `Family.process`; text and audio have their own padding."""
-        return processor(
-            text=list(prompts),
-            audio=list(waves) or None,
-            text_kwargs={"padding": True, "padding_side": "left"},
-            audio_kwargs={"sampling_rate": self.sampling_rate(processor)},
-            return_tensors="pt",
-        )
+        return process_padded_apart(self, processor, prompts, waves)
 
     def n_audio_tokens(self, processor: Any, n_samples: int) -> int:
         """See `Family.n_audio_tokens`: as many as the processor gives to a clip of that length."""

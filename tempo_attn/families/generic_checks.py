@@ -13,7 +13,7 @@ from tempo_attn.families.processors import where
 _OWN = "it needs a family of its own: see docs/families.md"
 
 
-def check_processor(config: Any, processor: Any) -> None:
+def check_processor(config: Any, processor: Any, family: str) -> None:
     """Check that a processor takes audio.
 
     Raises:
@@ -23,13 +23,13 @@ def check_processor(config: Any, processor: Any) -> None:
     extractor = getattr(processor, "feature_extractor", None)
     if getattr(extractor, "sampling_rate", None) is None:
         raise UnsupportedModelError(
-            f"{where(config)}: family=generic needs a processor with audio, and {name} has no "
+            f"{where(config)}: the family {family} needs a processor with audio, and {name} has no "
             f"feature extractor with a sampling rate; name one with processor=..., or {_OWN}"
         )
     if "audio" not in inspect.signature(type(processor).__call__).parameters:
         raise UnsupportedModelError(
-            f"{where(config)}: family=generic needs a processor that takes `audio=`, and {name} "
-            f"does not; {_OWN}"
+            f"{where(config)}: the family {family} needs a processor that takes `audio=`, and "
+            f"{name} does not; {_OWN}"
         )
 
 
@@ -45,13 +45,13 @@ def check_template(config: Any, processor: Any, family: Family) -> None:
             rendered = family.chat(processor, [{"role": "user", "content": content}])
         except Exception as error:  # a template may raise whatever it likes
             raise UnsupportedModelError(
-                f"{where(config)}: family=generic needs a chat template with audio, and this one "
-                f"fails on {content!r}: {type(error).__name__}: {error}"
+                f"{where(config)}: the family {family.name} needs a chat template with audio, and "
+                f"this one fails on {content!r}: {type(error).__name__}: {error}"
             ) from error
         counts.append(rendered.count(family.audio_marker(processor)))
     if counts != [0, 1, 2]:
         raise UnsupportedModelError(
-            f"{where(config)}: family=generic needs a chat template with audio, and this one writes"
-            f" {counts} audio markers {family.audio_marker(processor)!r} for 0, 1 and 2 clips; "
+            f"{where(config)}: the family {family.name} needs a chat template with audio, and this "
+            f"one writes {counts} markers {family.audio_marker(processor)!r} for 0, 1 and 2 clips; "
             f"{_OWN}"
         )

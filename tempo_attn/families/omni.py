@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from torch import nn
 from transformers import (
+    Qwen2_5OmniProcessor,
     Qwen2_5OmniThinkerForConditionalGeneration,
+    Qwen3OmniMoeProcessor,
     Qwen3OmniMoeThinkerForConditionalGeneration,
 )
 
+from tempo_attn.families.audio_half import load_audio_half
 from tempo_attn.families.audio_lengths import encoder_tokens, qwen3_encoder_tokens
 from tempo_attn.families.base import Family
+from tempo_attn.families.padded_apart import process_padded_apart
+from tempo_attn.families.processors import Wave
 
 
 class _Omni(Family):
     """What both generations share: a thinker, alone or inside the full model."""
+
+    processor_class: ClassVar[Any]
+
+    def load_processor(self, pretrained: str, **kwargs: Any) -> Any:
+        """See `Family.load_processor`: without images and video, which would need torchvision."""
+        return load_audio_half(self.processor_class, pretrained, **kwargs)
 
     def audio_token_id(self, config: Any) -> int:
         """See `Family.audio_token_id`; a full model's configuration holds it in the thinker's."""
@@ -33,6 +45,7 @@ class Qwen25Omni(_Omni):
     model_types = ("qwen2_5_omni", "qwen2_5_omni_thinker")
     # The Auto class would load the full model, which has no forward; the thinker of a full
     # checkpoint answers in text.
+    processor_class = Qwen2_5OmniProcessor
     auto_class = Qwen2_5OmniThinkerForConditionalGeneration
 
     def n_audio_tokens(self, processor: Any, n_samples: int) -> int:
@@ -45,7 +58,16 @@ class Qwen3Omni(_Omni):
 
     name = "qwen3-omni"
     model_types = ("qwen3_omni_moe", "qwen3_omni_moe_thinker")
+    processor_class = Qwen3OmniMoeProcessor
     auto_class = Qwen3OmniMoeThinkerForConditionalGeneration
+
+    def process(self, processor: Any, prompts: Sequence[str], waves: Sequence[Wave]) -> Any:
+        """See `Family.process`."""
+        extractor = processor.feature_extractor
+        # Clips are padded to the longest one, not to a window. Without whole frames the longest
+        # one's last frame would be dropped, and so depend on the other clips of the batch.
+        audio = {"padding": True, "pad_to_multiple_of": int(extractor.hop_length)}
+        return process_padded_apart(self, processor, prompts, waves, **audio)
 
     def n_audio_tokens(self, processor: Any, n_samples: int) -> int:
         """See `Family.n_audio_tokens`."""

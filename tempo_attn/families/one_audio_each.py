@@ -7,6 +7,7 @@ from typing import Any
 
 from tempo_attn.errors import UnsupportedInputError
 from tempo_attn.families.base import Family
+from tempo_attn.families.padded_apart import process_padded_apart
 from tempo_attn.families.processors import Wave
 
 
@@ -34,12 +35,4 @@ def process_one_audio_each(
             f"a {family.name} model takes exactly one waveform a prompt. Ask about one clip at a "
             "time"
         )
-    # Not `padding=True`: at the top level it also reaches the feature extractor, which then pads
-    # to the longest waveform instead of whole windows, and the encoder's lengths break.
-    return processor(
-        text=list(prompts),
-        audio=list(waves) or None,
-        text_kwargs={"padding": True, "padding_side": "left"},
-        audio_kwargs={"sampling_rate": family.sampling_rate(processor), **audio},
-        return_tensors="pt",
-    )
+    return process_padded_apart(family, processor, prompts, waves, **audio)

@@ -14,6 +14,11 @@ Wave = npt.NDArray[np.float32]
 """Mono samples, (samples,)."""
 
 
+def feature_extractor(processor: Any) -> Any:
+    """Return the part of a processor that takes waveforms; some call it audio processor."""
+    return getattr(processor, "feature_extractor", None) or processor.audio_processor
+
+
 def message_parts(content: str) -> list[dict[str, str]]:
     """Split a message's text at `<audio>` into the structured content of chat templates."""
     parts: list[dict[str, str]] = []

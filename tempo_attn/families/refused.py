@@ -14,12 +14,38 @@ _FEW_LAYERS_ATTEND = (
     "only a few layers of its decoder attend; through the others, which keep a state, audio "
     "reaches the answer past every edit"
 )
+_PHI4_REMOTE = (
+    "it is its authors' own code; transformers' class of the same model is in another revision of "
+    "the repository, microsoft/Phi-4-multimodal-instruct with revision=refs/pr/70"
+)
+
+_NOISE = (
+    "its encoder draws random noise for every clip in every forward, so no run can be repeated and "
+    "none compared with another"
+)
+_MORE_THAN_ATTENTION = (
+    "its attention adds a learned bias of distances to the logits, and short convolutions carry "
+    "audio to later positions in every layer; both reach the answer past an edit"
+)
+_INDEXED = (
+    "layers of its decoder attend only to keys that an indexer of their own has chosen, and which "
+    "those are an edit of attention cannot say"
+)
+_GATED = (
+    "its layers weigh attention against the residual stream by gates of their own, and on a small "
+    "model the laboratory's fast engine, lens and traces did not agree with plain forwards"
+)
 
 REFUSED: dict[str, str] = {
     "voxtral_realtime": _ADDED,
     "kyutai_speech_to_text": _ADDED,
     "moshi": _ADDED,
     "whisper": _ENCODER_DECODER,
+    "vibevoice_asr": _NOISE,
+    "inkling": _MORE_THAN_ATTENTION,
+    "dots3_note": _INDEXED,
+    "muse_spark": _GATED,
     "nemotron_h_omni": _FEW_LAYERS_ATTEND,
+    "phi4mm": _PHI4_REMOTE,
 }
 """Reasons by `model_type`; they follow "cannot edit attention on audio in a ... model: "."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tempo_tasks.data_options import Captions, Intervals
+
 if TYPE_CHECKING:
     from tempo_tasks.sources.without_audio import PlainSet
 
@@ -25,13 +27,8 @@ def audit(
             "tempo_synth_hard; several at once, such as one file for each kind."
         ),
     ],
-    intervals: Annotated[
-        list[Path] | None,
-        typer.Option(help="Interval CSV, several times; default: intervals.csv in the folder."),
-    ] = None,
-    captions: Annotated[
-        Path | None, typer.Option(help="CSV filename,text; default: that in the folder.")
-    ] = None,
+    intervals: Intervals = None,
+    captions: Captions = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Repair interval rows that can be (see docs).")
     ] = False,

@@ -24,6 +24,7 @@ from tempo_tasks.audit.result_table import (
     seconds,
 )
 from tempo_tasks.audit.verdict import beats_chance
+from tempo_tasks.html_pages import templates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,15 +99,7 @@ def to_csv(result: Result) -> str:
 
 def page(result: Result) -> str:
     """Return the page, with everything it needs inside."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(Path(__file__).parent)
     environment.filters.update(
         percent=percent, seconds=seconds, period=period, p=_p, meaning=_meaning
     )

@@ -30,6 +30,7 @@ from tempo_tasks.harness.transcripts import describe_transcripts, give_transcrip
 from tempo_tasks.tiny import EMBEDDED, WEIGHTS_DIR, is_embedded
 
 _log = logging.getLogger(__name__)
+_PLACE = ("revision", "subfolder")  # where in a repository a checkpoint is
 
 
 class AudioHFLM(HFLM):  # type: ignore[misc]
@@ -123,6 +124,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         self._window = int(window * self.sampling_rate)
         self.hearing = HearingChecks()
         self._claimed_weights: str | None = None
+        self.family.prepare(self.model, **{k: kwargs[k] for k in _PLACE if kwargs.get(k)})
         if attn_scale is not None:
             self._model = editing.wrap(
                 self.model,
@@ -151,7 +153,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             given: dict[str, Any] = {"trust_remote_code": bool(kwargs.get("trust_remote_code"))}
             if processor is None:
                 processor = _name(pretrained)
-                given |= {k: kwargs[k] for k in ("revision", "subfolder") if kwargs.get(k)}
+                given |= {k: kwargs[k] for k in _PLACE if kwargs.get(k)}
             processor = self.family.load_processor(processor, **given)
         self.family.check(self.config, processor)  # first: it may be a bare tokenizer
         give_transcripts(self.family, processor, self.arguments["transcripts"])

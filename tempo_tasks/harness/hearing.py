@@ -78,6 +78,8 @@ class HearingChecks:
         lm: ListeningModel,
         requests: Sequence[Instance],
         cache: MutableMapping[str, Any] | None,
+        *,
+        progress: bool = True,
     ) -> None:
         """Check every clip, and that the model hears the first one that is not silent.
 
@@ -85,6 +87,7 @@ class HearingChecks:
             lm: The model.
             requests: Requests with an `audio` argument.
             cache: The response cache, if any; it remembers that its answers are about audio.
+            progress: Whether to show how far the check of the clips is.
 
         Raises:
             TempoError: A clip cannot be used; see `tempo_tasks.audio.check_audio`.
@@ -93,7 +96,9 @@ class HearingChecks:
         every = [handle for request in requests for handle in request.args[2]["audio"]]
         if cache is not None and not all(map(is_silenced, every)):
             cache[_HEARD] = True
-        self._silent |= check_audio(every, lm.sampling_rate, lm.limits, progress=lm.rank == 0)
+        self._silent |= check_audio(
+            every, lm.sampling_rate, lm.limits, progress=progress and lm.rank == 0
+        )
         self._checked |= {handle["path"] for handle in every}
         if self.clip_change is not None:
             return

@@ -79,6 +79,8 @@ class LALM(AudioHFLM):
 
     def _batch_size(self) -> tuple[int, bool]:
         """Return the batch size and whether it may be halved when memory runs out."""
+        if not self.family.pads_audio_alike:
+            return 1, False
         if self.batch_size == "auto":
             return int(self.max_batch_size), True
         return int(self.batch_size), False
@@ -121,7 +123,9 @@ class LALM(AudioHFLM):
         )
         self.check_texts(request.doc for request in with_audio)
         if with_audio:  # first: a bad clip stops the run before anything is computed
-            self.hearing.before_requests(self, with_audio, self.cache_hook.dbdict)
+            self.hearing.before_requests(
+                self, with_audio, self.cache_hook.dbdict, progress=not disable_tqdm
+            )
         answers = plain([requests[index] for index in others], disable_tqdm) if others else []
         return ours, dict(zip(others, answers, strict=True))
 
@@ -260,8 +264,7 @@ class LALM(AudioHFLM):
         for row, job in enumerate(batch):
             more[row, : len(job[2])] = torch.tensor(job[2], dtype=ids.dtype)
             seen[row, : len(job[2])] = 1
-        inputs["input_ids"] = torch.cat([ids, more], dim=1)
-        inputs["attention_mask"] = torch.cat([mask, seen], dim=1)
+        inputs = self.family.append(inputs, more, seen)
         with torch.inference_mode(), self._autocast(), editing.prompt_of(self.model, n_prompt):
             logits = self.model(**inputs).logits[:, n_prompt - 1 :]
         logits = logits.log_softmax(-1, dtype=self.softmax_dtype or torch.float32)

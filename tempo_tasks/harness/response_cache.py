@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import tempo_attn
 import tempo_tasks
 from tempo_attn.errors import FingerprintError
+from tempo_attn.families.processors import feature_extractor
 from tempo_attn.lab.run_folder.differences import differences, without_info
 from tempo_attn.lab.run_folder.fingerprints import (
     code_fingerprint,
@@ -142,12 +143,19 @@ def processor_fingerprint(processor: Any) -> str:
     return content_key(
         {
             **read,
-            "features": processor.feature_extractor.to_dict(),
+            "features": _plain(feature_extractor(processor).to_dict()),
             "chat_template": getattr(processor, "chat_template", None),
             "tokenizer": _vocabulary(tokenizer) if backend is None else backend.to_str(),
             "special_tokens": {name: str(t) for name, t in tokenizer.special_tokens_map.items()},
         }
     )
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as JSON data: some extractors keep a number as an array."""
+    return {
+        n: value.tolist() if hasattr(value, "tolist") else value for n, value in settings.items()
+    }
 
 
 def _vocabulary(tokenizer: Any) -> Any:

@@ -82,7 +82,7 @@ def check_settings(
         check_output(settings.out, folder=True)
         refuse_foreign(settings.out)
     arguments = dict(settings.model_args or {})
-    _check_model_args(arguments)
+    check_model_args(arguments)
     given = {**arguments, **({} if settings.device is None else {"device": settings.device})}
     if settings.device is not None:
         check_device("device", settings.device)
@@ -95,7 +95,12 @@ def check_settings(
     return asked
 
 
-def _check_model_args(arguments: Mapping[str, Any]) -> None:
+def check_model_args(arguments: Mapping[str, Any]) -> None:
+    """Refuse model arguments that are options of their own, or that a plain model does not have.
+
+    Raises:
+        OptionError: There is one.
+    """
     for name, option in (("pretrained", "--model"), ("device", "--device")):
         if name in arguments:
             raise OptionError(f"{name} is among the model arguments; it is given by {option} here")

@@ -28,7 +28,7 @@ from tempo_tasks.lab.shared_options import (
 if TYPE_CHECKING:
     from tempo_attn.lab.run_folder.folder import Run
     from tempo_attn.lab.run_folder.manifest import Manifest
-    from tempo_attn.lab.sweep.choose import Choice, Objective
+    from tempo_attn.lab.sweep.choice import Choice, Objective
     from tempo_tasks.lab.grid_request import GridRequest
 
 REPORT = "choice.json"
@@ -91,7 +91,7 @@ def choose(
     Example: tempo choose --tasks tempo_synth_eo_aqa --limit 200 --out my-edit
     """
     from tempo_attn.errors import OptionError
-    from tempo_attn.lab.sweep.choose import OBJECTIVES
+    from tempo_attn.lab.sweep.choice import OBJECTIVES
     from tempo_tasks.lab.grid_request import parse_grid
     from tempo_tasks.lab.options import parse_name
     from tempo_tasks.lab.show.choice import show

@@ -76,7 +76,7 @@ class Study:
             settings.tasks, settings.metadata or {}
         )
         lab_items.require_audio(self.tasks)
-        self.lm = _load(settings.model, settings.device, settings.model_args or {})
+        self.lm = load_model(settings.model, settings.device, settings.model_args or {})
         self.items: list[Item] = lab_items.make_items(self.lm, self.tasks, settings.limit)
         self.subject = ModelUnderStudy(
             self.lm.model,
@@ -88,7 +88,9 @@ class Study:
             memory = CPU_MEMORY if self.lm.device.type == "cpu" else GPU_MEMORY
         self._memory = memory  # the plan's own is halved where memory runs out
         self.plan = BatchPlan.fitting(self.items, self._decoder_config, memory)
-        if settings.batch_size is not None:
+        if not self.lm.family.pads_audio_alike:
+            self.plan = BatchPlan(1, memory)
+        elif settings.batch_size is not None:
             self.plan = BatchPlan(settings.batch_size, memory)
 
     def of_first(self, n_items: int) -> Study:
@@ -219,8 +221,18 @@ def _names(value: Any) -> Any:
     return loaded_name(value) if isinstance(value, str) else value
 
 
-def _load(model: str | None, device: str | None, arguments: Mapping[str, Any]) -> LALM:
-    """Load a model; what a user can mend is told without a traceback."""
+def load_model(model: str | None, device: str | None, arguments: Mapping[str, Any]) -> LALM:
+    """Load a model; what a user can mend is told without a traceback.
+
+    Args:
+        model: Hub id or folder; None for the embedded model.
+        device: As for `lm_eval --device`.
+        arguments: Further arguments of the model class `lalm`.
+
+    Raises:
+        TempoError: See `LALM`.
+        OptionError: It does not load for another reason, which the message has.
+    """
     try:
         return LALM(model, device=device, **arguments)
     except TempoError:

@@ -10,7 +10,7 @@ from lm_eval.tasks import TaskManager
 from tempo_attn.errors import OptionError
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.run_folder.fingerprints import content_key
-from tempo_tasks.audio import check_audio
+from tempo_tasks.audio import Handle, check_audio
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.harness.task import TempoTask
 from tempo_tasks.harness.task_index import check_names
@@ -92,7 +92,7 @@ def make_items(lm: LALM, tasks: Mapping[str, TempoTask], limit: int | None = Non
             documents = documents.select(range(min(limit, len(documents))))
         lm.check_texts(documents)
         for document in documents:
-            item = _item(lm, task, document, len(items))
+            item = item_of(lm, document, task.doc_to_audio(document), len(items))
             if names.setdefault(item.key, name) != name:
                 raise OptionError(
                     f"tasks {names[item.key]} and {name} hold the same items, which would count "
@@ -104,8 +104,18 @@ def make_items(lm: LALM, tasks: Mapping[str, TempoTask], limit: int | None = Non
     return items
 
 
-def _item(lm: LALM, task: TempoTask, document: Mapping[str, Any], index: int) -> Item:
-    handles = task.doc_to_audio(document)
+def item_of(lm: LALM, document: Mapping[str, Any], handles: Sequence[Handle], index: int) -> Item:
+    """Make the item of one document.
+
+    Args:
+        lm: The model as the harness has it.
+        document: As `tempo_tasks.harness.documents` makes them.
+        handles: Its clips.
+        index: Its place among the items.
+
+    Raises:
+        OptionError: Two letters begin with the same token.
+    """
     prompt = lm.render(document["prompt"], handles)
     candidates = []
     for letter in LETTERS:

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tempo_tasks.leaderboard.accepted import Accepted
 from tempo_tasks.prompts import CAPTION_WORDING
 from tempo_tasks.stats.accuracy import MACRO
-from tempo_tasks.stats.names import KINDS
-from tempo_tasks.stats.runs import TaskRun
+from tempo_tasks.stats.names import KINDS, TaskName, parse_task
+from tempo_tasks.submission.asked_documents import AskedData
 from tempo_tasks.submission.schema import About, Task
-from tempo_tasks.submission.validate import Verdict
 
 Column = tuple[str, str]
 """Condition and kind of question, or `MACRO` for the average over kinds."""
@@ -71,69 +71,71 @@ class Items:
 
     Attributes:
         clusters: Cluster of each item, by board and column.
+        kinds: Kind of each item, by board and column.
         names: Name of the data, by board.
         audits: The audit of the data, by board; where a bundle has one.
     """
 
     clusters: dict[tuple[Board, Column], list[str]] = field(default_factory=dict)
+    kinds: dict[tuple[Board, Column], list[str]] = field(default_factory=dict)
     names: dict[Board, str] = field(default_factory=dict)
     audits: dict[Board, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def board_of(task: TaskRun, asked: Task) -> Board:
+def board_of(name: TaskName, asked: Task) -> Board:
     """Return the board that a task of a bundle is on."""
     told = {
-        name: value
-        for name, value in asked.settings.items()
-        if name != "data_revision" and value != _USUAL.get(name)
+        key: value
+        for key, value in asked.settings.items()
+        if key != "data_revision" and value != _USUAL.get(key)
     }
-    name = task.name
     settings = json.dumps(told, sort_keys=True)
     return Board(name.source, name.variant, name.scoring, settings)
 
 
-def to_entry(verdict: Verdict, items: Items) -> Entry:
+def to_entry(accepted: Accepted, items: Items, data: AskedData) -> Entry:
     """Return an accepted bundle's entry; what is not known of its items yet is added.
 
     Args:
-        verdict: What `validate` said of it.
+        accepted: What is kept of the bundle.
         items: The items behind the columns.
+        data: The data that it was asked.
     """
-    about, run = verdict.about, verdict.run
-    assert about is not None
-    assert run is not None
-    assert verdict.row is not None
-    tasks: dict[tuple[Board, Column], TaskRun] = {}
-    for task in run.tasks:
-        board = board_of(task, about.tasks[task.task])
-        tasks[board, (task.name.condition, task.name.kind)] = task
-        items.names.setdefault(board, about.tasks[task.task].data_name)
-        if verdict.audit is not None:
-            items.audits.setdefault(board, verdict.audit)
+    about = accepted.about
     credits: dict[tuple[Board, Column], npt.NDArray[np.float32]] = {}
     scores: dict[tuple[Board, Column], Mapping[str, Any]] = {}
-    for key, task in tasks.items():
-        ordered = sorted(task.samples, key=lambda sample: sample.key)
-        credits[key] = np.array([sample.correct for sample in ordered], dtype=np.float32)
-        items.clusters.setdefault(key, [sample.cluster for sample in ordered])
-        scores[key] = _score(verdict.row["scores"], task, task.name.kind)
-    for board, condition in {(board, condition) for board, (condition, _) in tasks}:
-        kinds = [kind for kind in KINDS if (board, (condition, kind)) in tasks]
-        if len(kinds) == len(KINDS):
+    names: dict[tuple[Board, Column], TaskName] = {}
+    for task, told in about.tasks.items():
+        name = parse_task(task)
+        assert name is not None  # validation has refused other names
+        board = board_of(name, told)
+        key = board, (name.condition, name.kind)
+        names[key] = name
+        credits[key] = np.array(accepted.credits[task], dtype=np.float32)
+        scores[key] = _score(accepted.scores, name, name.kind)
+        if key not in items.clusters:
+            items.clusters[key] = data.clusters(task, told)
+            items.kinds[key] = [name.kind] * len(credits[key])
+        items.names.setdefault(board, told.data_name)
+        if accepted.has_audit and board not in items.audits:
+            items.audits[board] = data.audit(about)
+    for board, condition in sorted({(board, condition) for board, (condition, _) in credits}):
+        parts = [(board, (condition, kind)) for kind in KINDS]
+        if all(part in credits for part in parts):
             key = board, (condition, MACRO)
-            parts = [(board, (condition, kind)) for kind in kinds]
             credits[key] = np.concatenate([credits[part] for part in parts])
+            scores[key] = _score(accepted.scores, names[parts[0]], MACRO)
             items.clusters.setdefault(key, [c for part in parts for c in items.clusters[part]])
-            scores[key] = _score(verdict.row["scores"], tasks[parts[0]], MACRO)
+            items.kinds.setdefault(key, [k for part in parts for k in items.kinds[part]])
     return Entry(id=_id(about, credits), about=about, scores=scores, credits=credits)
 
 
-def _score(rows: Sequence[Mapping[str, Any]], task: TaskRun, kind: str) -> Mapping[str, Any]:
+def _score(rows: Sequence[Mapping[str, Any]], name: TaskName, kind: str) -> Mapping[str, Any]:
     wanted = ("source", "condition", "variant", "scoring")
     return next(
         row
         for row in rows
-        if row["kind"] == kind and all(row[name] == getattr(task.name, name) for name in wanted)
+        if row["kind"] == kind and all(row[part] == getattr(name, part) for part in wanted)
     )
 
 

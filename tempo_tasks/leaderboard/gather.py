@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tempo_attn.errors import TempoError
-from tempo_tasks.errors import BundleError
+from tempo_tasks.leaderboard.accepted import Accepted
+from tempo_tasks.leaderboard.check_bundles import Progress, check_bundles
 from tempo_tasks.leaderboard.entries import Board, Column, Entry, Items, to_entry
 from tempo_tasks.leaderboard.groups import LEVEL, standings
 from tempo_tasks.leaderboard.reference_rows import chance_row, published_rows, strategy_rows
@@ -17,7 +17,6 @@ from tempo_tasks.stats.accuracy import MACRO
 from tempo_tasks.stats.names import CONDITIONS, KINDS
 from tempo_tasks.submission.asked_documents import AskedData
 from tempo_tasks.submission.schema import ABOUT
-from tempo_tasks.submission.validate import validate
 
 FORMAT = 1
 _CELL = ("accuracy", "low", "high", "error", "n", "n_clusters", "no_answer")
@@ -39,13 +38,17 @@ def found_bundles(paths: Sequence[Path]) -> list[Path]:
 def gather(
     bundles: Sequence[Path],
     data: AskedData,
-    progress: Callable[[Sequence[Path]], Iterable[Path]] = iter,
+    cache: Path | None = None,
+    workers: int = 1,
+    progress: Progress[Path] = iter,
 ) -> Data:
     """Validate bundles and return what the site shows.
 
     Args:
         bundles: Folders or zips.
         data: The data, and where they are; loaded once for all.
+        cache: Folder of accepted bundles that are remembered; None to validate all.
+        workers: Processes that validate, at most.
         progress: Wraps the bundles, to show how far the work is.
 
     Returns:
@@ -56,17 +59,11 @@ def gather(
     entries: dict[str, Entry] = {}
     origins: dict[str, str] = {}
     rejected: list[Data] = []
-    for bundle in progress(bundles):
-        try:
-            verdict = validate(bundle, data)
-        except (BundleError, TempoError) as error:
-            rejected.append({"bundle": bundle.name, "faults": [_inside(str(error), bundle)]})
+    for bundle, outcome in check_bundles(bundles, data, cache, workers, progress):
+        if not isinstance(outcome, Accepted):
+            rejected.append({"bundle": bundle.name, "faults": outcome})
             continue
-        if not verdict.accepted:
-            faults = [*verdict.faults, *verdict.unchecked]
-            rejected.append({"bundle": bundle.name, "faults": faults})
-            continue
-        entry = to_entry(verdict, items)
+        entry = to_entry(outcome, items, data)
         if entry.id in entries:
             same = f"the same submission as {origins[entry.id]}"
             rejected.append({"bundle": bundle.name, "faults": [same]})
@@ -81,11 +78,6 @@ def gather(
         "entries": {entry.id: _about(entry) for entry in ordered},
         "rejected": rejected,
     }
-
-
-def _inside(text: str, bundle: Path) -> str:
-    """Return a message without the machine's path."""
-    return text.removeprefix(f"{bundle}: ")
 
 
 def _about(entry: Entry) -> Data:
@@ -149,7 +141,7 @@ def _column(
     credits = np.stack([entry.credits[key] for entry in there])
     found = []
     for entry, standing in zip(
-        there, standings(accuracy, credits, items.clusters[key]), strict=True
+        there, standings(accuracy, credits, items.clusters[key], items.kinds[key]), strict=True
     ):
         cell: Mapping[str, Any] = {name: entry.scores[key][name] for name in _CELL}
         alike = [there[place].id for place in standing.alike]

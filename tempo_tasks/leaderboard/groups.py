@@ -42,21 +42,23 @@ def standings(
     accuracy: Sequence[float],
     credits: npt.NDArray[np.float32],
     clusters: Sequence[Hashable],
+    kinds: Sequence[Hashable] | None = None,
     level: float = LEVEL,
 ) -> list[Standing]:
     """Return where each entry of a column stands.
 
     Args:
-        accuracy: What the entries are sorted by.
+        accuracy: What the entries are sorted by: the mean of the credits, or of their kinds' means.
         credits: Credit of each item, (entries, items); the same items for all.
         clusters: The cluster of each item.
+        kinds: The kind of each item, where entries are compared by the average over kinds.
         level: Probability of any pair being told apart falsely, at most.
     """
     n = len(accuracy)
-    apart = _apart(np.asarray(credits, dtype=float), clusters, level)
-    totals = np.asarray(credits, dtype=float).sum(1)
-    better = apart & (totals[None, :] > totals[:, None])  # (entry, who is better)
-    worse = apart & (totals[None, :] < totals[:, None])
+    apart = _apart(np.asarray(credits, dtype=float), clusters, kinds, level)
+    scores = np.asarray(accuracy, dtype=float)
+    better = apart & (scores[None, :] > scores[:, None])  # (entry, who is better)
+    worse = apart & (scores[None, :] < scores[:, None])
     groups = np.zeros(n, dtype=int)
     leader, number = -1, 0
     for place in sorted(range(n), key=lambda place: (-accuracy[place], place)):
@@ -75,13 +77,16 @@ def standings(
 
 
 def _apart(
-    credits: npt.NDArray[np.float64], clusters: Sequence[Hashable], level: float
+    credits: npt.NDArray[np.float64],
+    clusters: Sequence[Hashable],
+    kinds: Sequence[Hashable] | None,
+    level: float,
 ) -> npt.NDArray[np.bool_]:
     n = len(credits)
     apart = np.zeros((n, n), dtype=bool)
     if n > 1:
         above = np.triu_indices(n, 1)
-        p = all_pairs_p(credits, clusters, enough=level / len(above[0]))
+        p = all_pairs_p(credits, clusters, kinds, enough=level / len(above[0]))
         apart[above] = np.array(holm(p.tolist())) < level
     both: npt.NDArray[np.bool_] = apart | apart.T
     return both

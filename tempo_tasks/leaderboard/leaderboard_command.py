@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from tempo_tasks.data_options import Captions, Intervals, ReleasedData
 
 _SHOWN = 3
 
@@ -21,19 +24,18 @@ def leaderboard(
         typer.Argument(help="Submissions: folders or zips, or a folder of such."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the site.")],
-    data: Annotated[
-        str | None,
+    data: ReleasedData = None,
+    intervals: Intervals = None,
+    captions: Captions = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that validate; default: one a core.")
+    ] = None,
+    cache: Annotated[
+        Path | None,
         typer.Option(
-            help="The released benchmark, or other data in its layout; default: TEMPO_DATA, else "
-            "the released data. Rendered scenes need none."
+            help="Folder in which accepted submissions are remembered; default: leaderboard in "
+            "the cache folder. Another one validates all anew."
         ),
-    ] = None,
-    intervals: Annotated[
-        list[Path] | None,
-        typer.Option(help="Interval CSV, several times; default: intervals.csv in the folder."),
-    ] = None,
-    captions: Annotated[
-        Path | None, typer.Option(help="CSV filename,text; default: that in the folder.")
     ] = None,
 ) -> None:
     """Validate submissions and write a static site: tables, a page an entry, JSON and CSV.
@@ -43,6 +45,7 @@ def leaderboard(
     """
     from tqdm import tqdm
 
+    from tempo_tasks.cache_folder import cache_dir
     from tempo_tasks.leaderboard.gather import found_bundles, gather
     from tempo_tasks.leaderboard.site_files import write_site
     from tempo_tasks.output_files import check_output
@@ -53,6 +56,8 @@ def leaderboard(
     found = gather(
         found_bundles(bundles),
         AskedData(data, tuple(intervals or ()), captions),
+        cache or cache_dir() / "leaderboard",
+        workers or os.cpu_count() or 1,
         lambda paths: tqdm(paths, desc="Validating", disable=None),
     )
     files = write_site(found, out)

@@ -6,16 +6,19 @@ import csv
 import io
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tempo_attn.errors import OptionError
 from tempo_attn.files.atomic import replacing
+from tempo_tasks.html_pages import between_tags, script_hashes, templates
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 Data = Mapping[str, Any]
+_HERE = Path(__file__).parent
 ALIKE_SHOWN = 20
 _COLUMNS = (
     *("board", "data", "sort", "id", "label", "family", "organization", "attention", "column"),
@@ -106,7 +109,12 @@ def _inert(value: Any) -> Any:
 def index_page(data: Data) -> str:
     """Return the page with the tables."""
     families = sorted({row["family"] for b in data["boards"] for row in b["rows"] if row["family"]})
-    return _environment().get_template("index.html.j2").render(data=data, families=families)
+    script = between_tags((_HERE / "sort_and_filter.js").read_text(encoding="utf-8"))
+    return (
+        _environment()
+        .get_template("index.html.j2")
+        .render(data=data, families=families, script=script, hashes=script_hashes([script]))
+    )
 
 
 def entry_page(data: Data, name: str) -> str:
@@ -126,23 +134,11 @@ def entry_page(data: Data, name: str) -> str:
     )
 
 
-_made: list[Environment] = []
-
-
+@cache  # compiling the templates takes longer than a page
 def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    if not _made:  # compiling the templates takes longer than a page
-        environment = Environment(
-            loader=FileSystemLoader(Path(__file__).parent),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters.update(percent=_percent, column=_column, pretty=_pretty)
-        _made.append(environment)
-    return _made[0]
+    environment = templates(_HERE)
+    environment.filters.update(percent=_percent, column=_column, pretty=_pretty)
+    return environment
 
 
 def _percent(value: float) -> str:

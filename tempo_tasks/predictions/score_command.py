@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tempo_tasks.data_options import Captions, Intervals
+
 if TYPE_CHECKING:
     from tempo_tasks.predictions.score import Scored, Source
 
@@ -62,13 +64,8 @@ def score(
     ] = False,
     revision: Annotated[str | None, typer.Option(help="Of the data on the Hub.")] = None,
     split: Annotated[str | None, typer.Option(help="Of the data; default: test.")] = None,
-    intervals: Annotated[
-        list[Path] | None,
-        typer.Option(help="Interval CSV, several times; default: intervals.csv in the folder."),
-    ] = None,
-    captions: Annotated[
-        Path | None, typer.Option(help="CSV filename,text; default: that in the folder.")
-    ] = None,
+    intervals: Intervals = None,
+    captions: Captions = None,
     metadata: Annotated[str, typer.Option(help="JSON, as for lm_eval --metadata.")] = "{}",
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Score what is there, and say what is not.")

@@ -10,8 +10,10 @@ from typing import Any
 import tempo_tasks
 from tempo_tasks.report.answers_summary import failure_rows, letter_rows
 from tempo_tasks.report.baselines import baseline_rows
+from tempo_tasks.report.choices import section_of_choice
 from tempo_tasks.report.clips_on_page import MEGABYTE, ClipsOnPage, clips_on_page
 from tempo_tasks.report.data_of_runs import asked_by_laboratory, asked_by_run, load_data
+from tempo_tasks.report.diagnoses import section_of as diagnosis_section
 from tempo_tasks.report.edits_by_item import add_attention, add_edits, tells_of_items
 from tempo_tasks.report.inputs import Inputs
 from tempo_tasks.report.item_browser import ItemBrowser
@@ -87,7 +89,10 @@ def make_report(inputs: Inputs, options: Options) -> tuple[bytes, ClipsOnPage]:
         *edit_notes,
         *baseline_notes,
     ]
-    sections = [section_of(name, run) for name, run in inputs.laboratory]
+    sections = [
+        *(section_of(name, run) for name, run in inputs.laboratory),
+        *(section_of_choice(name, choice) for name, choice in inputs.choices),
+    ]
     page = render(
         title=options.title,
         data=_script_data(statistics, baselines, browser, clips, edits, data.captions),
@@ -100,6 +105,7 @@ def make_report(inputs: Inputs, options: Options) -> tuple[bytes, ClipsOnPage]:
         ran=[what_ran(run) for run in inputs.runs],
         laboratory=sections,
         audits=audits,
+        diagnoses=[diagnosis_section(name, found) for name, found in inputs.diagnoses],
         baselines=baselines,
         has_items=bool(browser.items),
         n_items=len(browser.items),

@@ -8,14 +8,13 @@ plotly run, named by their hashes, and nothing be loaded from the network.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tempo_tasks.errors import ReportExtraMissingError
+from tempo_tasks.html_pages import between_tags, script_hashes, templates
 from tempo_tasks.stats.columns import SECTIONS
 
 _HERE = Path(__file__).parent
@@ -81,39 +80,30 @@ def render(
     Raises:
         ReportExtraMissingError: plotly is not installed.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     scripts = [plotly_script(), *((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)]
-    # As HTML reads it: what is hashed is the text between the tags.
-    scripts = [script.replace("\r\n", "\n").replace("</script", "<\\/script") for script in scripts]
-    text = environment.get_template("page.html.j2").render(
-        title=title,
-        policy=_policy(scripts),
-        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
-        scripts=[Markup(script) for script in scripts],
-        data=Markup(json_for_script(data)),
-        embedded=sorted(embedded.items()),
-        **shown,
+    scripts = [between_tags(script) for script in scripts]
+    text = (
+        templates(_HERE)
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            policy=_policy(scripts),
+            style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+            scripts=[Markup(script) for script in scripts],
+            data=Markup(json_for_script(data)),
+            embedded=sorted(embedded.items()),
+            **shown,
+        )
     )
     # Half a character, as JSON can hold it, becomes a question mark.
     return text.encode("utf-8", "replace")
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-        for script in scripts
-    )
     return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        f"default-src 'none'; script-src {script_hashes(scripts)}; style-src 'unsafe-inline'; "
         "img-src data: blob:; media-src 'self' blob: file:; font-src data:; "
         "base-uri 'none'; form-action 'none'"
     )

@@ -20,7 +20,7 @@ def report(
         typer.Argument(
             metavar="RUN...",
             help="Folders that lm_eval wrote with --output_path and --log_samples, run folders of "
-            "the laboratory, audit.json files. NAME=RUN names a run.",
+            "the laboratory, choice.json, audit.json, JSON of tempo doctor. NAME=RUN names a run.",
             show_default=False,
         ),
     ],
@@ -116,16 +116,17 @@ def view(
 
     plotly_script()
     folder = "audio"
-    options = Options(max_audio=0.0, data=data, folder=folder, audit=audit, served=True)
-    page, clips = make_report(read_inputs(runs), options)
-    files = {f"{folder}/{name}": content for name, content in clips.files.items()}
-    served = Served({"": page, **files})
-    try:
+    served = Served()
+    try:  # before the page, which takes a while
         server = make_server(served, port)
     except OSError as error:
         raise OptionError(f"--port {port}: cannot be used ({error}); 0 takes a free one") from error
-    typer.echo(f"{address(server, served)}  (Ctrl-C ends it)")
     try:
+        options = Options(max_audio=0.0, data=data, folder=folder, audit=audit, served=True)
+        page, clips = make_report(read_inputs(runs), options)
+        files = {f"{folder}/{name}": content for name, content in clips.files.items()}
+        served.contents = {"": page, **files}
+        typer.echo(f"{address(server, served)}  (Ctrl-C ends it)")
         server.serve_forever()
     except KeyboardInterrupt:
         typer.echo("ended")

@@ -18,16 +18,16 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _KINDS = {"html": "text/html; charset=utf-8", "ogg": "audio/ogg"}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Served:
     """What a server gives out.
 
     Attributes:
-        contents: Bytes by the path below the token; "" is the page.
+        contents: Bytes by the path below the token; "" is the page. May be given later.
         token: Random part of the address, without which nothing is given out.
     """
 
-    contents: Mapping[str, bytes]
+    contents: Mapping[str, bytes] = field(default_factory=dict)
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
 

@@ -3,15 +3,19 @@
 The test is the one of `pairs.sign_flip_p`: were two sets exchangeable, the difference of each
 cluster would have either sign with the same probability. The distribution of the total has the
 characteristic function prod cos(v t)^n(v), with n(v) clusters whose difference is v; its tail is a
-sum over as many frequencies as there are totals, so half a million pairs take seconds.
+sum over as many frequencies as there are totals, so half a million pairs take seconds. Averages of
+kinds that have unequal numbers of items are in `weighted_pairs`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+
+from tempo_tasks.stats.weighted_pairs import weighted_pairs_p
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -20,12 +24,20 @@ _CREDIT = 12  # letters that tie share one item: 1, 1/2, 1/3, 1/4 are all twelft
 _CELLS = 2_000_000  # pairs times frequencies at once: 16 MB an array
 
 
-def all_pairs_p(credits: Array, clusters: Sequence[Hashable], *, enough: float = 0.0) -> Array:
+def all_pairs_p(
+    credits: Array,
+    clusters: Sequence[Hashable],
+    groups: Sequence[Hashable] | None = None,
+    *,
+    enough: float = 0.0,
+) -> Array:
     """Return p, two-sided (mid-p), of every two sets.
 
     Args:
         credits: Credit of each item, 0 to 1, (sets, items); the same items in the same order.
         clusters: The cluster of each item.
+        groups: The kind of each item, where the average of the kinds' means is compared; default:
+            the mean of all items.
         enough: Where p is surely below this (Hoeffding 1963), that bound is given in its place:
             what a correction for many tests rejects stays the same as long as this is at most its
             smallest threshold.
@@ -34,10 +46,13 @@ def all_pairs_p(credits: Array, clusters: Sequence[Hashable], *, enough: float =
         p of the pairs (0, 1), (0, 2), ..., (1, 2), ..., as `itertools.combinations` has them; 1
         where two sets do not differ in any cluster.
     """
-    sums = _cluster_sums(credits, clusters)
-    n_sets = len(sums)
+    n_sets = len(credits)
     if n_sets < 2:
         return np.zeros(0)
+    weights = _weights(len(clusters) * [None] if groups is None else groups)
+    if np.ptp(weights) > 0:
+        return weighted_pairs_p(_by_cluster(credits * weights, clusters), enough)
+    sums = _in_steps(_by_cluster(credits, clusters))
     largest = int((sums.max(0) - sums.min(0)).max(initial=0))
     if largest == 0:
         return np.ones(n_sets * (n_sets - 1) // 2)
@@ -46,14 +61,25 @@ def all_pairs_p(credits: Array, clusters: Sequence[Hashable], *, enough: float =
     return _p_of(cases[:, 1:], cases[:, 0], enough)[which]
 
 
-def _cluster_sums(credits: Array, clusters: Sequence[Hashable]) -> Integers:
-    """Return the credit of each cluster in whole steps, (sets, clusters)."""
+def _weights(groups: Sequence[Hashable]) -> Array:
+    """Return the weight of each item in an average of the groups' means; the largest is 1."""
+    numbers = Counter(groups)
+    return np.array([min(numbers.values()) / numbers[group] for group in groups])
+
+
+def _by_cluster(credits: Array, clusters: Sequence[Hashable]) -> Array:
+    """Return the credit of each cluster, (sets, clusters)."""
     rows = {name: row for row, name in enumerate(dict.fromkeys(clusters))}
     where = np.array([rows[name] for name in clusters], dtype=np.int64)
-    sums = np.zeros((len(rows), len(credits)), dtype=np.int64)
-    np.add.at(sums, where, np.rint(credits * _CREDIT).astype(np.int64).T)
-    unit = max(1, int(np.gcd.reduce(sums, axis=None)))
-    return np.ascontiguousarray(sums.T // unit)
+    sums = np.zeros((len(rows), len(credits)))
+    np.add.at(sums, where, np.asarray(credits, dtype=float).T)
+    return sums.T
+
+
+def _in_steps(sums: Array) -> Integers:
+    """Return credits in whole steps."""
+    steps = np.rint(sums * _CREDIT).astype(np.int64)
+    return np.ascontiguousarray(steps // max(1, int(np.gcd.reduce(steps, axis=None))))
 
 
 def _sizes(sums: Integers, first: int, largest: int) -> Integers:

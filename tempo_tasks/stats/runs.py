@@ -150,6 +150,11 @@ def _read_run(
                 f"{task}: {rescored} answers are scored again: another release, with other rules "
                 "of what counts as an answer, wrote the file"
             )
+        asked = entry_at(results[newest], "n-samples", task, "original")
+        if isinstance(asked, int) and asked > len(samples):
+            missing = entry_at(results[newest], "config", "predictions", "missing", task)
+            why = "the others have no prediction" if missing else "a part (--limit, --samples)"
+            notes.append(f"{task}: {len(samples)} of {asked} items were answered: {why}")
         data = data_fingerprint(results[newest], task)
         tasks.append(
             TaskRun(name=ours[task], task=task, file=file.name, samples=samples, data=data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,35 +69,53 @@ def read_samples(path: Path, task: TaskName) -> list[Sample]:
     Raises:
         SamplesError: A line that is not JSON or not an item of ours, an item twice, or no line.
     """
-    found: dict[tuple[str, int], tuple[int, Sample]] = {}
     try:
         with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                sample = _sample(line, task, f"{path.name}, line {number}")
-                if sample.key in found:
-                    raise SamplesError(
-                        f"{path.name}, line {number}: the item {sample.item!r} stands in line "
-                        f"{found[sample.key][0]} too; expected each item once. Were two runs "
-                        "written into one file? Run the task again"
-                    )
-                found[sample.key] = number, sample
+            return to_samples(_parsed(lines, path.name), task, path.name)
     except (OSError, UnicodeDecodeError) as error:
         raise SamplesError(f"{path}: cannot be read: {error}. Run the task again") from error
+
+
+def to_samples(lines: Iterable[tuple[int, Any]], task: TaskName, file: str) -> list[Sample]:
+    """Return the samples of one task from parsed lines.
+
+    Args:
+        lines: The number of each line in its file, and what the line holds.
+        task: The parts of the name of the task that the samples are of.
+        file: Name of the file, for messages.
+
+    Raises:
+        SamplesError: A line that is no item of ours, an item twice, or no line.
+    """
+    found: dict[tuple[str, int], tuple[int, Sample]] = {}
+    for number, data in lines:
+        sample = _sample(data, task, f"{file}, line {number}")
+        if sample.key in found:
+            raise SamplesError(
+                f"{file}, line {number}: the item {sample.item!r} stands in line "
+                f"{found[sample.key][0]} too; expected each item once. Were two runs "
+                "written into one file? Run the task again"
+            )
+        found[sample.key] = number, sample
     if not found:
-        raise SamplesError(f"{path.name}: no line; expected one an item. Run the task again")
+        raise SamplesError(f"{file}: no line; expected one an item. Run the task again")
     return [sample for _, sample in found.values()]
 
 
-def _sample(line: str, task: TaskName, where: str) -> Sample:
-    try:
-        data = parse_json(line)
-    except ValueError as error:
-        raise SamplesError(
-            f"{where}: not whole JSON ({error}); the file was cut short or edited. Run the task "
-            "again, or remove the line if its item may be missing"
-        ) from None
+def _parsed(lines: Iterable[str], file: str) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            yield number, parse_json(line)
+        except ValueError as error:
+            raise SamplesError(
+                f"{file}, line {number}: not whole JSON ({error}); the file was cut short or "
+                "edited. Run the task again, or remove the line if its item may be missing"
+            ) from None
+
+
+def _sample(data: Any, task: TaskName, where: str) -> Sample:
     doc = data.get("doc") if isinstance(data, dict) else None
     if not isinstance(doc, dict) or not _is_question(doc):
         raise SamplesError(

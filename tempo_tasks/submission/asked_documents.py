@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,11 @@ class Asked:
     fingerprint: str
     prompt_version: str
 
+    @cached_property
+    def texts(self) -> dict[tuple[str, int], str]:
+        """The documents as JSON, which is compared faster than their parts."""
+        return {key: json.dumps(doc, sort_keys=True) for key, doc in self.documents.items()}
+
 
 @dataclass
 class AskedData:
@@ -61,6 +67,23 @@ class AskedData:
     captions: Path | None = None
     _asked: dict[str, Asked | TempoError] = field(default_factory=dict)
     _audits: dict[str, Mapping[str, Any] | TempoError] = field(default_factory=dict)
+
+    def without_loaded(self) -> AskedData:
+        """Return where the data are, to be loaded anew: by another process."""
+        return AskedData(self.data, self.intervals, self.captions)
+
+    def clusters(self, task: str, about: Task) -> list[str]:
+        """Return the cluster of each document of a task, in the order of items and rotations.
+
+        Args:
+            task: The task's name.
+            about: What the bundle says of it.
+
+        Raises:
+            TempoError: As `documents`.
+        """
+        documents = self.documents(task, about).documents
+        return [str(doc.get("cluster") or doc["clip"]) for _, doc in sorted(documents.items())]
 
     def documents(self, task: str, about: Task) -> Asked:
         """Return what a task asks.

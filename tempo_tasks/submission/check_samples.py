@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -131,7 +132,9 @@ def _documents(lines: list[Line], asked: Asked) -> Iterator[str]:
     for line in lines:
         key = key_of(line["doc"])
         ours: Mapping[str, Any] | None = asked.documents.get(key)
-        if ours is not None and (wrong := differences(ours, line["doc"], "doc")):
+        if ours is None or json.dumps(line["doc"], sort_keys=True) == asked.texts[key]:
+            continue
+        if wrong := differences(ours, line["doc"], "doc"):
             more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
             yield f"{_named(key)}: {wrong[0]}{more}"
 

@@ -14,13 +14,11 @@ from tempo_tasks.stats.accuracy import MACRO
 from tempo_tasks.stats.names import parse_task
 from tempo_tasks.stats.report import make_report
 from tempo_tasks.stats.runs import Run, TaskRun, task_order
-from tempo_tasks.stats.samples import read_samples
+from tempo_tasks.stats.samples import to_samples
 from tempo_tasks.submission import every_eval_ever, hub_results
 from tempo_tasks.submission.sample_lines import Line, answer_of
 from tempo_tasks.submission.schema import (
-    AGGREGATE,
     EVAL_RESULTS,
-    INSTANCES,
     RESULTS,
     ROW,
     STATISTICS,
@@ -48,12 +46,12 @@ def in_order(tasks: Sequence[str]) -> list[str]:
     return sorted(tasks, key=lambda task: task_order(named[task]))  # type: ignore[arg-type]
 
 
-def read_run(folder: Path, about: About) -> Run:
+def to_run(about: About, lines: Mapping[str, Sequence[Line]]) -> Run:
     """Return the run of a bundle.
 
     Args:
-        folder: The bundle, as a folder.
         about: Its `bundle.json`.
+        lines: The samples of each task, in the order of the file.
 
     Raises:
         SamplesError: Samples that are none.
@@ -62,17 +60,18 @@ def read_run(folder: Path, about: About) -> Run:
     for task in in_order(list(about.tasks)):
         name = parse_task(task)
         assert name is not None  # `in_order` has refused other names
-        path = folder / samples_file(task)
+        file = samples_file(task).rpartition("/")[2]
         tasks.append(
             TaskRun(
                 name=name,
                 task=task,
-                file=path.name,
-                samples=read_samples(path, name),
+                file=file,
+                samples=to_samples(enumerate(lines[task], 1), name, file),
                 data=about.tasks[task].data_fingerprint,
             )
         )
-    return Run(label=about.label, folder=Path(folder.name), tasks=tasks, notes=list(about.notes))
+    # The folder's name is the reader's affair.
+    return Run(label=about.label, folder=Path(), tasks=tasks, notes=list(about.notes))
 
 
 def derived_files(
@@ -82,11 +81,10 @@ def derived_files(
 
     Args:
         about: The bundle.
-        run: Its run, as `read_run` returns it.
+        run: Its run, as `to_run` returns it.
         lines: The samples of each task, in the order of the file.
     """
     report = make_report([run])
-    # The folder's name is the reader's affair.
     report["runs"] = [{k: v for k, v in one.items() if k != "folder"} for one in report["runs"]]
     rows = report["accuracy"]
     single = [row for row in rows if row["kind"] != MACRO]
@@ -97,8 +95,10 @@ def derived_files(
         RESULTS: {task: _metrics(task, lines[task]) for task in about.tasks},
         STATISTICS: report,
         ROW: leaderboard_row(about, rows),
-        INSTANCES: detailed,
-        AGGREGATE: every_eval_ever.aggregate(about, ordered.values(), detailed),
+        every_eval_ever.instances_file(about): detailed,
+        every_eval_ever.aggregate_file(about): every_eval_ever.aggregate(
+            about, ordered.values(), detailed
+        ),
     }
     if text := hub_results.eval_results(about, ordered):
         files[f"{EVAL_RESULTS}/{hub_results.file_name(about)}"] = text.encode()

@@ -1,7 +1,8 @@
 """The record that Every Eval Ever collects: schema 0.3.0, one aggregate file and a line an item.
 
-https://evalevalai.com. An edit of attention stands in `generation_config.additional_details`, whose
-values are strings.
+https://evalevalai.com. The two files are named by a UUID, made of what the bundle says of the run,
+and belong into `datastore_folder` of the collected data. An edit of attention stands in
+`generation_config.additional_details`, whose values are strings.
 """
 
 from __future__ import annotations
@@ -9,18 +10,52 @@ from __future__ import annotations
 import calendar
 import hashlib
 import json
+import re
 import time
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tempo_tasks.questions.questions import LETTERS
 from tempo_tasks.scoring import most_likely, only, parse_answer
 from tempo_tasks.submission.sample_lines import Line, answer_of, key_of
-from tempo_tasks.submission.schema import INSTANCES, About
+from tempo_tasks.submission.schema import EVERY_EVAL_EVER, About
 from tempo_tasks.submission.task_scoring import task_scoring
 
 VERSION = "0.3.0"
+COLLECTION = "tempo-lalm"
 _UNKNOWN = "unknown"
+_NOBODY = "unspecified"
+_NOT_PORTABLE = re.compile(r'[<>:"\\|?*\s]')
+
+
+def aggregate_file(about: About) -> str:
+    """Return the name of the aggregate file within a bundle."""
+    return f"{EVERY_EVAL_EVER}/{_uuid(about)}.json"
+
+
+def instances_file(about: About) -> str:
+    """Return the name of the instance file within a bundle."""
+    return f"{EVERY_EVAL_EVER}/{_uuid(about)}_samples.jsonl"
+
+
+def datastore_folder(about: About) -> str:
+    """Return where both files belong in the collected data: collection, developer and model."""
+    developer, slash, model = about.model.name.partition("/")
+    if not slash:
+        developer, model = _developer(about), developer
+    parts = (_NOT_PORTABLE.sub("_", part.replace("/", "_")) for part in (developer, model))
+    return "/".join(("data", COLLECTION, *parts))
+
+
+def _developer(about: About) -> str:
+    """Return who made a model whose name does not say it."""
+    return about.links.organization or _NOBODY
+
+
+def _uuid(about: About) -> uuid.UUID:
+    told = json.dumps(about.to_dict(), sort_keys=True).encode()
+    return uuid.UUID(bytes=hashlib.sha256(told).digest()[:16], version=4)
 
 
 def instances(about: About, lines: Mapping[str, Sequence[Line]]) -> bytes:
@@ -55,12 +90,15 @@ def aggregate(
         "model_info": {
             "name": about.label,
             "id": about.model.name,
+            "developer": about.model.name.rpartition("/")[0].partition("/")[0] or _developer(about),
             "additional_details": _strings(
                 {
                     "family": about.model.family,
                     "weights_fingerprint": about.model.weights,
                     "revision": about.model.revision,
                     "dtype": about.model.dtype,
+                    "deployment_type": "self_deployed",
+                    "model_availability": _UNKNOWN,
                 }
             ),
         },
@@ -72,7 +110,7 @@ def aggregate(
         "evaluation_results": [_result(about, task, row) for task, row in tasks.items()],
         "detailed_evaluation_results": {
             "format": "jsonl",
-            "file_path": INSTANCES.rpartition("/")[2],
+            "file_path": f"{datastore_folder(about)}/{instances_file(about).rpartition('/')[2]}",
             "hash_algorithm": "sha256",
             "checksum": hashlib.sha256(detailed).hexdigest(),
             "total_rows": detailed.count(b"\n"),

@@ -11,7 +11,7 @@ from tempo_attn.files.strict_json import parse_json
 from tempo_tasks.errors import BundleError, SubmissionError
 from tempo_tasks.stats.run_files import entry_at
 from tempo_tasks.stats.runs import Run, TaskRun
-from tempo_tasks.submission.derived_files import derived_files, in_order, read_run, to_bytes
+from tempo_tasks.submission.derived_files import derived_files, in_order, to_bytes, to_run
 from tempo_tasks.submission.differences import differences
 from tempo_tasks.submission.sample_lines import Line, answer_of, canonical, key_of, write_lines
 from tempo_tasks.submission.schema import ABOUT, AUDIT, MANIFEST, RESULTS, About, samples_file
@@ -47,7 +47,7 @@ def stage_bundle(
         found.sort(key=lambda line: key_of(line["doc"]))
     ordered = {task: lines[task] for task in in_order(list(lines))}
     files: dict[str, Any] = {ABOUT: about.to_dict()}
-    files |= derived_files(about, read_run(folder, about), ordered)
+    files |= derived_files(about, to_run(about, ordered), ordered)
     _refuse_other_metrics(run, results, files[RESULTS])
     if audit is not None:
         files[AUDIT] = dict(audit)

@@ -42,7 +42,7 @@ _NAME = re.compile(
     rf"|{re.escape(ROW)}|{re.escape(AUDIT)}"
     rf"|{SAMPLES}/tempo_[a-z0-9_]{{1,80}}\.jsonl"
     rf"|{re.escape(EVAL_RESULTS)}/tempo-lalm-[a-z0-9-]{{1,40}}\.yaml"
-    rf"|{EVERY_EVAL_EVER}/(evaluation\.json|instances\.jsonl)",
+    rf"|{EVERY_EVAL_EVER}/[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}(\.json|_samples\.jsonl)",
     re.ASCII,
 )
 _FOLDERS = {SAMPLES, EVAL_RESULTS, EVERY_EVAL_EVER}

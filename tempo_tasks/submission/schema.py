@@ -19,9 +19,7 @@ SAMPLES = "samples"
 EVAL_RESULTS = ".eval_results"
 EVERY_EVAL_EVER = "every_eval_ever"
 MANIFEST = "SHA256SUMS"
-INSTANCES = f"{EVERY_EVAL_EVER}/instances.jsonl"
-AGGREGATE = f"{EVERY_EVAL_EVER}/evaluation.json"
-DERIVED = (RESULTS, STATISTICS, ROW, INSTANCES, AGGREGATE)
+DERIVED = (RESULTS, STATISTICS, ROW)
 """Files that follow from `bundle.json` and the samples, and are in every bundle."""
 
 TASK_NAME = re.compile(r"tempo(_[a-z0-9]+){2,9}")

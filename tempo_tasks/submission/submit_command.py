@@ -110,7 +110,7 @@ def submit(
     given = None
     if not no_audit:
         where = AskedData(data or _data_of(results), tuple(intervals or ()), captions)
-        given = _read_audit(audit) if audit is not None else _audit(about, where)
+        given = _read_audit(audit, about) if audit is not None else _audit(about, where)
     with write_bundle.placed(out) as stage:
         names = stage_bundle(stage, found, results, about, given)
     typer.echo(
@@ -147,19 +147,30 @@ def _data_of(results: Mapping[str, Mapping[str, Any]]) -> str | None:
     return named[0] if len(named) == 1 else None
 
 
-def _read_audit(path: Path) -> Mapping[str, Any]:
+def _read_audit(path: Path, about: About) -> Mapping[str, Any]:
+    """Return an audit, without its parts on kinds that the run was not asked."""
     from tempo_attn.errors import OptionError
     from tempo_attn.files.strict_json import parse_json
+    from tempo_tasks.audit.parts import ALL
+    from tempo_tasks.stats.names import parse_task
 
     try:
         found = parse_json(path.read_bytes(), finite=True)
-        if not isinstance(found, dict) or "parts" not in found:
+        if not isinstance(found, dict) or not isinstance(found.get("parts"), list):
             raise ValueError("no audit")
-    except (OSError, ValueError) as error:
+        audited = {part["kind"] for part in found["parts"]} - {ALL}
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise OptionError(
             f"--audit {path}: {error}; expected the audit.json of `tempo audit DATA --out FOLDER`"
         ) from None
-    return found
+    asked = {name.kind for task in about.tasks if (name := parse_task(task))}
+    if missing := sorted(asked - audited):
+        raise OptionError(
+            f"--audit {path}: has no part on {', '.join(missing)}, which the run was asked; "
+            "expected an audit of the run's data. Audit them, or leave the option out"
+        )
+    kept = asked | ({ALL} if asked == audited else set())
+    return {**found, "parts": [part for part in found["parts"] if part["kind"] in kept]}
 
 
 def _audit(about: About, data: AskedData) -> Mapping[str, Any] | None:

@@ -20,7 +20,7 @@ from tempo_tasks.submission.asked_documents import Asked, AskedData, checked_set
 from tempo_tasks.submission.check_audit import check_audit
 from tempo_tasks.submission.check_derived import check_derived
 from tempo_tasks.submission.check_samples import check_task, read_task
-from tempo_tasks.submission.derived_files import derived_files, in_order, read_run
+from tempo_tasks.submission.derived_files import derived_files, in_order, to_run
 from tempo_tasks.submission.open_bundle import open_bundle
 from tempo_tasks.submission.sample_lines import Line, parse_bounded
 from tempo_tasks.submission.schema import (
@@ -28,6 +28,7 @@ from tempo_tasks.submission.schema import (
     AUDIT,
     DERIVED,
     EVAL_RESULTS,
+    EVERY_EVAL_EVER,
     MANIFEST,
     ROW,
     SCHEMA,
@@ -123,22 +124,21 @@ def validate(bundle: Path, data: AskedData) -> Verdict:
         lines, asked = _samples(folder, verdict, data)
         if AUDIT in present:
             _audit(folder, verdict, data, complete=None not in asked.values())
-        files = _worked_out(folder, verdict, lines) if lines is not None else None
+        files = _worked_out(verdict, lines) if lines is not None else None
         verdict.faults += check_derived(folder, files, present)
         known = {ABOUT, AUDIT, MANIFEST, *DERIVED, *map(samples_file, about.tasks), *(files or {})}
-        if files is None:  # the name of this file follows from the samples
-            known |= {name for name in present if name.startswith(f"{EVAL_RESULTS}/")}
+        if files is None:  # the names of these files follow from the samples
+            unknown = (f"{EVAL_RESULTS}/", f"{EVERY_EVAL_EVER}/")
+            known |= {name for name in present if name.startswith(unknown)}
         verdict.faults += [f"{name}: belongs to no task" for name in sorted(present - known)]
     return verdict
 
 
-def _worked_out(
-    folder: Path, verdict: Verdict, lines: Mapping[str, list[Line]]
-) -> dict[str, Any] | None:
+def _worked_out(verdict: Verdict, lines: Mapping[str, list[Line]]) -> dict[str, Any] | None:
     """Return the files that follow from the samples; None where that cannot be."""
     assert verdict.about is not None
     try:
-        run = verdict.run = read_run(folder, verdict.about)
+        run = verdict.run = to_run(verdict.about, lines)
         files = derived_files(verdict.about, run, lines)
     # Statistics of answers that a stranger made up may fail in ways that nobody foresaw.
     except (SamplesError, ArithmeticError, ValueError, LookupError, TypeError) as error:

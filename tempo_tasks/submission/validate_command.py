@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tempo_tasks.data_options import Captions, Intervals, ReleasedData
 from tempo_tasks.submission.submit_command import submit
 
 
@@ -20,20 +21,9 @@ def validate(
     bundle: Annotated[
         Path, typer.Argument(help="A folder that `tempo submit` wrote, or a zip of one.")
     ],
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="The released benchmark, or other data in its layout: folder, file or id on the "
-            "Hub; default: TEMPO_DATA, else the released data. Rendered scenes need none."
-        ),
-    ] = None,
-    intervals: Annotated[
-        list[Path] | None,
-        typer.Option(help="Interval CSV, several times; default: intervals.csv in the folder."),
-    ] = None,
-    captions: Annotated[
-        Path | None, typer.Option(help="CSV filename,text; default: that in the folder.")
-    ] = None,
+    data: ReleasedData = None,
+    intervals: Intervals = None,
+    captions: Captions = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON in place of the sentences.")
     ] = False,

@@ -17,15 +17,25 @@ import torch
 import transformers as tf
 from torch import nn
 
-from tests.support import stand_in_desta, tiny_tekken
+from tests.support import stand_in_desta, tiny_models, tiny_processors, tiny_tekken
 from tests.support.tiny_models import FAMILIES, MELS, TEXT, WHISPER, strong
-from tests.support.tiny_processors import PROCESSORS
+from tests.support.tiny_processors import PROCESSORS, save_processor
 
 Checkpoint = tuple[nn.Module, Any]
 
 
 def of_tiny_models(name: str) -> Checkpoint:
     return FAMILIES[name]().model, PROCESSORS[name]()
+
+
+def whole_omni(name: str) -> Checkpoint:
+    """A full model (without its talker), out of which the harness takes the thinker."""
+    return FAMILIES[name]().model, PROCESSORS[f"{name}_thinker"]()
+
+
+def gemma3n() -> Checkpoint:
+    """With as many positions as the released one, for clips of some seconds."""
+    return tiny_models.gemma3n(188).model, tiny_processors.gemma3n(188)
 
 
 def voxtral(*, audio: bool = True) -> Checkpoint:
@@ -50,14 +60,18 @@ def voxtral(*, audio: bool = True) -> Checkpoint:
 
 CHECKPOINTS: dict[str, Callable[[], Checkpoint]] = {
     **{name: partial(of_tiny_models, name) for name in PROCESSORS},
+    "gemma3n": gemma3n,
     "voxtral": voxtral,
     "desta25": stand_in_desta.checkpoint,
+    "qwen2_5_omni": partial(whole_omni, "qwen2_5_omni"),
+    "qwen3_omni_moe": partial(whole_omni, "qwen3_omni_moe"),
 }
 
 
 def save(name: str, folder: Path) -> Path:
     """Write a checkpoint as `from_pretrained` reads it."""
     model, processor = CHECKPOINTS[name]()
-    processor.save_pretrained(folder)
+    folder.mkdir(exist_ok=True)
+    save_processor(processor, folder)
     model.save_pretrained(folder)  # type: ignore[operator]
     return folder

@@ -11,7 +11,8 @@ stand-ins of `stand_ins.py` keep the layout that the family relies on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
@@ -295,7 +296,9 @@ def qwen3_omni_moe() -> Tiny:
 
 def granite_speech(name: str = "granite_speech", text: dict[str, Any] | None = None) -> Tiny:
     torch.manual_seed(0)
-    config = tf.GraniteSpeechConfig(
+    plus = name == "granite_speech_plus"
+    configuration = tf.GraniteSpeechPlusConfig if plus else tf.GraniteSpeechConfig
+    config = configuration(
         text_config=text or {"model_type": "granite", **TEXT, "attention_multiplier": 0.2},
         encoder_config={
             "input_dim": MELS,
@@ -306,11 +309,12 @@ def granite_speech(name: str = "granite_speech", text: dict[str, Any] | None = N
             "context_size": 20,
             "max_pos_emb": 32,
             "dropout": 0.0,
+            **({"cat_hidden_layers": [1]} if plus else {}),
         },
         projector_config={
             "model_type": "blip_2_qformer",
             "hidden_size": 16,
-            "encoder_hidden_size": 16,
+            "encoder_hidden_size": 32 if plus else 16,
             "num_hidden_layers": 1,
             "num_attention_heads": 2,
             "intermediate_size": 32,
@@ -332,7 +336,13 @@ def granite_speech(name: str = "granite_speech", text: dict[str, Any] | None = N
             "input_features_mask": mask,
         }
 
-    return hearing(name, tf.GraniteSpeechForConditionalGeneration(config), positions, features)
+    kinds = (tf.GraniteSpeechForConditionalGeneration, tf.GraniteSpeechPlusForConditionalGeneration)
+    return hearing(name, kinds[plus](config), positions, features)
+
+
+def granite_speech_plus() -> Tiny:
+    """Its projector hears an earlier layer of the encoder, too."""
+    return granite_speech("granite_speech_plus")
 
 
 def granite_speech_hybrid() -> Tiny:
@@ -352,7 +362,22 @@ def granite_speech_hybrid() -> Tiny:
     return granite_speech("granite_speech_hybrid", hybrid)
 
 
-def gemma3n() -> Tiny:
+@contextmanager
+def without_timm() -> Iterator[None]:
+    """Build Gemma 3n without its vision tower, which needs timm; no prompt here has images."""
+    build = tf.AutoModel.from_config
+
+    def without_vision(*args: Any, **kwargs: Any) -> nn.Module:
+        parts = (*args, *kwargs.values())
+        seeing = any(isinstance(part, tf.Gemma3nVisionConfig) for part in parts)
+        return nn.Identity() if seeing else build(*args, **kwargs)
+
+    with mock.patch.object(tf.AutoModel, "from_config", without_vision):
+        yield
+
+
+def gemma3n(positions: int = 12) -> Tiny:
+    """Each audio has so many positions; released models have 188."""
     torch.manual_seed(0)
     config = tf.Gemma3nConfig(
         text_config={
@@ -380,7 +405,7 @@ def gemma3n() -> Tiny:
         vision_config={"hidden_size": 8, "vocab_size": 4, "vocab_offset": 90},
         audio_token_id=AUDIO,
         image_token_id=91,
-        audio_soft_tokens_per_image=12,
+        audio_soft_tokens_per_image=positions,
         tie_word_embeddings=True,
     )
 
@@ -388,32 +413,51 @@ def gemma3n() -> Tiny:
         values, mask = mel(frames, 100)
         return {"input_features": values.transpose(1, 2), "input_features_mask": mask.bool()}
 
-    # The vision tower needs timm; these prompts have no images.
-    build = tf.AutoModel.from_config
-
-    def without_vision(*args: Any, **kwargs: Any) -> nn.Module:
-        parts = (*args, *kwargs.values())
-        return nn.Identity() if config.vision_config in parts else build(*args, **kwargs)
-
-    with mock.patch.object(tf.AutoModel, "from_config", without_vision):
+    with without_timm():
         model = tf.Gemma3nForConditionalGeneration(config)
-    return hearing("gemma3n", model, lambda frames: 12, features)
+    return hearing("gemma3n", model, lambda frames: positions, features)
+
+
+GEMMA4_TEXT = {
+    **TEXT,
+    "global_head_dim": 16,
+    "num_hidden_layers": 5,
+    "layer_types": ["sliding_attention", "full_attention"] * 2 + ["full_attention"],
+    "sliding_window": 12,
+    "num_kv_shared_layers": 1,
+    "hidden_size_per_layer_input": 8,
+    "vocab_size_per_layer_input": VOCAB,
+    "final_logit_softcapping": 30.0,
+}
+
+
+def gemma4_unified() -> Tiny:
+    """Without encoders: a position is a frame of 160 samples."""
+    torch.manual_seed(0)
+    left_out = {"hidden_size_per_layer_input", "vocab_size_per_layer_input", "num_kv_shared_layers"}
+    config = tf.Gemma4UnifiedConfig(
+        text_config={k: v for k, v in GEMMA4_TEXT.items() if k not in left_out},
+        audio_config={"audio_samples_per_token": 160, "audio_embed_dim": 160},
+        audio_token_id=AUDIO,
+        image_token_id=96,
+        video_token_id=97,
+        tie_word_embeddings=False,
+    )
+
+    def features(frames: list[int]) -> dict[str, Any]:
+        generator = torch.Generator().manual_seed(2)
+        mask = torch.arange(max(frames) // 8) < torch.tensor(frames)[:, None] // 8
+        values = torch.randn(*mask.shape, 160, generator=generator)
+        return {"input_features": values * mask[..., None], "input_features_mask": mask}
+
+    model = tf.Gemma4UnifiedForConditionalGeneration(config)
+    return hearing("gemma4_unified", model, lambda frames: frames // 8, features)
 
 
 def gemma4() -> Tiny:
     torch.manual_seed(0)
     config = tf.Gemma4Config(
-        text_config={
-            **TEXT,
-            "global_head_dim": 16,
-            "num_hidden_layers": 5,
-            "layer_types": ["sliding_attention", "full_attention"] * 2 + ["full_attention"],
-            "sliding_window": 12,
-            "num_kv_shared_layers": 1,
-            "hidden_size_per_layer_input": 8,
-            "vocab_size_per_layer_input": VOCAB,
-            "final_logit_softcapping": 30.0,
-        },
+        text_config=GEMMA4_TEXT,
         audio_config={
             "hidden_size": 16,
             "num_hidden_layers": 1,
@@ -435,6 +479,66 @@ def gemma4() -> Tiny:
         return ((frames + 1) // 2 + 1) // 2
 
     return hearing("gemma4", tf.Gemma4ForConditionalGeneration(config), positions, features)
+
+
+def fun_asr_nano() -> Tiny:
+    torch.manual_seed(0)
+    config = tf.FunAsrNanoConfig(
+        audio_config={
+            "model_type": "fun_asr_nano_encoder",
+            "num_mel_bins": MELS,
+            "hidden_size": 16,
+            "num_attention_heads": 2,
+            "intermediate_size": 32,
+            "num_hidden_layers": 3,
+            "num_timestamp_prediction_layers": 1,
+        },
+        adaptor_config={
+            "hidden_size": 32,
+            "intermediate_size": 8,
+            "num_attention_heads": 2,
+            "num_hidden_layers": 1,
+            "projector_hidden_size": 32,
+        },
+        text_config={"model_type": "qwen3", **TEXT},
+        audio_token_id=AUDIO,
+        tie_word_embeddings=False,
+    )
+
+    def positions(frames: int) -> int:
+        return -(-frames // 6)
+
+    def features(frames: list[int]) -> dict[str, Any]:
+        """Seven mel frames in one, six further each time."""
+        generator = torch.Generator().manual_seed(2)
+        counts = torch.tensor([positions(count) for count in frames])
+        mask = torch.arange(int(counts.max())) < counts[:, None]
+        values = torch.randn(*mask.shape, 7 * MELS, generator=generator)
+        return {"input_features": values * mask[..., None], "input_features_mask": mask}
+
+    model = tf.FunAsrNanoForConditionalGeneration(config)
+    return hearing("fun_asr_nano", model, positions, features)
+
+
+def moss_transcribe_diarize() -> Tiny:
+    """Windows of one second; two frames of the encoder's 50 are one position."""
+    torch.manual_seed(0)
+    config = tf.MossTranscribeDiarizeConfig(
+        audio_config={"model_type": "moss_transcribe_diarize_audio", **WHISPER},
+        text_config={"model_type": "qwen3", **TEXT},
+        audio_token_id=AUDIO,
+        audio_merge_size=2,
+        audio_chunk_size=16000,
+        tie_word_embeddings=False,
+    )
+
+    def features(frames: list[int]) -> dict[str, Any]:
+        values, mask = mel(frames, 100)
+        samples = torch.arange(16000) < 160 * torch.tensor(frames)[:, None]
+        return {"input_features": values, "input_features_mask": mask, "padding_mask": samples}
+
+    model = tf.MossTranscribeDiarizeForConditionalGeneration(config)
+    return hearing("moss_transcribe_diarize", model, lambda f: ((f - 1) // 2 + 1) // 2, features)
 
 
 def qwen3_asr() -> Tiny:
@@ -587,6 +691,15 @@ def kimi_audio() -> Tiny:
     return Tiny("kimi_audio", model, model.config, one, spans, two, batch_spans, model)
 
 
+_YOUNG = {
+    "qwen3_asr": "Qwen3ASRConfig",
+    "fun_asr_nano": "FunAsrNanoConfig",
+    "gemma4_unified": "Gemma4UnifiedConfig",
+    "moss_transcribe_diarize": "MossTranscribeDiarizeConfig",
+}
+TOO_NEW = {name for name, config in _YOUNG.items() if not hasattr(tf, config)}
+"""Younger than the installed transformers."""
+
 FAMILIES: dict[str, Callable[[], Tiny]] = {
     builder.__name__: builder
     for builder in (
@@ -599,15 +712,18 @@ FAMILIES: dict[str, Callable[[], Tiny]] = {
         qwen3_omni_moe_thinker,
         qwen3_omni_moe,
         granite_speech,
+        granite_speech_plus,
         granite_speech_hybrid,
         gemma3n,
         gemma4,
+        gemma4_unified,
+        fun_asr_nano,
+        moss_transcribe_diarize,
         qwen3_asr,
         glmasr,
         phi4_multimodal,
         desta25,
         kimi_audio,
     )
-    # It is younger than the oldest transformers that tempo takes.
-    if builder is not qwen3_asr or hasattr(tf, "Qwen3ASRConfig")
+    if builder.__name__ not in TOO_NEW
 }

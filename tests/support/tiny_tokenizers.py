@@ -148,6 +148,13 @@ def mistral_sentencepiece() -> Case:
     return _mistral("mistral_instruct_tokenizer_24*.model.v3")
 
 
+def qwen3() -> Case:
+    """Some merges of Qwen3's tokenizer; it normalises texts."""
+    from tests.support.real_tokenizers import cut  # it builds upon this module
+
+    return cut()
+
+
 KINDS: dict[str, Callable[[], Case]] = {
     "embedded": embedded,
     "byte_level": byte_level,
@@ -155,6 +162,7 @@ KINDS: dict[str, Callable[[], Case]] = {
     "unigram": unigram,
     "tekken": tekken,
     "mistral_sentencepiece": mistral_sentencepiece,
+    "qwen3": qwen3,
 }
 
 

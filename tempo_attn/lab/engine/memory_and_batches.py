@@ -60,8 +60,8 @@ class BatchPlan:
         """
         heads = decoder_config.num_attention_heads
         width = decoder_config.hidden_size
-        kv = getattr(decoder_config, "num_key_value_heads", None) or heads
-        dim = getattr(decoder_config, "head_dim", None) or width // heads
+        kv = _largest(decoder_config, "num_key_value_heads") or heads
+        dim = _largest(decoder_config, "head_dim") or width // heads
         longest = max((item.length for item in items), default=1)
         one = 4 * decoder_config.num_hidden_layers * longest * (2 * kv * dim + width)
         return cls(max(1, min(MOST_ITEMS, 16 * memory // one)), memory)
@@ -163,3 +163,9 @@ class InBatches(ABC, Generic[R]):
 def out_of_memory(error: Exception) -> bool:
     """Return whether memory ran out, of the machine or of a device."""
     return isinstance(error, MemoryError) or bool(should_reduce_batch_size(error))
+
+
+def _largest(config: Any, name: str) -> int | None:
+    """Return a setting; the largest of all layers where they differ (Gemma 4's do)."""
+    layers = getattr(config, "per_layer_config", None) or [config]
+    return max((value for layer in layers if (value := getattr(layer, name, None))), default=None)

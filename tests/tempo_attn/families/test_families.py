@@ -26,12 +26,20 @@ from tempo_attn.families import _FAMILIES, get_family, model_types
 from tempo_attn.families.audio_lengths import encoder_tokens, qwen3_encoder_tokens
 from tempo_attn.families.refused import REFUSED
 from tests.support.paths import ROOT
-from tests.support.tiny_models import AUDIO, FAMILIES, lay_out
-from tests.support.tiny_processors import PROCESSORS
+from tests.support.tiny_models import AUDIO, FAMILIES, TOO_NEW, lay_out, without_timm
+from tests.support.tiny_processors import PROCESSORS, save_processor
 
 ALPHA = 3.0
 NAMES = sorted(FAMILIES)
 _BUILT = {}
+
+
+@pytest.fixture(autouse=True)
+def timm_is_not_needed(monkeypatch):
+    """Gemma 3n's vision tower is left out: see `without_timm`."""
+    monkeypatch.setattr("tempo_attn.families.gemma3n.require_extra", lambda *args: None)
+    with without_timm():
+        yield
 
 
 def tiny_of(name):
@@ -209,7 +217,8 @@ def test_the_model_is_accepted(tiny):
 
 
 def test_the_audio_matters(tiny):
-    features = ("input_features", "audio_input_features", "batch_features", "whisper_input_feature")
+    features = {"input_features", "audio_input_features", "batch_features"}
+    features |= {"whisper_input_feature", "input_values"}
     silent = {k: v * 0 if k in features else v for k, v in tiny.inputs.items()}
     assert apart(tiny.logits(silent), tiny.logits()) > 1e-3
 
@@ -440,10 +449,15 @@ def test_kimi_answers_from_a_cache_of_tuples():
 # ------------------------------------------------------------------------------ processors
 
 
+LONGEST = {"gemma3n": 1.5}  # its twelve positions; the released model's 188 are 30 s
+
+
 @pytest.mark.parametrize("name", sorted(PROCESSORS))
 @pytest.mark.parametrize("seconds", [0.1, 0.97, 1.0, 2.3, 5.0])
 def test_a_waveform_fills_the_counted_positions(name, seconds):
     """Real processor and real model, two rows of different lengths, several windows."""
+    if seconds > LONGEST.get(name, seconds):
+        pytest.skip("longer than the tiny model hears")
     tiny, processor = tiny_of(name), PROCESSORS[name]()
     family = get_family(tiny.config)
     family.check(tiny.config, processor)
@@ -456,7 +470,9 @@ def test_a_waveform_fills_the_counted_positions(name, seconds):
     found = family.audio_mask(tiny.config, inputs) & inputs["attention_mask"].bool()
     assert found.sum(1).tolist() == [family.n_audio_tokens(processor, n) for n in lengths]
     assert inputs["attention_mask"][:, -1].tolist() == [1, 1]  # padded on the left
+    family.prepare(tiny.model)
     logits = tiny.logits(dict(inputs))
+    assert torch.isfinite(logits).all()
     silent = tiny.logits(dict(family.process(processor, prompts, [wave * 0 for wave in waves])))
     assert (logits[:, -1] != silent[:, -1]).any(-1).all()
 
@@ -465,14 +481,36 @@ def test_a_waveform_fills_the_counted_positions(name, seconds):
 def test_a_saved_checkpoint_is_loaded_by_the_family(name, tmp_path):
     """As the harness does it: processor and model from one folder."""
     tiny = tiny_of(name)
-    PROCESSORS[name]().save_pretrained(tmp_path)
+    save_processor(PROCESSORS[name](), tmp_path)
     tiny.model.save_pretrained(tmp_path)
     family = get_family(transformers.AutoConfig.from_pretrained(tmp_path))
     processor = family.load_processor(str(tmp_path))
     model = family.auto_class.from_pretrained(tmp_path).eval()
     family.check(model.config, processor)
     with torch.no_grad():
+        # Not bit by bit: Gemma 3n's kernels differ between a built model and a loaded one.
+        torch.testing.assert_close(model(**tiny.inputs).logits, tiny.logits(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["qwen2_5_omni", "qwen3_omni_moe"])
+def test_the_thinker_is_loaded_out_of_a_full_checkpoint(name, tmp_path):
+    tiny = tiny_of(name)
+    tiny.model.save_pretrained(tmp_path)
+    model = get_family(tiny.config).auto_class.from_pretrained(tmp_path).eval()
+    with torch.no_grad():
         assert torch.equal(model(**tiny.inputs).logits, tiny.logits())
+
+
+def test_an_omni_processor_is_loaded_without_its_eyes(tmp_path):
+    """Settings and template come from whichever file has them."""
+    save_processor(PROCESSORS["qwen2_5_omni_thinker"](), tmp_path)
+    processor = get_family(tiny_of("qwen2_5_omni").config).load_processor(str(tmp_path))
+    assert isinstance(processor, transformers.Qwen2_5OmniProcessor)
+    assert processor.image_processor is processor.video_processor is None
+    (tmp_path / "chat_template.json").unlink()
+    (tmp_path / "chat_template.jinja").write_text("newer")
+    again = get_family(tiny_of("qwen2_5_omni").config).load_processor(str(tmp_path))
+    assert again.chat_template == "newer"
 
 
 def test_longer_audio_than_the_window_is_heard():
@@ -495,7 +533,7 @@ def test_two_clips_in_a_prompt_are_refused_where_the_processor_pairs_them():
         family.process(processor, prompts, [wave, wave, wave])
 
 
-@pytest.mark.parametrize("name", ["granite_speech", "phi4_multimodal", "gemma4"])
+@pytest.mark.parametrize("name", ["desta25", "kimi_audio"])
 def test_a_family_without_a_processor_says_so(name):
     config = tiny_of(name).config
     family = get_family(config)
@@ -528,10 +566,8 @@ def test_every_registered_type_resolves():
 
 
 def test_every_family_has_a_tiny_model():
-    """granite_speech_plus shares its class layout and has none of its own."""
     tested = {tiny_of(name).config.model_type for name in NAMES}
-    too_new = set() if hasattr(transformers, "Qwen3ASRConfig") else {"qwen3_asr"}
-    assert set(model_types()) - tested == {"granite_speech_plus"} | too_new
+    assert set(model_types()) - tested == TOO_NEW
     assert not set(model_types()) & set(REFUSED)
 
 

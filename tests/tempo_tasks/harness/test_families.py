@@ -11,8 +11,17 @@ from tempo_attn import AttnScaleConfig
 from tempo_tasks.audio import file_handle
 from tempo_tasks.harness.lalm import LALM
 from tests.support.tiny_checkpoints import CHECKPOINTS, save
+from tests.support.tiny_models import without_timm
 
 TEXT = "<audio>which is last?\na. bell\nb. horn"
+
+
+@pytest.fixture(autouse=True)
+def timm_is_not_needed(monkeypatch):
+    """Gemma 3n's vision tower is left out: see `without_timm`."""
+    monkeypatch.setattr("tempo_attn.families.gemma3n.require_extra", lambda *args: None)
+    with without_timm():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +46,19 @@ def request(text, second, clips):
     return SimpleNamespace(doc={}, args=(text, second, {"audio": clips}))
 
 
-@pytest.mark.parametrize("attn_scale", [None, AttnScaleConfig(strength=3.0)], ids=["plain", "edit"])
+# From the last row of these prompts, audio lies outside the other layers' sliding windows.
+FULL_LAYERS = {name: [1, 3, 4] for name in ("gemma3n", "gemma4", "gemma4_unified")}
+
+
+@pytest.mark.parametrize("edited", [False, True], ids=["plain", "edit"])
 @pytest.mark.parametrize("name", sorted(CHECKPOINTS))
-def test_batches_of_mixed_lengths_are_as_single_clips(name, attn_scale, folder_of, clips):
+def test_batches_of_mixed_lengths_are_as_single_clips(name, edited, folder_of, clips):
+    layers = FULL_LAYERS.get(name, "all")
+    attn_scale = AttnScaleConfig(strength=3.0, layers=layers) if edited else None
     folder = str(folder_of(name))
     model = LALM(pretrained=folder, batch_size=3, dtype="float32", attn_scale=attn_scale)
+    if not model.family.pads_audio_alike:
+        assert model._batch_size() == (1, False)  # and so they are single clips
     one = LALM(pretrained=folder, batch_size=1, dtype="float32", attn_scale=attn_scale)
     # Some families' clips all fill a whole window: so the texts' lengths differ as well.
     texts = [TEXT + " or not" * number for number in range(len(clips))]
@@ -61,5 +78,5 @@ def test_batches_of_mixed_lengths_are_as_single_clips(name, attn_scale, folder_o
     assert model.generate_until(generate, disable_tqdm=True) == one.generate_until(
         generate, disable_tqdm=True
     )
-    if attn_scale is not None:
-        assert model.model.status().prefills[0] > 0
+    if edited:
+        assert model.model.status().prefills[1] > 0

@@ -108,7 +108,7 @@ def test_a_template_without_audio_is_refused_before_weights_load(tmp_path, unkno
     for file in folder.glob("*.safetensors"):
         file.unlink()
     (folder / "chat_template.jinja").write_text("{{ messages[0]['role'] }}: ?")
-    with pytest.raises(UnsupportedModelError, match=r"writes \[0, 0, 0\] audio markers"):
+    with pytest.raises(UnsupportedModelError, match=r"writes \[0, 0, 0\] markers"):
         LALM(str(folder), family="generic")
     (folder / "chat_template.jinja").write_text("{{ raise_exception('text only') }}")
     with pytest.raises(UnsupportedModelError, match=r"fails on .*text only"):

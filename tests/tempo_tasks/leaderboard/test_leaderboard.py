@@ -2,11 +2,16 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
 
+from tempo_tasks.leaderboard import check_bundles
+from tempo_tasks.leaderboard.gather import found_bundles, gather
 from tempo_tasks.leaderboard.groups import standings
+from tempo_tasks.leaderboard.remembered import name_of, recall
+from tempo_tasks.submission.asked_documents import AskedData
 from tests.support.bundles import (
     change_json,
     put_sums_right,
@@ -102,3 +107,66 @@ def test_items_of_one_clip_are_no_independent_evidence():
 def test_one_entry_alone():
     (alone,) = standings([0.5], np.ones((1, 4), dtype=np.float32), list("abcd"))
     assert (alone.group, alone.first, alone.last) == (1, 1, 1)
+
+
+def test_an_average_over_kinds_is_told_apart_by_the_average():
+    """Pooled, the large kind would decide: 60 of 400 items against 40 of 40."""
+    credits = np.zeros((2, 440), dtype=np.float32)
+    credits[0, :60] = 1
+    credits[1, 400:] = 1
+    kinds = ["eo"] * 400 + ["lo"] * 40
+    first, second = standings([0.075, 0.5], credits, list(range(440)), kinds)
+    assert (first.group, first.first, second.group, second.first) == (2, 2, 1, 1)
+
+
+@pytest.fixture(scope="module")
+def remembered(bundles, tmp_path_factory):
+    """A site, and the cache that its making left."""
+    base = tmp_path_factory.mktemp("remembered")
+    found = gather(found_bundles([bundles]), AskedData(), base / "cache")
+    return found, base / "cache"
+
+
+def test_accepted_bundles_are_remembered(bundles, remembered, monkeypatch):
+    found, cache = remembered
+    assert len(list(cache.iterdir())) == 2  # of three: the third was rejected
+    asked = []
+    real = check_bundles.validate
+    monkeypatch.setattr(check_bundles, "validate", lambda b, d: asked.append(b.name) or real(b, d))
+    assert gather(found_bundles([bundles]), AskedData(), cache) == found
+    assert asked == ["raised"]
+
+
+def test_what_is_remembered_counts_for_the_same_bytes_only(bundles, remembered, tmp_path):
+    _, cache = remembered
+    shutil.copytree(bundles / "good", tmp_path / "good")
+    path = tmp_path / "good" / "samples" / "tempo_synth_eo_aqa.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"acc":1.0', b'"acc":0.0', 1))
+    found = gather([tmp_path / "good"], AskedData(), cache)
+    assert not found["entries"]
+    assert "SHA-256" in found["rejected"][0]["faults"][0]
+
+
+def test_what_is_remembered_counts_for_the_same_data_only(bundles, remembered, monkeypatch):
+    _, cache = remembered
+    name = name_of(bundles / "good")
+    assert recall(cache, name, AskedData()) is not None
+    (cache / "other").mkdir()
+    accepted = json.loads((cache / f"{name}.json").read_text())
+    accepted["about"]["tasks"]["tempo_synth_eo_aqa"]["data_fingerprint"] = "0" * 64
+    (cache / "other" / f"{name}.json").write_text(json.dumps(accepted))
+    assert recall(cache / "other", name, AskedData()) is None
+    (cache / "other" / f"{name}.json").write_text("cut sho")
+    assert recall(cache / "other", name, AskedData()) is None
+
+
+def test_another_release_remembers_nothing(bundles, monkeypatch):
+    before = name_of(bundles / "good")
+    monkeypatch.setattr("tempo_tasks.leaderboard.remembered.code_fingerprint_of_tempo", str)
+    assert name_of(bundles / "good") != before
+
+
+def test_several_processes_find_the_same(bundles, remembered, monkeypatch):
+    monkeypatch.setattr(check_bundles, "A_PROCESS", 1)
+    found = gather(found_bundles([bundles]), AskedData(), workers=2)
+    assert found == remembered[0]

@@ -314,6 +314,10 @@ def test_missing_items_are_refused_and_may_be_allowed(rows, tmp_path):
     assert [line["doc"]["id"] for line in kept] == [row["id"] for row in said[3:12]]
     assert [line["doc_id"] for line in kept] == list(range(3, 12))
     assert [line["resps"][0][0] for line in kept] == [row["text"] for row in said[3:12]]
+    (run,) = read_runs([str(tmp_path / "out")])
+    assert run.notes == [
+        "tempo_synth_eo_aqa: 9 of 12 items were answered: the others have no prediction"
+    ]
 
 
 def test_kinds_without_predictions_are_left_out_and_said(rows, tmp_path):

@@ -1,8 +1,7 @@
-"""Pages and one browser for the tests of the report."""
+"""A run for the tests of the report."""
 
 import pytest
 
-from tests.support import chromium
 from tests.support.report_runs import run_on, wrong_with_silence
 
 
@@ -11,11 +10,3 @@ def plain_run(tmp_path_factory):
     """Six scenes, two kinds, right but under silence."""
     folder = tmp_path_factory.mktemp("runs") / "plain"
     return run_on(folder, kinds=("eo", "lo"), answer=wrong_with_silence)
-
-
-@pytest.fixture(scope="session")
-def driver(tmp_path_factory):
-    """A browser; where there is none, tests are skipped, or fail with TEMPO_REQUIRE_BROWSER."""
-    started = chromium.start(tmp_path_factory.mktemp("profile"))
-    yield started
-    started.quit()

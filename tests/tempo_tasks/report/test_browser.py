@@ -1,12 +1,14 @@
 """The page in a real browser: headless Chromium by Selenium, without network."""
 
 import csv
+import json
 import shutil
 from urllib.parse import quote
 
 import pytest
 
 from tests.support import chromium
+from tests.support.diagnoses import diagnosis
 from tests.support.lab_commands import tempo
 from tests.support.report_runs import run_on
 from tests.support.sample_files import DATE, doc, generated, write_run
@@ -17,9 +19,11 @@ ENDS_SCRIPT = "</script ></script><script>window.pwned=1</script><!--<script >"
 
 @pytest.fixture(scope="module")
 def page(plain_run, tmp_path_factory):
-    out = tmp_path_factory.mktemp("page") / "report.html"
+    folder = tmp_path_factory.mktemp("page")
+    found, out = folder / "doctor.json", folder / "report.html"
+    found.write_text(json.dumps(diagnosis().to_dict()))
     with pytest.MonkeyPatch.context() as patch:
-        assert tempo(patch, "report", plain_run, "-o", out) == 0
+        assert tempo(patch, "report", plain_run, found, "-o", out) == 0
     return out.as_uri()
 
 
@@ -208,6 +212,7 @@ def test_is_accessible(opened):
             ".keys",
             "#filters label",
             ".is-wrong",
+            *(".status-passed", ".status-failed", ".status-skipped", ".prompt mark"),
         ):
             assert contrast(opened, selector) >= 4.5, selector
         opened.find_element("id", "theme").click()

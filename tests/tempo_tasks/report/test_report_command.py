@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from tempo_attn.lab.sweep.choice import Choice, Fold
+from tempo_attn.lab.sweep.grid import Variant
 from tests.support.lab_commands import tempo
 from tests.support.report_runs import run_on
 from tests.support.sample_files import answers, write_run
@@ -154,3 +156,31 @@ def test_without_plotly_the_error_says_how_to_install_it(tmp_path, monkeypatch, 
     write_run(tmp_path / "run", {"tempo_eo_aqa": answers("10")})
     assert tempo(monkeypatch, "report", tmp_path / "run", "-o", tmp_path / "r.html") == 2
     assert "pip install 'tempo-lalm[report]'" in capsys.readouterr().err
+
+
+def test_a_choice_is_shown(plain_run, tmp_path, monkeypatch):
+    folder = tmp_path / "my-edit"
+    folder.mkdir()
+    edit = Variant(layers=(2,), rows=("last",), strength=2.0)
+    fold = Fold(variant=edit, n=6, n_clusters=3, training_change=0.25, held_out_change=-0.125)
+    choice = Choice(
+        **{"variant": edit, "objective": "accuracy", "condition": "aqa", "kind": None, "n": 12},
+        **{"n_clusters": 6, "folds": 2, "seed": 0, "control_accuracy": 0.5, "accuracy": 0.625},
+        **{"held_out": 0.125, "interval": (-0.1, 0.3), "level": 0.95, "resamples": 2000, "p": 0.5},
+        **{"p_procedure": 0.25, "fix_rate": 0.5, "break_rate": None, "apparent": 0.25},
+        **{"optimism": 0.125, "per_fold": (fold, fold)},
+    )
+    (folder / "choice.json").write_text(json.dumps(choice.to_dict()))
+    assert Choice.from_dict(choice.to_dict()) == choice
+    text = page(monkeypatch, plain_run, folder, "--no-audit", out=tmp_path / "r.html")
+    for said in (
+        "my-edit <small>tempo choose",
+        "scale 2, layer 2, last",
+        "+12.5 points (-10.0 to +30.0, 95 % by cluster; p = 0.250)",
+        "no evidence that it helps",
+        "none to change",
+    ):
+        assert said in text, said
+    (folder / "choice.json").write_text(json.dumps({**choice.to_dict(), "accuracy": "high"}))
+    assert tempo(monkeypatch, "report", folder, "-o", tmp_path / "s.html") == 2
+    assert not (tmp_path / "s.html").exists()

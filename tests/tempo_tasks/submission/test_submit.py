@@ -2,6 +2,7 @@
 
 import json
 import re
+import uuid
 
 import pytest
 import yaml
@@ -13,6 +14,8 @@ from tempo_tasks.errors import SamplesNotFoundError, SubmissionError
 from tests.support.bundles import LOUD, TASKS, change_json, change_lines, sums_of, write_synth_run
 from tests.support.local_hub import local_hub
 from tests.support.sample_files import DATE
+
+UUID = "<uuid>"
 
 LL = "tempo_synth_eo_aqa_ll"
 
@@ -34,10 +37,10 @@ def run(tmp_path_factory):
 
 def test_what_is_in_a_bundle(run, tmp_path):
     out, done = submit(run, tmp_path / "b", "--organization", "My Lab", "--label", "My entry")
-    names = set(sums_of(out))
+    names = {re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", UUID, name) for name in sums_of(out)}
     assert names == {
         *("bundle.json", "results.json", "statistics.json", "leaderboard.json", "SHA256SUMS"),
-        *("every_eval_ever/evaluation.json", "every_eval_ever/instances.jsonl"),
+        *(f"every_eval_ever/{UUID}{end}" for end in (".json", "_samples.jsonl")),
         *(f"samples/{task}.jsonl" for task in (*TASKS, LL)),
     }
     about = json.loads((out / "bundle.json").read_text())
@@ -94,7 +97,8 @@ INSTANCE = {
 
 def test_every_eval_ever_has_what_its_schema_requires(run, tmp_path):
     out, _ = submit(run, tmp_path / "b")
-    record = json.loads((out / "every_eval_ever/evaluation.json").read_text())
+    (path,) = out.glob("every_eval_ever/*.json")
+    record = json.loads(path.read_text())
     optional = {"evaluation_timestamp", "detailed_evaluation_results"}
     assert AGGREGATE <= set(record) <= AGGREGATE | optional
     assert record["schema_version"] == "0.3.0"
@@ -124,9 +128,14 @@ def test_every_eval_ever_has_what_its_schema_requires(run, tmp_path):
         assert all(isinstance(value, str) for value in details.values())
         assert details["attention_edit_sha256"] == LOUD.fingerprint()
     detailed = record["detailed_evaluation_results"]
-    lines = (out / "every_eval_ever/instances.jsonl").read_text().splitlines()
+    name = f"{path.stem}_samples.jsonl"
+    # The place that the collection's own validator (0.3.0) asks for.
+    assert detailed["file_path"] == f"data/tempo-lalm/me/my-model/{name}"
+    assert uuid.UUID(path.stem).version == 4
+    assert record["model_info"]["developer"] == "me"
+    lines = (out / "every_eval_ever" / name).read_text().splitlines()
     assert (detailed["format"], detailed["total_rows"]) == ("jsonl", len(lines))
-    assert detailed["checksum"] == sums_of(out)["every_eval_ever/instances.jsonl"]
+    assert detailed["checksum"] == sums_of(out)[f"every_eval_ever/{name}"]
     for line in map(json.loads, lines):
         assert INSTANCE <= set(line) <= INSTANCE | {"sample_hash", "token_usage", "performance"}
         assert line["evaluation_id"] == record["evaluation_id"]

@@ -65,8 +65,11 @@ def mixed(layers, rows=ROWS, **fields):
 @pytest.mark.parametrize("rows", ROWS, ids="+".join)
 @pytest.mark.parametrize(
     ("layers", "n_enriched"),
-    [(SINGLE, 6), (SEVERAL, 2), (BOTH, 9)],
-    ids=["single", "several", "both"],
+    [
+        pytest.param(SINGLE, 6, id="single", marks=pytest.mark.slow),  # they are in both, too
+        pytest.param(SEVERAL, 2, id="several"),
+        pytest.param(BOTH, 9, id="both"),
+    ],
 )
 def test_replay_full_and_the_wrapper_agree(tiny_model, prepared, sweep, layers, n_enriched, rows):
     heads = [None, [0, 3]] if rows == ["last", "keyword"] else [None]

@@ -49,7 +49,7 @@ def variants_of(model, rows, layers="each", heads=(None,), nulls=()):
 
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))
-@pytest.mark.parametrize("form", ["one", "batch"])
+@pytest.mark.parametrize("form", [pytest.param("one", marks=pytest.mark.slow), "batch"])
 def test_every_family(name, form):
     tiny = FAMILIES[name]()
     inputs, spans = (tiny.inputs, tiny.spans) if form == "one" else (tiny.batch, tiny.batch_spans)
@@ -78,9 +78,16 @@ def test_every_family(name, form):
 
 
 @pytest.mark.parametrize(
-    "rows", [["last"], ["keyword"], ["keyword", "last"], ["option"], ["all_text"]], ids="+".join
+    ("layers", "rows"),
+    [
+        *(
+            pytest.param(layers, rows, id=f"{layers}-{'+'.join(rows)}")
+            for rows in (["last"], ["keyword"], ["keyword", "last"], ["option"], ["all_text"])
+            for layers in ([[0, 2], [1, 2]], "all")
+        ),
+        pytest.param("each", ["keyword", "last"], id="each"),
+    ],
 )
-@pytest.mark.parametrize("layers", ["each", [[0, 2], [1, 2]], "all"], ids=str)
 def test_rows_and_layer_sets(tiny_model, prepared, sweep, rows, layers):
     heads = [None, [0, 3]] if rows == ["keyword", "last"] else [None]
     variants = variants_of(tiny_model, [rows], layers, heads=heads)

@@ -179,7 +179,19 @@ def test_one_position_of_many_that_say_the_same_is_too_little(wired):
 # ------------------------------------------------------------------------------ exactness
 
 
-@pytest.mark.parametrize("name", sorted(set(FAMILIES) - NO_STATES))
+# Each way of layers, states and inputs; those that share a way with one of them are slow.
+WAYS = {
+    *("qwen2_audio", "gemma4", "granite_speech_hybrid", "phi4_multimodal", "desta25", "kimi_audio"),
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in WAYS else pytest.mark.slow)
+        for name in sorted(set(FAMILIES) - NO_STATES)
+    ],
+)
 def test_every_family(name):
     """The fast engine, the full one and plain hooks, on all components and layers."""
     tiny = FAMILIES[name]()

@@ -1,0 +1,232 @@
+"""The model is loaded by the harness's own class; what stands in the way is one message each.
+
+All that can be told without weights is told before they are loaded: large ones take minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase, ProcessorMixin
+from transformers.image_processing_base import ImageProcessingMixin
+
+from tempo_attn import AUDIO_PLACEHOLDER, AttnScaleConfig
+from tempo_attn.errors import OptionError, TempoError
+from tempo_attn.families import Family, choose_family
+from tempo_tasks.errors import (
+    EightBitModelError,
+    MissingPackageError,
+    NoAudioProcessorError,
+    NoAudioTemplateError,
+    RemoteCodeError,
+)
+from tempo_tasks.harness.arguments import check_arguments, check_device, model_config
+from tempo_tasks.harness.lalm import LALM
+from tempo_tasks.lab.check_settings import check_model_args
+from tempo_tasks.lab.study import load_model
+from tempo_tasks.tiny import EMBEDDED, WEIGHTS_DIR, is_embedded
+
+_CODE_NOT_ALLOWED = "trust_remote_code"
+"""Stands in transformers' message about a repository with code of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Which model is examined.
+
+    Attributes:
+        model: Hub id or folder; None for the embedded model.
+        model_args: Further arguments of the model class `lalm`.
+        device: As for `lm_eval --device`; None for the best one.
+        attn_scale: A configuration of `--attn-scale` to try on it: folder, file or repository.
+    """
+
+    model: str | None = None
+    model_args: Mapping[str, Any] = field(default_factory=dict)
+    device: str | None = None
+    attn_scale: str | None = None
+
+
+def named_model(
+    model: str | None, arguments: Mapping[str, Any]
+) -> tuple[str | None, dict[str, Any]]:
+    """Return the model and its further arguments, however they were said.
+
+    `lm_eval` is given `--model lalm --model_args pretrained=X,...`, all other commands of `tempo`
+    are given `--model X`; a user comes from either.
+
+    Raises:
+        OptionError: The model is named twice.
+    """
+    rest = dict(arguments)
+    pretrained = rest.pop("pretrained", None)
+    if model == "lalm":
+        return (None if pretrained is None else str(pretrained)), rest
+    if pretrained is not None and model is not None:
+        raise OptionError(
+            f"--model {model} and pretrained={pretrained} among the model arguments name a model "
+            "each; give one of them"
+        )
+    return (model if pretrained is None else str(pretrained)), rest
+
+
+def load(request: Request) -> tuple[LALM, AttnScaleConfig | None]:
+    """Load a model and read the configuration that is tried on it.
+
+    Returns:
+        The model without an edit, and the configuration, which may not fit it.
+
+    Raises:
+        OptionError: A wrong option; there is no such model; or it does not load.
+        ConfigError: The configuration cannot be read.
+        UnknownFamilyError: No family is registered for the model's type.
+        UnsupportedModelError: Attention on audio cannot be edited in it, or the harness cannot
+            make its inputs.
+        RemoteCodeError: It runs code of its own, which was not allowed.
+        EightBitModelError: It is in 8 bits.
+        MissingPackageError: What it needs is not installed.
+        NoAudioProcessorError: It has no processor that takes audio.
+        NoAudioTokenError: It has no audio token, or two different ones.
+        NoAudioTemplateError: It has no chat template that takes audio.
+    """
+    arguments = dict(request.model_args)
+    if arguments.get("attn_scale") is not None:
+        raise OptionError(
+            "attn_scale is among the model arguments; the doctor looks at the plain model, and at "
+            "a configuration by --attn-scale"
+        )
+    check_model_args(arguments)
+    if request.device is not None:
+        check_device("device", request.device)
+    edit = None
+    if request.attn_scale is not None:
+        edit = AttnScaleConfig.from_pretrained(request.attn_scale)
+    name = EMBEDDED if is_embedded(request.model) else str(request.model)
+    config = _configuration(request, arguments, name)
+    _refuse_8_bits(config, arguments, name)
+    family = choose_family(config, arguments.get("family"))
+    processor = _processor(family, config, arguments, request.model, name)
+    _require_template(family, processor, arguments, name)
+    try:
+        return load_model(name, request.device, arguments), edit
+    except OptionError as error:
+        if isinstance(error.__cause__, ImportError):
+            raise _missing_package(name, error.__cause__) from error
+        raise
+
+
+def _configuration(request: Request, arguments: Mapping[str, Any], name: str) -> Any:
+    try:
+        check_arguments(request.model, arguments)
+        return model_config(request.model, arguments)
+    except OptionError as error:
+        if _CODE_NOT_ALLOWED in str(error.__cause__ or "") and not arguments.get(
+            "trust_remote_code"
+        ):
+            raise _remote_code(name) from error
+        raise
+
+
+def _remote_code(name: str) -> RemoteCodeError:
+    return RemoteCodeError(
+        f"{name} runs code of its own repository, which is not allowed by default. Read that code, "
+        "then pass --model_args trust_remote_code=True (and revision=COMMIT, so that it stays "
+        "what you read)"
+    )
+
+
+def _missing_package(name: str, error: ImportError) -> MissingPackageError:
+    why = " ".join(str(error).split())
+    return MissingPackageError(
+        f"{name} needs a package that is not installed: {why[:300]}. Install it, or the extra of "
+        "tempo-lalm for this family of models (docs/families.md names them)"
+    )
+
+
+def _refuse_8_bits(config: Any, arguments: Mapping[str, Any], name: str) -> None:
+    """Refuse a model in 8 bits, whether it is stored so or asked to be loaded so."""
+    asked = arguments.get("load_in_8bit")
+    found = "load_in_8bit=True" if asked and str(asked) != "False" else ""
+    stored = getattr(config, "quantization_config", None)
+    for given in (stored, arguments.get("quantization_config")):
+        told = given if isinstance(given, Mapping) else getattr(given, "__dict__", {})
+        method = str(told.get("quant_method", "") or "")
+        if told.get("load_in_8bit") or told.get("_load_in_8bit") or told.get("bits") == 8:
+            found = f"quantization_config: {method or 'quantised'} in 8 bits"
+        elif "fp8" in method or str(told.get("weights", "")) in ("int8", "float8"):
+            found = f"quantization_config: {method}"
+    if found:
+        raise EightBitModelError(
+            f"{name} is in 8 bits ({found}): its activations are rounded by what else is in the "
+            "batch, so that neither batches nor edits can be compared with anything. Load it in "
+            "bfloat16: leave load_in_8bit out, or take the checkpoint that is not quantised"
+        )
+
+
+def _processor(
+    family: Family, config: Any, arguments: Mapping[str, Any], model: str | None, name: str
+) -> Any:
+    """Load the processor as the model class will, and check that it takes audio."""
+    # As `AudioHFLM._create_tokenizer` does: an explicit False, or transformers would ask.
+    given: dict[str, Any] = {"trust_remote_code": bool(arguments.get("trust_remote_code"))}
+    source = arguments.get("processor")
+    if source is None:
+        source = str(WEIGHTS_DIR if is_embedded(model) else model)
+        given |= {k: arguments[k] for k in ("revision", "subfolder") if arguments.get(k)}
+    try:
+        processor = family.load_processor(source, **given)
+    except TempoError:
+        raise
+    except ImportError as error:
+        raise _missing_package(name, error) from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        if _CODE_NOT_ALLOWED in str(error) and not given["trust_remote_code"]:
+            raise _remote_code(name) from error
+        why = " ".join(str(error).split())
+        raise NoAudioProcessorError(
+            f"{name} has no processor that loads: {type(error).__name__}: {why[:300]}. Take a "
+            "complete checkpoint, or name another's with --model_args processor=FOLDER_OR_ID"
+        ) from error
+    if not _takes_audio(processor):
+        raise NoAudioProcessorError(
+            f"{name} has a {type(processor).__name__} for its processor, which takes no audio; "
+            "expected one with a feature extractor and a tokenizer. Take a complete checkpoint, or "
+            "name another's with --model_args processor=FOLDER_OR_ID"
+        )
+    family.check(config, processor)
+    return processor
+
+
+def _takes_audio(processor: Any) -> bool:
+    """Return whether a processor has a part for audio; those that are not transformers' may.
+
+    `AutoProcessor` gives a bare tokenizer or image processor where a checkpoint has no more.
+    """
+    if isinstance(processor, ProcessorMixin):
+        return hasattr(processor, "feature_extractor") or hasattr(processor, "audio_processor")
+    return not isinstance(processor, PreTrainedTokenizerBase | ImageProcessingMixin)
+
+
+def _require_template(
+    family: Family, processor: Any, arguments: Mapping[str, Any], name: str
+) -> None:
+    """Check, before weights are loaded, that a chat with audio has its audio when rendered."""
+    more = arguments.get("chat_template_args") or {}
+    found: str
+    try:
+        chat = [{"role": "user", "content": f"{AUDIO_PLACEHOLDER}What do you hear?"}]
+        rendered = family.chat(processor, chat, **(more if isinstance(more, Mapping) else {}))
+        if family.audio_marker(processor) in rendered:
+            return
+        found = f"has no {family.audio_marker(processor)!r} in it: {rendered[:120]!r}"
+    except TempoError:
+        raise
+    except Exception as error:  # a template is a program: it may raise anything
+        found = f"cannot be rendered: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    raise NoAudioTemplateError(
+        f"{name}: a chat with audio {found}. Expected a chat template that puts the audio token "
+        "where a message has a part of type audio; take the instruct checkpoint, or a processor "
+        "with such a template (--model_args processor=FOLDER_OR_ID)"
+    )

@@ -85,8 +85,12 @@ class PreparedInputs:
             "batch_transcription_ids": batch_transcription_ids,
             "batch_start_positions": batch_start_positions,
         }
+        embedded = self._embed(input_ids, attention_mask, audio)
+        # As `generate` counts: padding on the left moves no position, so in 16 bits it rounds none.
+        counted = embedded["attention_mask"].long().cumsum(-1) - 1
         return self.llm_model(
-            **self._embed(input_ids, attention_mask, audio),
+            **embedded,
+            position_ids=counted.clamp(min=0),
             labels=labels,
             use_cache=use_cache,
             logits_to_keep=logits_to_keep,

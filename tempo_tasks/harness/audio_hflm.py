@@ -221,10 +221,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         return [wave[: self._window] for wave in waves]
 
     def inputs(self, prompts: Sequence[str], waves_of_rows: Sequence[Sequence[Wave]]) -> Any:
-        """Turn prompts and waveforms into model inputs: the one place where audio goes in.
-
-        A cache of encoder outputs, shared across the questions on a clip, belongs here.
-        """
+        """Turn prompts and waveforms into model inputs: the one place where audio goes in."""
         flat = [wave for waves in waves_of_rows for wave in waves]
         inputs = self.family.process(self.processor, prompts, flat)
         check_placeholders(self.family, self.processor, self.config, inputs, waves_of_rows)

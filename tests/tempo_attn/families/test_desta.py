@@ -129,6 +129,21 @@ def test_generation_is_that_of_the_embedded_prompt(family, processor, model):
     assert torch.equal(found[:, n_prompt:], new)
 
 
+def test_padding_moves_no_position(family, processor, model):
+    """In 16 bits another position is rounded otherwise, and a batch would differ from one clip."""
+    prompts = [prompt(family, processor, text) for text in ("<audio>Which is last?", "<audio>?")]
+    inputs = family.process(processor, prompts, [ONE, TWO])
+    seen = []
+    hook = model.llm_model.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(kwargs["position_ids"]), with_kwargs=True
+    )
+    with torch.no_grad():
+        model(**inputs)
+    hook.remove()
+    for row, real in zip(seen[0], inputs["attention_mask"].bool(), strict=True):
+        assert row[real].tolist() == list(range(int(real.sum())))
+
+
 def test_plain_text_is_the_language_models(processor, model):
     ids = processor.tokenizer("hello there", return_tensors="pt")["input_ids"]
     kwargs = {"max_new_tokens": 4, "do_sample": False, "pad_token_id": 0}

@@ -19,6 +19,10 @@ class MissingExtraError(TempoError, ImportError):
     """A package that this kind of model needs is not installed; the message names the extra."""
 
 
+class TranscriptMissingError(TempoError, ValueError):
+    """Transcripts are given, and one of a clip that is heard is not among them."""
+
+
 class UnsupportedInputError(TempoError, ValueError):
     """These inputs hide where the audio is, or ask for a kernel feature that cannot be edited."""
 

@@ -31,7 +31,7 @@ from tempo_attn.families.qwen3_asr import Qwen3Asr
 from tempo_attn.families.refused import REFUSED
 from tempo_attn.families.voxtral import Voxtral
 
-__all__ = ["Family", "choose_family", "family_names", "get_family", "model_types"]
+__all__ = ["Family", "choose_family", "family_names", "get_family", "model_types", "refusal"]
 
 _FAMILIES: tuple[Family, ...] = (
     AudioFlamingo(),
@@ -64,6 +64,12 @@ def model_types() -> tuple[str, ...]:
 def family_names() -> tuple[str, ...]:
     """Return the names of all families, the generic one among them."""
     return tuple(sorted({family.name for family in (*_FAMILIES, _GENERIC)}))
+
+
+def refusal(model_type: str) -> str:
+    """Return why the harness cannot use models of a type; empty where it can, or none is known."""
+    family = _BY_TYPE.get(model_type)
+    return "" if family is None else family.refusal
 
 
 def get_family(config: Any, name: str | None = None) -> Family:

@@ -152,6 +152,11 @@ class Family:
         """
         return None
 
+    def feature_dtype(self, model: Any) -> torch.dtype:
+        """Return the floating-point type that the model takes features in."""
+        dtype: torch.dtype = model.dtype
+        return dtype
+
     # ------------------------------------------------------------------ the processor
 
     def load_processor(self, pretrained: str, **kwargs: Any) -> Any:
@@ -177,10 +182,15 @@ class Family:
 
     def _require_processor(self, model: str) -> None:
         if self.no_processor:
-            raise UnsupportedModelError(
-                f"{model}: the harness cannot use a {self.name} model: {self.no_processor}. The "
-                "attention wrapper can; prepare its inputs as the model's own documentation says"
-            )
+            raise UnsupportedModelError(f"{model}: {self.refusal}")
+
+    @property
+    def refusal(self) -> str:
+        """Why the harness cannot use its models, as a sentence; empty where it can."""
+        return self.no_processor and (
+            f"the harness cannot use a {self.name} model: {self.no_processor}. The attention "
+            "wrapper can; prepare its inputs as the model's own documentation says"
+        )
 
     def sampling_rate(self, processor: Any) -> int:
         """Return the sampling rate that the processor expects, in Hz."""

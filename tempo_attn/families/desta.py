@@ -2,7 +2,8 @@
 
 The class comes from the GitHub package `desta`. The decoder is called with embeddings, so the
 positions are read from what prepares them: `_prepare_inputs_for_llm`, which overwrites, for each
-audio, the embeddings from its start position on.
+audio, the embeddings from its start position on. The package's own `generate` takes chat messages
+and files; `desta_processor` makes the same inputs, and `desta_model` lets the class take them.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ import torch
 from torch import nn
 
 from tempo_attn.errors import UnsupportedModelError
-from tempo_attn.families.base import Family, Undo
+from tempo_attn.families.base import Undo
+from tempo_attn.families.desta_in_harness import DestaInHarness
 
 
-class Desta25(Family):
+class Desta25(DestaInHarness):
     """DeSTA2.5-Audio (arXiv 2507.02768)."""
 
     name = "desta2.5"
     model_types = ("desta25",)
     key_spans = ("audio", "transcript")
-    no_processor = "its class makes inputs from chat messages and audio files inside generate()"
 
     def check_model(self, model: nn.Module) -> None:
         """See `Family.check_model`."""

@@ -15,6 +15,7 @@ from torch import nn
 from tempo_attn.attention.edited_attention import attend
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.families.base import Family, Undo
+from tempo_attn.families.kimi_repair import check_rotary
 
 
 class KimiAudio(Family):
@@ -25,16 +26,20 @@ class KimiAudio(Family):
 
     name = "kimi-audio"
     model_types = ("kimi_audio",)
-    no_processor = "its inputs come from its own package, and its answers are two token streams"
+    no_processor = (
+        "its inputs come from the package kimia_infer, whose speech tokenizer (GLM-4-Voice) needs "
+        "transformers 4 and whose Whisper needs flash-attn"
+    )
 
     def check_model(self, model: nn.Module) -> None:
         """See `Family.check_model`."""
         for attention in self.attentions(model):
-            if not hasattr(attention, "_flash_attention_forward"):
+            if attention is None or not hasattr(attention, "_flash_attention_forward"):
                 raise UnsupportedModelError(
                     f"{type(attention).__name__} has no method '_flash_attention_forward', where "
                     "Kimi-Audio's attention is edited; expected the checkpoint's MoonshotAttention"
                 )
+            check_rotary(attention)
 
     def audio_mask(self, config: Any, inputs: Mapping[str, Any]) -> torch.Tensor:
         """See `Family.audio_mask`."""

@@ -10,22 +10,24 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import torch
 from lm_eval.models.huggingface import HFLM
-from transformers import AutoConfig
+from transformers import AutoConfig, PreTrainedConfig
 
 from tempo_attn import AttnScaleConfig
 from tempo_attn.config_fields import shown
 from tempo_attn.did_you_mean import did_you_mean
-from tempo_attn.errors import OptionError
-from tempo_attn.families import family_names, get_family
+from tempo_attn.errors import OptionError, TempoError, UnsupportedModelError
+from tempo_attn.families import family_names, get_family, refusal
 from tempo_attn.hub.model_names import is_repo_id
 from tempo_attn.runtime.resolve_edit import check_size
 from tempo_tasks.harness.audio_hflm import AudioHFLM
+from tempo_tasks.harness.transcripts import check_transcripts
 from tempo_tasks.tiny import WEIGHTS_DIR, is_embedded
 
 _OF_TRANSFORMERS = (
@@ -68,8 +70,10 @@ def check_arguments(pretrained: Any, arguments: Mapping[str, Any]) -> AttnScaleC
         _folder("pretrained", None if is_embedded(pretrained) else pretrained, "config.json")
     config = None
     unknown = [n for n in arguments if n not in known_names() and not n.startswith("bnb_4bit_")]
-    named = arguments.get("family")
-    if unknown or arguments.get("attn_scale") is not None or named is not None:
+    named, transcripts = arguments.get("family"), arguments.get("transcripts")
+    if unknown or any(
+        given is not None for given in (arguments.get("attn_scale"), named, transcripts)
+    ):
         config = model_config(pretrained, arguments)
     for name in unknown:
         if not hasattr(config, name):  # transformers sets attributes of the configuration
@@ -79,6 +83,8 @@ def check_arguments(pretrained: Any, arguments: Mapping[str, Any]) -> AttnScaleC
             )
     if named is not None:
         get_family(config, named)
+    if transcripts is not None:
+        check_transcripts("transcripts", transcripts, get_family(config, named))
     edit = arguments.get("attn_scale")
     if isinstance(edit, (str, Path)):
         edit = AttnScaleConfig.from_pretrained(edit, revision=arguments.get("attn_scale_revision"))
@@ -121,8 +127,28 @@ def model_config(pretrained: Any, arguments: Mapping[str, Any]) -> Any:
             **given,
         )
     except (OSError, ValueError, KeyError) as error:
-        why = " ".join(str(error).split())
-        raise OptionError(f"the model {name!r} cannot be read: {why[:300]}") from error
+        raise unreadable(name, arguments, error) from error
+
+
+def unreadable(name: str, arguments: Mapping[str, Any], error: Exception) -> TempoError:
+    """Return what to raise where a model's configuration cannot be read.
+
+    Nobody should allow remote code only to learn that the harness cannot use the model: its type is
+    read from the file, without any code.
+
+    Args:
+        name: Hub id or folder.
+        arguments: The model arguments, among them `revision`, `subfolder` and `cache_dir`.
+        error: Why transformers cannot read it.
+    """
+    given = {k: arguments[k] for k in ("subfolder", "cache_dir", "revision") if arguments.get(k)}
+    with suppress(OSError, ValueError, KeyError):
+        file, _ = PreTrainedConfig.get_config_dict(name, **given)
+        reason = refusal(str(file.get("model_type")))
+        if reason:
+            return UnsupportedModelError(f"{name}: {reason}")
+    why = " ".join(str(error).split())
+    return OptionError(f"the model {name!r} cannot be read: {why[:700]}")
 
 
 # ---------------------------------------------------------------------- single values

@@ -26,6 +26,7 @@ from tempo_tasks.harness import editing, response_cache
 from tempo_tasks.harness.control_tokens import control_tokens, refuse_control_tokens
 from tempo_tasks.harness.delivery import check_placeholders
 from tempo_tasks.harness.hearing import HearingChecks
+from tempo_tasks.harness.transcripts import describe_transcripts, give_transcripts
 from tempo_tasks.tiny import EMBEDDED, WEIGHTS_DIR, is_embedded
 
 _log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         processor: Hub id, folder, or a loaded processor. Default: the model's own.
         family: "generic" for a type of model that no family is written for. Else found by the
             model's type.
+        transcripts: CSV file for a model that reads them (DeSTA2.5); see `harness.transcripts`.
         long_audio: "error", or "truncate" to cut clips to the model's window.
         max_channels: Audio with more channels is refused; 0 for no bound.
         max_rate: Audio with a higher sampling rate (Hz) is refused; 0 for no bound.
@@ -66,6 +68,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         *,
         processor: Any = None,
         family: str | None = None,
+        transcripts: str | None = None,
         long_audio: str = "error",
         max_channels: int = MAX_CHANNELS,
         max_rate: int = MAX_RATE,
@@ -92,6 +95,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             **kwargs,
             "processor": processor,
             "family": family,
+            "transcripts": transcripts,
             "long_audio": long_audio,
             "max_channels": max_channels,
             "max_rate": max_rate,
@@ -152,6 +156,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
                 given |= {k: kwargs[k] for k in _PLACE if kwargs.get(k)}
             processor = self.family.load_processor(processor, **given)
         self.family.check(self.config, processor)  # first: it may be a bare tokenizer
+        give_transcripts(self.family, processor, self.arguments["transcripts"])
         self.processor = processor
         self.tokenizer = processor.tokenizer
 
@@ -216,17 +221,14 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         return [wave[: self._window] for wave in waves]
 
     def inputs(self, prompts: Sequence[str], waves_of_rows: Sequence[Sequence[Wave]]) -> Any:
-        """Turn prompts and waveforms into model inputs: the one place where audio goes in.
-
-        A cache of encoder outputs, shared across the questions on a clip, belongs here.
-        """
+        """Turn prompts and waveforms into model inputs: the one place where audio goes in."""
         flat = [wave for waves in waves_of_rows for wave in waves]
         inputs = self.family.process(self.processor, prompts, flat)
         check_placeholders(self.family, self.processor, self.config, inputs, waves_of_rows)
         inputs = inputs.to(self.device)
         for name, value in inputs.items():
             if isinstance(value, torch.Tensor) and value.is_floating_point():
-                inputs[name] = value.to(self.model.dtype)
+                inputs[name] = value.to(self.family.feature_dtype(self.model))
         return inputs
 
     def set_cache_hook(self, cache_hook: Any) -> None:
@@ -250,10 +252,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         return EMBEDDED if name == str(WEIGHTS_DIR) else name
 
     def get_model_info(self) -> dict[str, Any]:
-        """Return what HFLM reports, with tempo's version, the family and the delivery proof.
-
-        The numbers of clips are those of this process: of several, each checks its own share.
-        """
+        """Return what HFLM reports, with tempo's version, the family and this process's proofs."""
         info: dict[str, Any] = super().get_model_info()
         # Of large models it takes a while: once a run. Forgotten after it, for weights may change.
         weights = self._claimed_weights or response_cache.weights_of(self.model)
@@ -264,6 +263,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             "pretrained": self.public_name(),
             "weights": weights,
             "long_audio": self.long_audio,
+            "transcripts": describe_transcripts(self.family, self.processor),
             "think_end_token": self.think_end_token,
             "max_thinking_toks": None if self.think_end_token is None else self.max_thinking_toks,
             "attn_scale": editing.describe(self.model),

@@ -12,6 +12,7 @@ from tempo_attn import AUDIO_PLACEHOLDER
 from tempo_tasks.audio import AudioLimits, Handle, Wave, check_audio, is_silenced
 from tempo_tasks.harness import editing
 from tempo_tasks.harness.delivery import check_silence_differs, is_silent, noise
+from tempo_tasks.harness.transcripts import no_transcripts
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -25,9 +26,11 @@ class ListeningModel(Protocol):
 
     Attributes:
         limits: What audio is accepted.
+        processor: The model's processor.
     """
 
     limits: AudioLimits
+    processor: Any
 
     @property
     def model(self) -> Any:
@@ -139,7 +142,8 @@ def _prove(lm: ListeningModel, prompt: str, waves: Sequence[Wave]) -> float:
         AudioNotDeliveredError: They do not change.
     """
     silence = [wave * 0 for wave in waves]
-    with editing.plain(lm.model):  # a knockout is deaf by intent
+    # Without an edit: a knockout is deaf by intent. A transcript tells of a clip by itself.
+    with editing.plain(lm.model), no_transcripts(lm.processor):
         return check_silence_differs(
             lm.model, lm.inputs([prompt], [waves]), lm.inputs([prompt], [silence])
         )

@@ -22,7 +22,7 @@ from transformers import StoppingCriteriaList
 from tempo_attn.errors import NonFiniteLogitsError
 from tempo_tasks.audio import Handle
 from tempo_tasks.harness import editing
-from tempo_tasks.harness.arguments import check_arguments
+from tempo_tasks.harness.arguments import check_arguments, unreadable
 from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.harness.batching import run_in_batches
 from tempo_tasks.harness.generation_arguments import check_generation, names_total
@@ -57,6 +57,12 @@ class LALM(AudioHFLM):
         # The edit that was checked is the one that is applied: a repository is fetched once.
         super().__init__(pretrained, **(arguments | ({} if edit is None else {"attn_scale": edit})))
         self.arguments["attn_scale"] = arguments.get("attn_scale")
+
+    def _get_config(self, pretrained: str, **kwargs: Any) -> None:
+        try:
+            super()._get_config(pretrained, **kwargs)
+        except ValueError as error:  # remote code that is not allowed, or a type that is not known
+            raise unreadable(pretrained, {**self.arguments, **kwargs}, error) from error
 
     @classmethod
     def create_from_arg_obj(

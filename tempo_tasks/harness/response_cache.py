@@ -138,8 +138,11 @@ def processor_fingerprint(processor: Any) -> str:
     """Return the SHA-256 of how a processor turns text and waveforms into model inputs."""
     tokenizer = processor.tokenizer
     backend = getattr(tokenizer, "backend_tokenizer", None)
+    transcripts = getattr(processor, "transcripts", None)
+    read = {} if transcripts is None else {"transcripts": transcripts.sha256}
     return content_key(
         {
+            **read,
             "features": _plain(feature_extractor(processor).to_dict()),
             "chat_template": getattr(processor, "chat_template", None),
             "tokenizer": _vocabulary(tokenizer) if backend is None else backend.to_str(),

@@ -1,5 +1,7 @@
 """Tiny checkpoints of each family that the harness takes: real processor and real class.
 
+Of DeSTA2.5 the class is a stand-in.
+
 model, processor = CHECKPOINTS["voxtral"]()
 save("voxtral", folder)              # as `from_pretrained` reads it
 """
@@ -15,7 +17,7 @@ import torch
 import transformers as tf
 from torch import nn
 
-from tests.support import tiny_models, tiny_processors, tiny_tekken
+from tests.support import stand_in_desta, tiny_models, tiny_processors, tiny_tekken
 from tests.support.tiny_models import FAMILIES, MELS, TEXT, WHISPER, strong
 from tests.support.tiny_processors import PROCESSORS, save_processor
 
@@ -60,6 +62,7 @@ CHECKPOINTS: dict[str, Callable[[], Checkpoint]] = {
     **{name: partial(of_tiny_models, name) for name in PROCESSORS},
     "gemma3n": gemma3n,
     "voxtral": voxtral,
+    "desta25": stand_in_desta.checkpoint,
     "qwen2_5_omni": partial(whole_omni, "qwen2_5_omni"),
     "qwen3_omni_moe": partial(whole_omni, "qwen3_omni_moe"),
 }

@@ -1,10 +1,18 @@
 """Model arguments: every wrong one is told of before anything is loaded, with the nearest right."""
 
+import json
+
 import pytest
 import torch
 
 from tempo_attn import AttnScaleConfig
-from tempo_attn.errors import ConfigError, OptionError, TempoError, UnknownFamilyError
+from tempo_attn.errors import (
+    ConfigError,
+    OptionError,
+    TempoError,
+    UnknownFamilyError,
+    UnsupportedModelError,
+)
 from tempo_tasks.harness.arguments import check_arguments, known_names
 from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.harness.lalm import LALM
@@ -128,3 +136,22 @@ def test_a_loaded_model_is_checked_too():
 
 def test_every_argument_of_hf_is_known():
     assert {"pretrained", "dtype", "peft", "think_end_token", "attn_scale"} <= set(known_names())
+
+
+@pytest.mark.parametrize("call", [LALM, lambda name: check_arguments(name, {"family": "generic"})])
+@pytest.mark.parametrize(
+    ("model_type", "raised", "message"),
+    [
+        ("kimi_audio", UnsupportedModelError, "kimia_infer"),
+        ("another", OptionError, "trust_remote_code=True"),
+    ],
+)
+def test_remote_code_is_asked_for_once_and_not_to_refuse_the_model_then(
+    model_type, raised, message, call, tmp_path
+):
+    code = {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}
+    content = {"model_type": model_type, "auto_map": code}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    (tmp_path / "code.py").write_text("raise AssertionError")
+    with pytest.raises(raised, match=message):
+        call(str(tmp_path))

@@ -11,7 +11,7 @@ from tempo_tasks.lab.sweep import SweepRequest, run_sweep
 from tests.support.tiny_checkpoints import CHECKPOINTS, save
 from tests.support.tiny_models import without_timm
 
-ALWAYS = {"voxtral"}
+ALWAYS = {"desta25", "voxtral"}
 NAMES = [
     pytest.param(name, marks=() if name in ALWAYS else pytest.mark.slow)
     for name in sorted(CHECKPOINTS)

@@ -23,7 +23,6 @@ from tempo_attn.families.glmasr import GlmAsr
 from tempo_attn.families.granite_speech import GraniteSpeech
 from tempo_attn.families.kimi_audio import KimiAudio
 from tempo_attn.families.moss_transcribe_diarize import MossTranscribeDiarize
-from tempo_attn.families.muse_spark import MuseSpark
 from tempo_attn.families.omni import Qwen3Omni, Qwen25Omni
 from tempo_attn.families.phi4_multimodal import Phi4Multimodal
 from tempo_attn.families.processors import where
@@ -45,7 +44,6 @@ _FAMILIES: tuple[Family, ...] = (
     GraniteSpeech(),
     KimiAudio(),
     MossTranscribeDiarize(),
-    MuseSpark(),
     Phi4Multimodal(),
     Qwen2Audio(),
     Qwen25Omni(),

@@ -31,6 +31,10 @@ _INDEXED = (
     "layers of its decoder attend only to keys that an indexer of their own has chosen, and which "
     "those are an edit of attention cannot say"
 )
+_GATED = (
+    "its layers weigh attention against the residual stream by gates of their own, and on a small "
+    "model the laboratory's fast engine, lens and traces did not agree with plain forwards"
+)
 
 REFUSED: dict[str, str] = {
     "voxtral_realtime": _ADDED,
@@ -40,6 +44,7 @@ REFUSED: dict[str, str] = {
     "vibevoice_asr": _NOISE,
     "inkling": _MORE_THAN_ATTENTION,
     "dots3_note": _INDEXED,
+    "muse_spark": _GATED,
     "nemotron_h_omni": _FEW_LAYERS_ATTEND,
     "phi4mm": _PHI4_REMOTE,
 }

@@ -541,53 +541,6 @@ def moss_transcribe_diarize() -> Tiny:
     return hearing("moss_transcribe_diarize", model, lambda f: ((f - 1) // 2 + 1) // 2, features)
 
 
-def muse_spark() -> Tiny:
-    """A position is 16 samples of ten; released models have 1,920."""
-    torch.manual_seed(0)
-    config = tf.MuseSparkConfig(
-        text_config={
-            **TEXT,
-            "layer_types": ["sliding_attention", "full_attention", "full_attention"],
-            "sliding_window": 12,
-            "mlp_layer_types": ["dense", "sparse", "dense"],
-            "num_local_experts": 4,
-            "num_experts_per_tok": 2,
-            "moe_intermediate_size": 16,
-            "moe_hidden_size": 16,
-        },
-        audio_config={
-            "patch_sizes": [16, 10],
-            "hidden_sizes": [8, 16],
-            "depths": [1, 1],
-            "num_hidden_layers": 2,
-            "out_hidden_size": 32,
-        },
-        vision_config={
-            "hidden_size": 16,
-            "intermediate_size": 16,
-            "num_hidden_layers": 1,
-            "num_attention_heads": 2,
-            "layer_types": ["full_attention"],
-        },
-        out_hidden_size=16,
-        projector_hidden_size=16,
-        audio_token_id=AUDIO,
-        image_token_id=96,
-        video_token_id=97,
-        tie_word_embeddings=False,
-    )
-
-    def features(frames: list[int]) -> dict[str, Any]:
-        generator = torch.Generator().manual_seed(2)
-        counts = torch.tensor([160 * (count // 8) for count in frames])
-        mask = (torch.arange(int(counts.max())) < counts[:, None]).long()
-        values = torch.randn(mask.shape, generator=generator)
-        return {"input_values": values * mask, "input_values_mask": mask}
-
-    model = tf.MuseSparkForConditionalGeneration(config)
-    return hearing("muse_spark", model, lambda frames: frames // 8, features)
-
-
 def qwen3_asr() -> Tiny:
     torch.manual_seed(0)
     config = tf.Qwen3ASRConfig(
@@ -742,7 +695,6 @@ _YOUNG = {
     "qwen3_asr": "Qwen3ASRConfig",
     "fun_asr_nano": "FunAsrNanoConfig",
     "gemma4_unified": "Gemma4UnifiedConfig",
-    "muse_spark": "MuseSparkConfig",
     "moss_transcribe_diarize": "MossTranscribeDiarizeConfig",
 }
 TOO_NEW = {name for name, config in _YOUNG.items() if not hasattr(tf, config)}
@@ -767,7 +719,6 @@ FAMILIES: dict[str, Callable[[], Tiny]] = {
         gemma4_unified,
         fun_asr_nano,
         moss_transcribe_diarize,
-        muse_spark,
         qwen3_asr,
         glmasr,
         phi4_multimodal,

@@ -185,19 +185,6 @@ def fun_asr_nano() -> Any:
     )
 
 
-def muse_spark() -> Any:
-    names = {"audio_token": "<a>", "audio_start_token": "<bos>", "audio_end_token": "<end>"}
-    names |= {"image_token": "<i>", "video_token": "<v>", "image_start_token": "<see>"}
-    tokens = tokenizer("<a>", {"<i>": 96, "<v>": 97, "<see>": 94}, extra_special_tokens=names)
-    return audio_half(tf.MuseSparkProcessor)(
-        image_processor=None,
-        video_processor=None,
-        tokenizer=tokens,
-        feature_extractor=tf.MuseSparkFeatureExtractor(sampling_rate=16000, samples_per_token=160),
-        chat_template=TEMPLATE.replace("AUDIO", "<a>"),
-    )
-
-
 STRINGS = (  # a text model's template: contents are strings
     "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}"
     "{% endfor %}"
@@ -244,7 +231,6 @@ PROCESSORS = {
         phi4_multimodal,
         gemma4_unified,
         moss_transcribe_diarize,
-        muse_spark,
     )
     if builder.__name__ not in TOO_NEW
 }

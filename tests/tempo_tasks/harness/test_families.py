@@ -47,10 +47,7 @@ def request(text, second, clips):
 
 
 # From the last row of these prompts, audio lies outside the other layers' sliding windows.
-FULL_LAYERS = {
-    **{name: [1, 3, 4] for name in ("gemma3n", "gemma4", "gemma4_unified")},
-    "muse_spark": [1, 2],
-}
+FULL_LAYERS = {name: [1, 3, 4] for name in ("gemma3n", "gemma4", "gemma4_unified")}
 
 
 @pytest.mark.parametrize("edited", [False, True], ids=["plain", "edit"])

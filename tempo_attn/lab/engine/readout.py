@@ -33,8 +33,8 @@ class Readout:
         config: Any = decoder.config
         text = config.get_text_config() if hasattr(config, "get_text_config") else config
         self._norm, self._head = norm, head
-        # Of the module that has the head: it alone divides by it. Granite's language model does, and
-        # Granite Speech, whose text configuration has the number too, does not.
+        # Of the module that has the head: Granite's language model divides by it, Granite Speech,
+        # whose text configuration has the number too, does not.
         scaling = getattr(getattr(_owner(model, head), "config", None), "logits_scaling", None)
         self._scale = 1.0 / float(scaling or 1.0)
         self._softcap = getattr(text, "final_logit_softcapping", None)

@@ -18,7 +18,7 @@ from tempo_attn.families.string_chats import StringChatFamily
 
 # The day of the authors' example. A template's own macro goes before the clock of this name.
 _DAY = "{% macro strftime_now(form) %}December 19, 2024{% endmacro %}"
-_LONGEST = 10 * 60.0
+_LONGEST = 10 * 60.0  # no window is published
 
 
 class GraniteSpeech(StringChatFamily):
@@ -33,15 +33,11 @@ class GraniteSpeech(StringChatFamily):
 
     def load_processor(self, pretrained: str, **kwargs: Any) -> Any:
         """See `Family.load_processor`: with a feature extractor that needs no torchaudio."""
-        extractor = GraniteSpeechFeatureExtractor
-        return load_audio_half(GraniteSpeechProcessor, pretrained, extractor, **kwargs)
+        parts = GraniteSpeechProcessor, pretrained, GraniteSpeechFeatureExtractor
+        return load_audio_half(*parts, **kwargs)
 
     def check(self, config: Any, processor: Any) -> None:
-        """See `Family.check`.
-
-        Raises:
-            MissingExtraError: The checkpoint has a LoRA for audio, and peft is not installed.
-        """
+        """See `Family.check`; a checkpoint with a LoRA for audio is refused without peft."""
         super().check(config, processor)
         if getattr(config, "has_lora_adapter", False):
             # Transformers only warns, and the model answers without it.
@@ -53,7 +49,7 @@ class GraniteSpeech(StringChatFamily):
         switch_by_audio(model, "input_features")
 
     def max_seconds(self, processor: Any) -> float:
-        """See `Family.max_seconds`: no window is published; this is tempo's bound."""
+        """See `Family.max_seconds`."""
         return _LONGEST
 
     def template(self, processor: Any) -> str | None:

@@ -294,12 +294,20 @@ def qwen3_omni_moe() -> Tiny:
     return _omni("qwen3_omni_moe", model, qwen3_encoder_tokens, run=model.thinker)
 
 
+GRANITE = {  # as in released ones, none is 1
+    "attention_multiplier": 0.2,
+    "embedding_multiplier": 2.0,
+    "residual_multiplier": 0.6,
+    "logits_scaling": 0.5,
+}
+
+
 def granite_speech(name: str = "granite_speech", text: dict[str, Any] | None = None) -> Tiny:
     torch.manual_seed(0)
     plus = name == "granite_speech_plus"
     configuration = tf.GraniteSpeechPlusConfig if plus else tf.GraniteSpeechConfig
     config = configuration(
-        text_config=text or {"model_type": "granite", **TEXT, "attention_multiplier": 0.2},
+        text_config=text or {"model_type": "granite", **TEXT, **GRANITE},
         encoder_config={
             "input_dim": MELS,
             "num_layers": 2,
@@ -353,7 +361,7 @@ def granite_speech_hybrid() -> Tiny:
         "layer_types": ["full_attention", "mamba", "full_attention"],
         "num_local_experts": 0,
         "shared_intermediate_size": 48,
-        "attention_multiplier": 0.2,
+        **GRANITE,
         "mamba_n_heads": 4,
         "mamba_d_head": 16,
         "mamba_d_state": 8,

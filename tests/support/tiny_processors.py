@@ -174,6 +174,17 @@ def moss_transcribe_diarize() -> Any:
     )
 
 
+def fun_asr_nano() -> Any:
+    from tempo_attn.families.fun_asr_features import FunAsrNanoFeatureExtractor
+
+    return tf.FunAsrNanoProcessor(
+        FunAsrNanoFeatureExtractor(feature_size=MELS),
+        tokenizer("<a>"),
+        audio_token="<a>",
+        chat_template=TEMPLATE.replace("AUDIO", "<a>"),
+    )
+
+
 STRINGS = (  # a text model's template: contents are strings
     "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}"
     "{% endfor %}"
@@ -214,6 +225,7 @@ PROCESSORS = {
         qwen3_omni_moe_thinker,
         gemma3n,
         gemma4,
+        fun_asr_nano,
         granite_speech,
         granite_speech_plus,
         phi4_multimodal,

@@ -33,7 +33,10 @@ class Readout:
         config: Any = decoder.config
         text = config.get_text_config() if hasattr(config, "get_text_config") else config
         self._norm, self._head = norm, head
-        self._scale = 1.0 / float(getattr(text, "logits_scaling", 1.0) or 1.0)
+        # Of the module that has the head: Granite's language model divides by it, Granite Speech,
+        # whose text configuration has the number too, does not.
+        scaling = getattr(getattr(_owner(model, head), "config", None), "logits_scaling", None)
+        self._scale = 1.0 / float(scaling or 1.0)
         self._softcap = getattr(text, "final_logit_softcapping", None)
 
     def __call__(self, hidden: Tensor, candidates: Tensor) -> Tensor:
@@ -62,6 +65,11 @@ class Readout:
         if self._softcap is not None:
             logits = self._softcap * torch.tanh(logits / self._softcap)
         return logits
+
+
+def _owner(model: nn.Module, head: nn.Module) -> nn.Module | None:
+    """Return the module that holds the head as its own part."""
+    return next((m for m in model.modules() if any(child is head for child in m.children())), None)
 
 
 def _unembedding(model: nn.Module, decoder: nn.Module) -> nn.Module | None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.engine.fast_against_full import Comparison, EngineChoice
+from tempo_attn.lab.engine.fast_against_full import Comparison, EngineChoice, head_rounding
 from tempo_attn.lab.engine.memory_and_batches import BatchPlan
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.engine.query_rows import QueryRows
@@ -166,16 +166,28 @@ class Patcher:
         self, base: Batch, source: Source, start: int, where: Mapping[str, QueryRows]
     ) -> None:
         """Compare the two engines on some patches; take the fast one where they agree."""
-        fast = self.choice.try_fast(
-            lambda readout: self._fast(base, source, start, where, readout)[0]
-        )
-        if fast is None:
+        run = self.choice.try_fast(lambda readout: self._fast(base, source, start, where, readout))
+        if run is None:
             return
+        fast, plain = run
         numbers = self._probes()
         probes = [self.sites[number] for number in numbers]
         slow = self._in_full(base, source, where, probes, self.choice.readout)
         what, dtype = "patches give probabilities", self.subject.dtype
-        self.choice.decide([Comparison.of_probabilities(what, fast[:, numbers], slow, dtype)])
+        _, own = self.subject.answer(base)
+        self.choice.decide(
+            [
+                # Both engines' patches are read by the readout: so that is compared by itself.
+                Comparison.of_logits(
+                    "the final norm and the unembedding give logits",
+                    plain,
+                    own,
+                    head_rounding(own, dtype),
+                    dtype,
+                ),
+                Comparison.of_probabilities(what, fast[:, numbers], slow, dtype),
+            ]
+        )
 
     def _probes(self) -> list[int]:
         """Choose patches to run in full: the first and a middle one of each kind and group."""

@@ -17,6 +17,7 @@ from tempo_attn.families import get_family
 from tempo_attn.lab.engine.hidden_states import COMPONENTS, keeping
 from tempo_attn.lab.engine.memory_and_batches import BatchPlan
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
+from tempo_attn.lab.engine.readout import Readout
 from tempo_attn.lab.trace.patcher import Patcher
 from tempo_attn.lab.trace.patches import PatchedBatch, Source
 from tempo_attn.lab.trace.records import DIRECTIONS, TraceRecord, dropped
@@ -217,6 +218,23 @@ def test_every_family(name):
         assert close(found, expected)
         plain = own_probability(tiny.run, base, known.items)
         assert float((found - plain[:, None]).abs().max()) > 1e-3  # the patches do something
+
+
+def test_a_readout_that_is_not_the_models_is_noticed(monkeypatch):
+    """Both engines' patches are read by it, so that they agree with each other all the same."""
+    read = Readout.__call__
+    monkeypatch.setattr(Readout, "__call__", lambda *args: 2 * read(*args))
+    tiny = FAMILIES["qwen2_audio"]()
+    known = twins_of(tiny)
+    chosen = sites(3, groups=["last"], nulls=False)
+    tracer = tracer_of(tiny.model, known, chosen, tiny.run, directions=["recover"], engine="auto")
+    found = traced(tracer, known).patched["recover"]
+    assert tracer.patcher.choice.engine == "full"
+    assert "final norm and the unembedding" in tracer.patcher.choice.reason
+    monkeypatch.undo()
+    expected, engine = by_engine(tiny, known, chosen, "recover", "auto")
+    assert engine == "fast"
+    assert close(found, expected)
 
 
 def by_engine(tiny, known, chosen, direction, engine):

@@ -23,6 +23,8 @@ from tempo_attn.families.processors import where
 
 _log = logging.getLogger(__name__)
 
+# Part of no weight's name: "speech" is, and transformers then reports such weights as missing.
+_ADAPTER = "lora_for_audio"
 _SWITCHED = "_tempo_switches_adapter"
 _CACHES = ("cache", "past_key_values")  # since transformers 5.24, and before it
 
@@ -82,7 +84,7 @@ def load_folder(model: nn.Module, folder: str, extra: str) -> None:
         return
     model.load_adapter(  # type: ignore[operator]
         config._name_or_path,
-        adapter_name="speech",
+        adapter_name=_ADAPTER,
         adapter_kwargs={
             "subfolder": folder,
             "revision": getattr(config, "_commit_hash", None),

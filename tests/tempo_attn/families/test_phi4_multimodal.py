@@ -114,15 +114,20 @@ def load(folder):
     return tf.Phi4MultimodalForCausalLM.from_pretrained(folder).eval()
 
 
-def test_the_lora_is_loaded_from_its_folder_and_switched_by_audio(folder, tiny, family):
+def test_the_lora_is_loaded_from_its_folder_and_switched_by_audio(folder, tiny, family, caplog):
     model = load(folder)
     audio = tiny.inputs
     text = {name: audio[name][:, :5] for name in ("input_ids", "attention_mask")}
     with torch.no_grad():
         base = model(**audio).logits
         torch.testing.assert_close(base, tiny.logits())
+        before = {name: weight.clone() for name, weight in model.state_dict().items()}
+        caplog.clear()
         family.prepare(model)
         family.prepare(model)
+        assert "MISSING" not in caplog.text
+        after = {n.replace(".base_layer", ""): w for n, w in model.state_dict().items()}
+        assert all(torch.equal(weight, after[name]) for name, weight in before.items())
         heard = model(**audio).logits
         assert float((heard - base).abs().max()) > 1e-3
         assert torch.equal(model(**audio).logits, heard)  # and no dropout

@@ -316,7 +316,11 @@ def test_a_key_tells_what_is_heard_backwards(released):
     task = lab.load_tasks(["tempo_eo_mirror"], {"data": str(folder)})["tempo_eo_mirror"]
     twin = task.dataset["test"][1]
     forward = {**twin, "audio": [{**twin["audio"][0], "reversed": False}]}
-    keys = [lab._item(lm, task, document, 0).key for document in (twin, forward)]
+    handles = [task.doc_to_audio(document) for document in (twin, forward)]
+    keys = [
+        lab.item_of(lm, document, heard, 0).key
+        for document, heard in zip((twin, forward), handles, strict=True)
+    ]
     assert keys[0] != keys[1]
 
 

@@ -10,9 +10,27 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import transformers
 from transformers import AutoFeatureExtractor, AutoTokenizer
 
+from tempo_attn.errors import UnsupportedModelError
+
 _VISION = ("image_processor", "video_processor")
+
+
+def young_class(name: str) -> Any:
+    """Return a class of transformers that the oldest release we take has not, or not in this form.
+
+    Raises:
+        UnsupportedModelError: The installed release has none that can be used.
+    """
+    try:
+        return getattr(transformers, name)
+    except (ImportError, AttributeError) as error:
+        raise UnsupportedModelError(
+            f"transformers {transformers.__version__} has no {name} that can be used here "
+            f"({' '.join(str(error).split())[:200]}); install a newer transformers"
+        ) from error
 
 
 def audio_half(processor_class: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tempo_attn.families.audio_half import load_audio_half
+from tempo_attn.families.audio_half import load_audio_half, young_class
 from tempo_attn.families.base import Family
 from tempo_attn.families.one_audio_each import process_one_audio_each
 from tempo_attn.families.processors import Wave
@@ -23,13 +23,11 @@ class FunAsrNano(Family):
 
     def load_processor(self, pretrained: str, **kwargs: Any) -> Any:
         """See `Family.load_processor`: with a feature extractor that needs no torchaudio."""
-        # Both are younger than the oldest transformers that tempo takes.
-        from transformers import FunAsrNanoProcessor
-
+        processor_class = young_class("FunAsrNanoProcessor")
+        # It is made of a class of transformers that is as young.
         from tempo_attn.families.fun_asr_features import FunAsrNanoFeatureExtractor
 
-        parts = FunAsrNanoProcessor, pretrained, FunAsrNanoFeatureExtractor
-        return load_audio_half(*parts, **kwargs)
+        return load_audio_half(processor_class, pretrained, FunAsrNanoFeatureExtractor, **kwargs)
 
     def max_seconds(self, processor: Any) -> float:
         """See `Family.max_seconds`."""

@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
-from transformers import Gemma4Processor
 
 from tempo_attn.errors import UnsupportedModelError
-from tempo_attn.families.audio_half import load_audio_half
+from tempo_attn.families.audio_half import load_audio_half, young_class
 from tempo_attn.families.base import Family
 from tempo_attn.families.processors import where
 
@@ -27,7 +26,7 @@ class Gemma4(Family):
 
     def load_processor(self, pretrained: str, **kwargs: Any) -> Any:
         """See `Family.load_processor`: without images and video."""
-        return load_audio_half(Gemma4Processor, pretrained, **kwargs)
+        return load_audio_half(young_class("Gemma4Processor"), pretrained, **kwargs)
 
     def check_model(self, model: nn.Module) -> None:
         """See `Family.check_model`; larger models of the family hear nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tempo_attn.families.audio_half import load_audio_half
+from tempo_attn.families.audio_half import load_audio_half, young_class
 from tempo_attn.families.gemma4 import Gemma4
 
 
@@ -16,9 +16,7 @@ class Gemma4Unified(Gemma4):
 
     def load_processor(self, pretrained: str, **kwargs: Any) -> Any:
         """See `Family.load_processor`: without images and video."""
-        from transformers import Gemma4UnifiedProcessor  # younger than the oldest release we take
-
-        return load_audio_half(Gemma4UnifiedProcessor, pretrained, **kwargs)
+        return load_audio_half(young_class("Gemma4UnifiedProcessor"), pretrained, **kwargs)
 
     def n_audio_tokens(self, processor: Any, n_samples: int) -> int:
         """See `Family.n_audio_tokens`."""

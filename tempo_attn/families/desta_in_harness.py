@@ -15,6 +15,7 @@ from tempo_attn.families.desta_config import register
 from tempo_attn.families.desta_model import DestaLoader, require_desta
 from tempo_attn.families.desta_processor import DestaProcessor
 from tempo_attn.families.processors import Wave, where
+from tempo_attn.families.string_chats import render_strings
 
 SYSTEM = "Focus on the audio clips and instructions."
 """The system message that the authors recommend, where a prompt with audio has none."""
@@ -79,14 +80,7 @@ class DestaInHarness(Family):
         heard = any(mark in message["content"] for message in chat)
         if heard and chat[0]["role"] != "system":
             chat.insert(0, {"role": "system", "content": SYSTEM})
-        rendered = processor.tokenizer.apply_chat_template(
-            chat,
-            add_generation_prompt=add_generation_prompt,
-            continue_final_message=not add_generation_prompt,
-            tokenize=False,
-            **template_args,
-        )
-        return str(rendered)
+        return render_strings(processor.tokenizer, chat, add_generation_prompt, **template_args)
 
     def process(self, processor: Any, prompts: Sequence[str], waves: Sequence[Wave]) -> Any:
         """See `Family.process`."""

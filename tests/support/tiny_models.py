@@ -384,22 +384,27 @@ def without_timm() -> Iterator[None]:
         yield
 
 
+GEMMA_TEXT = {
+    **TEXT,
+    "num_hidden_layers": 5,
+    "layer_types": ["sliding_attention", "full_attention"] * 2 + ["full_attention"],
+    "sliding_window": 12,
+    "num_kv_shared_layers": 1,
+    "hidden_size_per_layer_input": 8,
+    "vocab_size_per_layer_input": VOCAB,
+    "final_logit_softcapping": 30.0,
+}
+
+
 def gemma3n(positions: int = 12) -> Tiny:
     """Each audio has so many positions; released models have 188."""
     torch.manual_seed(0)
     config = tf.Gemma3nConfig(
         text_config={
-            **TEXT,
+            **GEMMA_TEXT,
             "intermediate_size": 48,
-            "num_hidden_layers": 5,
-            "layer_types": ["sliding_attention", "full_attention"] * 2 + ["full_attention"],
-            "sliding_window": 12,
-            "num_kv_shared_layers": 1,
-            "hidden_size_per_layer_input": 8,
-            "vocab_size_per_layer_input": VOCAB,
             "laurel_rank": 4,
             "activation_sparsity_pattern": [0.0] * 5,
-            "final_logit_softcapping": 30.0,
         },
         audio_config={
             "vocab_size": 6,
@@ -426,17 +431,7 @@ def gemma3n(positions: int = 12) -> Tiny:
     return hearing("gemma3n", model, lambda frames: positions, features)
 
 
-GEMMA4_TEXT = {
-    **TEXT,
-    "global_head_dim": 16,
-    "num_hidden_layers": 5,
-    "layer_types": ["sliding_attention", "full_attention"] * 2 + ["full_attention"],
-    "sliding_window": 12,
-    "num_kv_shared_layers": 1,
-    "hidden_size_per_layer_input": 8,
-    "vocab_size_per_layer_input": VOCAB,
-    "final_logit_softcapping": 30.0,
-}
+GEMMA4_TEXT = {**GEMMA_TEXT, "global_head_dim": 16}
 
 
 def gemma4_unified() -> Tiny:

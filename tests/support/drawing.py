@@ -75,3 +75,14 @@ def ticks(axes: Any, which: str) -> list[str]:
 def legend(figure: Figure) -> list[str]:
     """The names in a figure's legend."""
     return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def assert_nothing_is_cut_off(figure: Figure) -> None:
+    """All that is drawn lies within the figure."""
+    with sheets.style():
+        figure.draw_without_rendering()
+        inside = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert min(inside.x0, inside.y0) >= -0.01
+    assert inside.x1 <= width + 0.01
+    assert inside.y1 <= height + 0.01

@@ -13,7 +13,7 @@ from tempo_attn.errors import MissingExtraError, UnsupportedInputError
 from tempo_attn.families import get_family
 from tempo_attn.families.granite_mel import GraniteSpeechFeatureExtractor
 from tests.support.tiny_models import FAMILIES
-from tests.support.tiny_processors import granite_speech
+from tests.support.tiny_processors import granite_speech, noise
 
 RATE = 16000
 
@@ -26,11 +26,6 @@ def tiny():
 @pytest.fixture
 def family(tiny):
     return get_family(tiny.config)
-
-
-def noise(*lengths):
-    rng = np.random.default_rng(0)
-    return [0.1 * rng.standard_normal(length).astype(np.float32) for length in lengths]
 
 
 def tone():

@@ -2,7 +2,6 @@
 
 import logging
 
-import numpy as np
 import pytest
 import torch
 import transformers as tf
@@ -10,7 +9,7 @@ import transformers as tf
 from tempo_attn.errors import MissingExtraError, UnsupportedModelError
 from tempo_attn.families import get_family
 from tests.support.tiny_models import FAMILIES
-from tests.support.tiny_processors import TEMPLATE, phi4_multimodal
+from tests.support.tiny_processors import TEMPLATE, noise, phi4_multimodal
 
 
 @pytest.fixture
@@ -21,11 +20,6 @@ def tiny():
 @pytest.fixture
 def family(tiny):
     return get_family(tiny.config)
-
-
-def noise(*lengths):
-    rng = np.random.default_rng(0)
-    return [0.1 * rng.standard_normal(length).astype(np.float32) for length in lengths]
 
 
 def prompts_of(family, *contents):

@@ -11,13 +11,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tempo_attn.errors import OptionError, RunFolderError
-from tempo_attn.figures import style
 from tempo_tasks.errors import SamplesNotFoundError
 from tempo_tasks.plots import accuracy_figure
 from tempo_tasks.plots.accuracy_figure import accuracy_by_condition
 from tempo_tasks.plots.plot_command import add_commands
 from tempo_tasks.stats.accuracy import accuracy_rows
 from tempo_tasks.stats.runs import read_runs
+from tests.support.drawing import assert_nothing_is_cut_off
 from tests.support.sample_files import answers, write_run
 
 PATTERNS = {"aqa": "111011101110", "cqa": "110011001100", "silence": "010000100000"}
@@ -117,13 +117,7 @@ def test_runs_are_told_apart_without_colour(tmp_path, figures):
 def test_nothing_is_cut_off(tmp_path, figures, count):
     runs = [write(tmp_path / str(at), model=f"{at} {HOSTILE}") for at in range(count)]
     figure = drawn(figures, tmp_path, *runs)
-    with style():
-        figure.draw_without_rendering()
-        inside = figure.get_tightbbox()
-    width, height = figure.get_size_inches()
-    assert min(inside.x0, inside.y0) >= -0.01
-    assert inside.x1 <= width + 0.01
-    assert inside.y1 <= height + 0.01
+    assert_nothing_is_cut_off(figure)
 
 
 @pytest.mark.filterwarnings("error::UserWarning")

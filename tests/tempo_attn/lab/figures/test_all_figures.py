@@ -7,12 +7,12 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
-from tempo_attn.figures import chunks, save, save_all, saving_as, sheets, style
+from tempo_attn.figures import chunks, save, save_all, saving_as, sheets
 from tempo_attn.lab.figures.lines import layer_ticks, looks
 from tempo_attn.lab.figures.number_table import signed
 from tempo_attn.lab.mass.figures import mass_by_layer
 from tempo_attn.lab.sweep import figures
-from tests.support.drawing import panels, places
+from tests.support.drawing import assert_nothing_is_cut_off, panels, places
 from tests.support.drawn_data import FIGURES, draw, mass, sweep
 from tests.support.paths import ROOT
 
@@ -65,13 +65,7 @@ def test_every_figure_has_the_same_bytes_in_another_process(name, elsewhere, tmp
 def test_nothing_is_cut_off(name, drawn):
     function, data = FIGURES[name]
     (figure,) = drawn(function, data)
-    with style():
-        figure.draw_without_rendering()
-        inside = figure.get_tightbbox()
-    width, height = figure.get_size_inches()
-    assert min(inside.x0, inside.y0) >= -0.01
-    assert inside.x1 <= width + 0.01
-    assert inside.y1 <= height + 0.01
+    assert_nothing_is_cut_off(figure)
 
 
 def test_a_failed_drawing_leaves_the_old_files(tmp_path, monkeypatch):

@@ -1,8 +1,8 @@
 """Families of audio language models: one file each, and the registry.
 
 To add one: write a `Family` subclass in a file of its own and add it to `_FAMILIES`. `base` says
-what a family is; `processors`, `one_audio_each` and `audio_lengths` hold what several of them
-share, and `refused` the models that cannot be edited, with reasons.
+what a family is; the folder `shared` holds what several of them have in common, and `refused` the
+models that cannot be edited, with reasons.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tempo_attn.did_you_mean import did_you_mean
 from tempo_attn.errors import OptionError, UnknownFamilyError, UnsupportedModelError
 from tempo_attn.families.audio_flamingo import AudioFlamingo
 from tempo_attn.families.base import Family
-from tempo_attn.families.desta import Desta25
+from tempo_attn.families.desta.family import Desta25
 from tempo_attn.families.fun_asr_nano import FunAsrNano
 from tempo_attn.families.gemma3n import Gemma3n
 from tempo_attn.families.gemma4 import Gemma4
@@ -21,14 +21,14 @@ from tempo_attn.families.gemma4_unified import Gemma4Unified
 from tempo_attn.families.generic import Generic
 from tempo_attn.families.glmasr import GlmAsr
 from tempo_attn.families.granite_speech import GraniteSpeech
-from tempo_attn.families.kimi_audio import KimiAudio
+from tempo_attn.families.kimi.family import KimiAudio
 from tempo_attn.families.moss_transcribe_diarize import MossTranscribeDiarize
 from tempo_attn.families.omni import Qwen3Omni, Qwen25Omni
 from tempo_attn.families.phi4_multimodal import Phi4Multimodal
-from tempo_attn.families.processors import where
 from tempo_attn.families.qwen2_audio import Qwen2Audio
 from tempo_attn.families.qwen3_asr import Qwen3Asr
 from tempo_attn.families.refused import REFUSED
+from tempo_attn.families.shared.processors import where
 from tempo_attn.families.voxtral import Voxtral
 
 __all__ = ["Family", "choose_family", "family_names", "get_family", "model_types", "refusal"]

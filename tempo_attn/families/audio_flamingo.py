@@ -7,10 +7,10 @@ from typing import Any
 
 from transformers import AutoModelForSeq2SeqLM
 
-from tempo_attn.families.audio_lengths import encoder_tokens, windowed_frames
 from tempo_attn.families.base import Family
-from tempo_attn.families.one_audio_each import process_one_audio_each
-from tempo_attn.families.processors import Wave
+from tempo_attn.families.shared.audio_lengths import encoder_tokens, windowed_frames
+from tempo_attn.families.shared.one_audio_each import process_one_audio_each
+from tempo_attn.families.shared.processors import Wave
 
 
 class AudioFlamingo(Family):

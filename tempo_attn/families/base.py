@@ -18,7 +18,7 @@ from transformers import AutoModelForMultimodalLM, AutoProcessor
 
 from tempo_attn.attention.redirect_attention import redirect_by_config
 from tempo_attn.errors import NoAudioTokenError, UnsupportedModelError
-from tempo_attn.families.processors import (
+from tempo_attn.families.shared.processors import (
     Wave,
     feature_extractor,
     message_parts,
@@ -39,7 +39,7 @@ class Family:
         auto_class: The transformers Auto class that loads its models.
         key_spans: The sets of key positions that its prompts have.
         text_prompts: Whether a rendered chat is text that the tokenizer encodes. Where it is not,
-            see `tempo_attn.families.chats.ChatFamily`.
+            see `tempo_attn.families.shared.chats.ChatFamily`.
         pads_audio_alike: Whether what a clip becomes is the same beside longer ones in a batch;
             where it is not, batches are of one prompt.
         no_processor: Why the harness cannot use its models; empty where it can.

@@ -11,11 +11,11 @@ from typing import Any
 
 from transformers import Gemma3nProcessor
 
-from tempo_attn.families.audio_half import load_audio_half
 from tempo_attn.families.base import Family
-from tempo_attn.families.extras import require_extra
-from tempo_attn.families.padded_apart import process_padded_apart
-from tempo_attn.families.processors import Wave
+from tempo_attn.families.shared.audio_half import load_audio_half
+from tempo_attn.families.shared.extras import require_extra
+from tempo_attn.families.shared.padded_apart import process_padded_apart
+from tempo_attn.families.shared.processors import Wave
 
 _AHEAD = 3200  # samples
 _WINDOW = 30.0  # the extractor cuts what is longer, and does not say so

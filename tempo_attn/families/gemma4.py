@@ -11,9 +11,9 @@ from typing import Any
 from torch import nn
 
 from tempo_attn.errors import UnsupportedModelError
-from tempo_attn.families.audio_half import load_audio_half, young_class
 from tempo_attn.families.base import Family
-from tempo_attn.families.processors import where
+from tempo_attn.families.shared.audio_half import load_audio_half, young_class
+from tempo_attn.families.shared.processors import where
 
 _WINDOW = 30.0  # the extractor cuts what is longer, and does not say so
 

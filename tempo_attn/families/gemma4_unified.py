@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tempo_attn.families.audio_half import load_audio_half, young_class
 from tempo_attn.families.gemma4 import Gemma4
+from tempo_attn.families.shared.audio_half import load_audio_half, young_class
 
 
 class Gemma4Unified(Gemma4):

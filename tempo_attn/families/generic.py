@@ -19,8 +19,8 @@ from torch import nn
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.families.base import Family
 from tempo_attn.families.generic_checks import check_processor, check_template
-from tempo_attn.families.padded_apart import process_padded_apart
-from tempo_attn.families.processors import Wave
+from tempo_attn.families.shared.padded_apart import process_padded_apart
+from tempo_attn.families.shared.processors import Wave
 
 _COUNTS: WeakKeyDictionary[Any, dict[int, int]] = WeakKeyDictionary()
 

@@ -8,7 +8,7 @@ from typing import Any
 from tempo_attn import AUDIO_PLACEHOLDER
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.families.base import Family
-from tempo_attn.families.processors import where
+from tempo_attn.families.shared.processors import where
 
 _OWN = "it needs a family of its own: see docs/families.md"
 

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 from transformers import GraniteSpeechProcessor
 
-from tempo_attn.families.audio_half import load_audio_half
 from tempo_attn.families.granite_mel import GraniteSpeechFeatureExtractor
-from tempo_attn.families.heard_alone import hear_alone, process_alone
-from tempo_attn.families.processors import Wave, feature_extractor, where
-from tempo_attn.families.speech_adapter import require_adapters, switch_by_audio
-from tempo_attn.families.string_chats import StringChatFamily
+from tempo_attn.families.shared.audio_half import load_audio_half
+from tempo_attn.families.shared.heard_alone import hear_alone, process_alone
+from tempo_attn.families.shared.processors import Wave, feature_extractor, where
+from tempo_attn.families.shared.speech_adapter import require_adapters, switch_by_audio
+from tempo_attn.families.shared.string_chats import StringChatFamily
 
 # The day of the authors' example. A template's own macro goes before the clock of this name.
 _DAY = "{% macro strftime_now(form) %}December 19, 2024{% endmacro %}"

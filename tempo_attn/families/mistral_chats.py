@@ -13,8 +13,8 @@ from typing import Any
 import soundfile
 
 from tempo_attn.errors import NoAudioTokenError, UnsupportedInputError
-from tempo_attn.families.chats import Chat, plain_text
-from tempo_attn.families.processors import Wave, where
+from tempo_attn.families.shared.chats import Chat, plain_text
+from tempo_attn.families.shared.processors import Wave, where
 
 
 def check_tokenizer(config: Any, tokenizer: Any, audio_token_id: int) -> None:

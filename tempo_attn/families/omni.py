@@ -13,11 +13,11 @@ from transformers import (
     Qwen3OmniMoeThinkerForConditionalGeneration,
 )
 
-from tempo_attn.families.audio_half import load_audio_half
-from tempo_attn.families.audio_lengths import encoder_tokens, qwen3_encoder_tokens
 from tempo_attn.families.base import Family
-from tempo_attn.families.padded_apart import process_padded_apart
-from tempo_attn.families.processors import Wave
+from tempo_attn.families.shared.audio_half import load_audio_half
+from tempo_attn.families.shared.audio_lengths import encoder_tokens, qwen3_encoder_tokens
+from tempo_attn.families.shared.padded_apart import process_padded_apart
+from tempo_attn.families.shared.processors import Wave
 
 
 class _Omni(Family):

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from transformers import Phi4MultimodalProcessor
 
-from tempo_attn.families.audio_half import load_audio_half
-from tempo_attn.families.heard_alone import hear_alone, process_alone
-from tempo_attn.families.processors import Wave, feature_extractor
-from tempo_attn.families.speech_adapter import has_folder, load_folder, switch_by_audio
-from tempo_attn.families.string_chats import StringChatFamily
+from tempo_attn.families.shared.audio_half import load_audio_half
+from tempo_attn.families.shared.heard_alone import hear_alone, process_alone
+from tempo_attn.families.shared.processors import Wave, feature_extractor
+from tempo_attn.families.shared.speech_adapter import has_folder, load_folder, switch_by_audio
+from tempo_attn.families.shared.string_chats import StringChatFamily
 
 _LORA = "speech-lora"
 _LONGEST = 30 * 60.0

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tempo_attn.errors import UnsupportedInputError
-from tempo_attn.families.audio_lengths import encoder_tokens
 from tempo_attn.families.base import Family
+from tempo_attn.families.shared.audio_lengths import encoder_tokens
 
 
 class Qwen2Audio(Family):

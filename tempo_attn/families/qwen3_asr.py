@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tempo_attn.families.audio_lengths import qwen3_encoder_tokens
 from tempo_attn.families.base import Family
-from tempo_attn.families.one_audio_each import process_one_audio_each
-from tempo_attn.families.processors import Wave
+from tempo_attn.families.shared.audio_lengths import qwen3_encoder_tokens
+from tempo_attn.families.shared.one_audio_each import process_one_audio_each
+from tempo_attn.families.shared.processors import Wave
 
 
 class Qwen3Asr(Family):

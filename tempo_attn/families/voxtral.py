@@ -10,9 +10,9 @@ from typing import Any
 
 from transformers.utils.import_utils import is_mistral_common_available
 
-from tempo_attn.families.chats import Chat, ChatFamily
-from tempo_attn.families.extras import require_extra
 from tempo_attn.families.mistral_chats import check_tokenizer, encode_chats
+from tempo_attn.families.shared.chats import Chat, ChatFamily
+from tempo_attn.families.shared.extras import require_extra
 
 AUDIO_TOKEN_ID = 24
 """`[AUDIO]` in Mistral's tokenizers; transformers' processor has it fixed, too."""

@@ -15,7 +15,7 @@ import torch
 
 from tempo_attn.errors import AudioNotDeliveredError, NonFiniteLogitsError
 from tempo_attn.families import Family
-from tempo_attn.families.processors import Wave
+from tempo_attn.families.shared.processors import Wave
 
 
 def check_placeholders(

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import tempo_attn
 import tempo_tasks
 from tempo_attn.errors import FingerprintError
-from tempo_attn.families.processors import feature_extractor
+from tempo_attn.families.shared.processors import feature_extractor
 from tempo_attn.lab.run_folder.differences import differences, without_info
 from tempo_attn.lab.run_folder.fingerprints import (
     code_fingerprint,

@@ -14,7 +14,7 @@ from typing import Any
 
 from tempo_attn.errors import OptionError
 from tempo_attn.families import Family
-from tempo_attn.families.transcripts import Transcripts
+from tempo_attn.families.desta.transcripts import Transcripts
 from tempo_tasks.errors import BadTableError
 from tempo_tasks.harness.control_tokens import control_tokens
 from tempo_tasks.sources.csv_reader import csv_rows, listed

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor, nn
 
-from tempo_attn.families.desta_processor import DestaProcessor
+from tempo_attn.families.desta.processor import DestaProcessor
 from tests.support.stand_ins import Desta, DestaConfig
 from tests.support.tiny_models import MELS, TEXT, WHISPER, strong
 

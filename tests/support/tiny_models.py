@@ -21,7 +21,7 @@ import torch
 import transformers as tf
 from torch import Tensor, nn
 
-from tempo_attn.families.audio_lengths import encoder_tokens, qwen3_encoder_tokens
+from tempo_attn.families.shared.audio_lengths import encoder_tokens, qwen3_encoder_tokens
 from tests.support.stand_ins import Desta, DestaConfig, Kimi, KimiConfig
 
 VOCAB = 100

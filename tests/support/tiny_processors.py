@@ -13,9 +13,9 @@ import numpy as np
 import transformers as tf
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from tempo_attn.families.audio_half import audio_half
 from tempo_attn.families.granite_mel import GraniteSpeechFeatureExtractor
-from tempo_attn.families.processors import feature_extractor
+from tempo_attn.families.shared.audio_half import audio_half
+from tempo_attn.families.shared.processors import feature_extractor
 from tests.support.tiny_models import AUDIO, MELS, PAD, TOO_NEW
 
 TEMPLATE = (

@@ -11,6 +11,6 @@ def any_peft(monkeypatch):
     of it works with older ones too.
     """
     peft = pytest.importorskip("peft")
-    for place in ("transformers.integrations.peft", "tempo_attn.families.speech_adapter"):
+    for place in ("transformers.integrations.peft", "tempo_attn.families.shared.speech_adapter"):
         monkeypatch.setattr(f"{place}.check_peft_version", lambda *args, **kwargs: None)
     return peft

@@ -218,11 +218,13 @@ def test_a_checkpoint_with_a_lora_needs_peft(tiny, family, monkeypatch, any_peft
     family.check(tiny.config, processor)
     tiny.config.has_lora_adapter = True
     family.check(tiny.config, processor)
-    monkeypatch.setattr("tempo_attn.families.speech_adapter.MIN_PEFT_VERSION", "99.0")
-    monkeypatch.setattr("tempo_attn.families.speech_adapter.check_peft_version", check_peft_version)
+    monkeypatch.setattr("tempo_attn.families.shared.speech_adapter.MIN_PEFT_VERSION", "99.0")
+    monkeypatch.setattr(
+        "tempo_attn.families.shared.speech_adapter.check_peft_version", check_peft_version
+    )
     with pytest.raises(MissingExtraError, match=r"needs peft 99\.0 or newer with transformers"):
         family.check(tiny.config, processor)
-    monkeypatch.setattr("tempo_attn.families.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("tempo_attn.families.shared.extras.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"tempo-lalm\[granite\]"):
         family.check(tiny.config, processor)
 

@@ -132,7 +132,7 @@ def test_the_lora_is_loaded_from_its_folder_and_switched_by_audio(folder, tiny, 
 def test_a_checkpoint_with_a_lora_needs_peft(folder, family, monkeypatch):
     config = tf.AutoConfig.from_pretrained(folder)
     family.check(config, phi4_multimodal())
-    monkeypatch.setattr("tempo_attn.families.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("tempo_attn.families.shared.extras.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"speech-lora.*tempo-lalm\[phi4\]"):
         family.check(config, phi4_multimodal())
 

@@ -6,7 +6,8 @@ import soundfile
 import torch
 
 from tempo_attn.errors import MissingExtraError, NoAudioTokenError, UnsupportedInputError
-from tempo_attn.families import extras, get_family
+from tempo_attn.families import get_family
+from tempo_attn.families.shared import extras
 from tests.support.tiny_checkpoints import save, voxtral
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from tempo_attn.errors import OptionError
-from tempo_attn.families.transcripts import clip_hash
+from tempo_attn.families.desta.transcripts import clip_hash
 from tempo_tasks.audio import read_audio
 from tempo_tasks.errors import BadTableError, DataUnavailableError
 from tempo_tasks.harness.arguments import check_arguments

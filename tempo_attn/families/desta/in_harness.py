@@ -11,11 +11,11 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer
 from tempo_attn import AUDIO_PLACEHOLDER
 from tempo_attn.errors import NoAudioTokenError, UnsupportedModelError
 from tempo_attn.families.base import Family, Message
-from tempo_attn.families.desta_config import register
-from tempo_attn.families.desta_model import DestaLoader, require_desta
-from tempo_attn.families.desta_processor import DestaProcessor
-from tempo_attn.families.processors import Wave, where
-from tempo_attn.families.string_chats import render_strings
+from tempo_attn.families.desta.config import register
+from tempo_attn.families.desta.model import DestaLoader, require_desta
+from tempo_attn.families.desta.processor import DestaProcessor
+from tempo_attn.families.shared.processors import Wave, where
+from tempo_attn.families.shared.string_chats import render_strings
 
 SYSTEM = "Focus on the audio clips and instructions."
 """The system message that the authors recommend, where a prompt with audio has none."""

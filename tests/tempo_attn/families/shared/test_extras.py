@@ -3,7 +3,8 @@
 import pytest
 
 from tempo_attn.errors import MissingExtraError
-from tempo_attn.families import _FAMILIES, extras
+from tempo_attn.families import _FAMILIES
+from tempo_attn.families.shared import extras
 from tests.support.paths import ROOT
 
 NEEDED = {"gemma-3n": "gemma3n", "voxtral": "voxtral"}

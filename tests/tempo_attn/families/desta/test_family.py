@@ -20,9 +20,9 @@ from tempo_attn.errors import (
     UnsupportedModelError,
 )
 from tempo_attn.families import get_family
-from tempo_attn.families.desta_in_harness import SYSTEM
-from tempo_attn.families.desta_model import DestaLoader
-from tempo_attn.families.transcripts import Transcripts, clip_hash
+from tempo_attn.families.desta.in_harness import SYSTEM
+from tempo_attn.families.desta.model import DestaLoader
+from tempo_attn.families.desta.transcripts import Transcripts, clip_hash
 from tests.support.stand_in_desta import POSITIONS
 from tests.support.tiny_checkpoints import save
 

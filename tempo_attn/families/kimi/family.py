@@ -15,7 +15,7 @@ from torch import nn
 from tempo_attn.attention.edited_attention import attend
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.families.base import Family, Undo
-from tempo_attn.families.kimi_repair import check_rotary
+from tempo_attn.families.kimi.repair import check_rotary
 
 
 class KimiAudio(Family):

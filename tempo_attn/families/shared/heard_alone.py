@@ -19,7 +19,7 @@ from transformers import BatchFeature
 
 from tempo_attn.errors import UnsupportedInputError
 from tempo_attn.families.base import Family
-from tempo_attn.families.processors import Wave
+from tempo_attn.families.shared.processors import Wave
 
 _PLAIN = "_tempo_plain_forward"
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tempo_attn.families.base import Family
-from tempo_attn.families.processors import Wave
+from tempo_attn.families.shared.processors import Wave
 
 
 def process_padded_apart(

@@ -15,7 +15,7 @@ from typing import Any
 
 from tempo_attn.errors import OptionError, UnsupportedInputError
 from tempo_attn.families.base import Family, Message
-from tempo_attn.families.processors import Wave, message_parts
+from tempo_attn.families.shared.processors import Wave, message_parts
 
 _OPEN, _CLOSE = "<tempo:chat>", "</tempo:chat>"
 _AUDIO = {"type": "audio"}

@@ -3,7 +3,7 @@
 import pytest
 
 from tempo_attn.errors import UnsupportedModelError
-from tempo_attn.families.audio_half import young_class
+from tempo_attn.families.shared.audio_half import young_class
 
 
 def test_a_class_that_this_release_has_not():

@@ -7,8 +7,8 @@ from typing import Any
 
 from tempo_attn.errors import UnsupportedInputError
 from tempo_attn.families.base import Family
-from tempo_attn.families.padded_apart import process_padded_apart
-from tempo_attn.families.processors import Wave
+from tempo_attn.families.shared.padded_apart import process_padded_apart
+from tempo_attn.families.shared.processors import Wave
 
 
 def process_one_audio_each(

@@ -3,7 +3,7 @@
 The class comes from the GitHub package `desta`. The decoder is called with embeddings, so the
 positions are read from what prepares them: `_prepare_inputs_for_llm`, which overwrites, for each
 audio, the embeddings from its start position on. The package's own `generate` takes chat messages
-and files; `desta_processor` makes the same inputs, and `desta_model` lets the class take them.
+and files; `processor` makes the same inputs, and `model` lets the class take them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import nn
 
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.families.base import Undo
-from tempo_attn.families.desta_in_harness import DestaInHarness
+from tempo_attn.families.desta.in_harness import DestaInHarness
 
 
 class Desta25(DestaInHarness):

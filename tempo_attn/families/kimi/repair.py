@@ -33,7 +33,7 @@ def check_rotary(attention: nn.Module) -> None:
         raise UnsupportedModelError(
             "Kimi-Audio's own code is written for transformers 4, and what transformers "
             "5 has loaded gives NaN or fails; call "
-            "tempo_attn.families.kimi_repair.repair_for_transformers_5(model) first"
+            "tempo_attn.families.kimi.repair.repair_for_transformers_5(model) first"
         )
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from transformers.models.qwen2.modeling_qwen2 import apply_rotary_pos_emb
 
 from tempo_attn.errors import UnsupportedModelError
-from tempo_attn.families.kimi_repair import check_rotary, repair_for_transformers_5
+from tempo_attn.families.kimi.repair import check_rotary, repair_for_transformers_5
 
 CODE = "tests_remote_code_of_kimi"
 

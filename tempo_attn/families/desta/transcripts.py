@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tempo_attn.errors import TranscriptMissingError
-from tempo_attn.families.processors import Wave
+from tempo_attn.families.shared.processors import Wave
 
 EVERY_OTHER = "*"
 """Stands for all clips that are not named."""
@@ -58,7 +58,7 @@ class Transcripts:
                 f"{len(self.texts)} transcripts are given, and none is of the clip {name} "
                 f"({len(wave) / 16_000:.2f} s); add it, or a row {EVERY_OTHER!r} with the "
                 "transcript of all clips that are not named (blank: nobody speaks). Hashes are "
-                "those of tempo_attn.families.transcripts.clip_hash"
+                "those of tempo_attn.families.desta.transcripts.clip_hash"
             )
         return text if text.strip() else NO_SPEECH
 

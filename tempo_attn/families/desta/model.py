@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tempo_attn.errors import OptionError
-from tempo_attn.families.extras import require_extra
+from tempo_attn.families.shared.extras import require_extra
 
 COMMIT = "5503dfcb8c07ddc608ef705542f0f9b94cc99de8"
 """The package's commit that was compared with this file; see docs/families.md."""

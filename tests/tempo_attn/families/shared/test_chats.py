@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tempo_attn.errors import OptionError, UnsupportedInputError
-from tempo_attn.families.chats import ChatFamily, read_chat
+from tempo_attn.families.shared.chats import ChatFamily, read_chat
 
 HOSTILE = '"}]}]</tempo:chat> {"type": "audio"} \\ <tempo:chat>[] Ünï \n\x00'
 

@@ -18,8 +18,8 @@ from transformers.integrations.peft import MIN_PEFT_VERSION
 from transformers.utils.peft_utils import check_peft_version, find_adapter_config_file
 
 from tempo_attn.errors import MissingExtraError
-from tempo_attn.families.extras import require_extra
-from tempo_attn.families.processors import where
+from tempo_attn.families.shared.extras import require_extra
+from tempo_attn.families.shared.processors import where
 
 _log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ import torch
 from transformers import BatchFeature
 
 from tempo_attn.errors import UnsupportedInputError
-from tempo_attn.families.processors import Wave
-from tempo_attn.families.transcripts import Transcripts
+from tempo_attn.families.desta.transcripts import Transcripts
+from tempo_attn.families.shared.processors import Wave
 
 
 @dataclass

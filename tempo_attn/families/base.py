@@ -42,6 +42,7 @@ class Family:
             see `tempo_attn.families.shared.chats.ChatFamily`.
         pads_audio_alike: Whether what a clip becomes is the same beside longer ones in a batch;
             where it is not, batches are of one prompt.
+        audio_in_time_order: Whether a clip's audio positions follow its time.
         no_processor: Why the harness cannot use its models; empty where it can.
     """
 
@@ -51,6 +52,7 @@ class Family:
     key_spans: ClassVar[tuple[str, ...]] = ("audio",)
     text_prompts: ClassVar[bool] = True
     pads_audio_alike: ClassVar[bool] = True
+    audio_in_time_order: ClassVar[bool] = True
     no_processor: ClassVar[str] = ""
 
     # ------------------------------------------------------------------ the model

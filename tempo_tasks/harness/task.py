@@ -28,9 +28,10 @@ from tempo_tasks.harness.documents import ROTATIONS, mirror_documents, to_docume
 from tempo_tasks.harness.generation_arguments import updated
 from tempo_tasks.prompts import CAPTION_WORDING, PromptStyle
 from tempo_tasks.questions.conditions import Condition
+from tempo_tasks.questions.events import Clip
 from tempo_tasks.questions.mirror import MirrorSet, opposite
 from tempo_tasks.questions.question_set import QuestionSet
-from tempo_tasks.questions.questions import Kind
+from tempo_tasks.questions.questions import Kind, Question
 
 
 class TempoTask(ConfigurableTask):  # type: ignore[misc]
@@ -49,12 +50,16 @@ class TempoTask(ConfigurableTask):  # type: ignore[misc]
         kind, condition = Kind(settings["kind"]), Condition(settings["condition"])
         style = prompt_style(settings.get("prompt", 1), metadata)
         questions: QuestionSet | MirrorSet
+        # What the laboratory asks of an item's clip; times of mirrored twins are other ones.
+        self.questions: tuple[Question, ...] = ()
+        self.clips: Mapping[str, Clip] = {}
         if condition is Condition.MIRROR:
             questions = load_mirror(settings["source"], kind, metadata)
             documents, audio = mirror_documents(questions), questions.audio
             metadata = {**metadata, "mirror": questions.describe()}
         else:
             questions = load_questions(settings["source"], kind, metadata)
+            self.questions, self.clips = questions.questions, questions.clips
             rotations = ROTATIONS if settings.get("rotations") else (0,)
             documents = to_documents(questions, condition, style=style, rotations=rotations)
             audio = list(questions.audio.values())

@@ -6,6 +6,7 @@ import typer
 
 from tempo_tasks.lab.choose import choose
 from tempo_tasks.lab.compare import compare
+from tempo_tasks.lab.heads import heads
 from tempo_tasks.lab.lens import lens
 from tempo_tasks.lab.mass import mass
 from tempo_tasks.lab.merge import merge
@@ -16,5 +17,5 @@ from tempo_tasks.lab.trace import trace
 
 def add_commands(app: typer.Typer) -> None:
     """Add the laboratory's commands to `tempo`."""
-    for command in (sweep, mass, lens, trace, choose, compare, presets, merge):
+    for command in (sweep, mass, heads, lens, trace, choose, compare, presets, merge):
         app.command(rich_help_panel="Laboratory")(command)

@@ -25,6 +25,7 @@ class Desta25(DestaInHarness):
     name = "desta2.5"
     model_types = ("desta25",)
     key_spans = ("audio", "transcript")
+    audio_in_time_order = False  # the positions are queries of a Q-Former
 
     def check_model(self, model: nn.Module) -> None:
         """See `Family.check_model`."""

@@ -23,6 +23,7 @@ def draw_cells(
     lines: Sequence[str],
     marked: Array,
     decimals: int = 1,
+    numbers: bool = True,
 ) -> QuadMesh:
     """Draw a table; its colours go from `-most` to `most`.
 
@@ -34,6 +35,7 @@ def draw_cells(
         lines: Their names, from below.
         marked: (lines, columns) bool: bold, with a star.
         decimals: Of the numbers.
+        numbers: Whether cells have their number; without, what is marked has a star alone.
     """
     axes.set_facecolor("0.9")  # what was not tried
     mesh = axes.pcolormesh(
@@ -45,7 +47,7 @@ def draw_cells(
         text = axes.text(
             x + 0.5,
             y + 0.5,
-            signed(values[y, x], decimals) + ("*" if marked[y, x] else ""),
+            (signed(values[y, x], decimals) if numbers else "") + ("*" if marked[y, x] else ""),
             ha="center",
             va="center",
             fontsize=6.5,

@@ -1,0 +1,1 @@
+"""Specialist heads: which heads' attention on audio goes with right answers."""

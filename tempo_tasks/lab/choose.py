@@ -161,7 +161,7 @@ def sweep_and_choose(
     Raises:
         OptionError: Something is wrong with the settings, the grid or the request.
     """
-    from tempo_attn.lab.sweep.choose import cluster_folds
+    from tempo_attn.lab.folds import cluster_folds
     from tempo_tasks.lab.options import wrong_options
     from tempo_tasks.lab.run_variants import run_variants
     from tempo_tasks.lab.study import Study

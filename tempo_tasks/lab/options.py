@@ -203,6 +203,17 @@ def parse_heads(value: str) -> HeadGroups:
     return [tuple(int(head) for head in part.split("+")) for part in value.split(",")]
 
 
+def parse_numbers(option: str, value: str) -> list[int]:
+    """Read whole numbers from 1: `1,2,4`; ascending, each once.
+
+    Raises:
+        OptionError: Something else.
+    """
+    if not re.fullmatch(r"\s*[1-9]\d*\s*(,\s*[1-9]\d*\s*)*", value):
+        raise OptionError(f"{option} {value}: expected whole numbers from 1, such as 1,2,4")
+    return sorted({int(part) for part in value.split(",")})
+
+
 # ---------------------------------------------------------------------- nulls
 
 

@@ -95,8 +95,12 @@ class Study:
 
     def of_first(self, n_items: int) -> Study:
         """Return a study of the first items alone, whole."""
+        return self.of(self.items[:n_items])
+
+    def of(self, items: Sequence[Item]) -> Study:
+        """Return a study of some of the items, whole; they are numbered anew."""
         study = copy.copy(self)
-        study.items = self.items[:n_items]
+        study.items = [replace(item, index=number) for number, item in enumerate(items)]
         study.settings = replace(self.settings, shard=None)
         study.plan = replace(self.plan)
         return study

@@ -6,7 +6,7 @@ kernel runs for all rows, and the edited ones are worked out again and written o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -43,11 +43,28 @@ def run_full(
     """
     if MODES[variant.mode].edits_states:
         return run_enriched(decoder, forward, edited, variant)
+    return run_by_layer(decoder, forward, edited, dict.fromkeys(variant.layers, variant))
+
+
+def run_by_layer(
+    decoder: Decoder,
+    forward: Callable[[], Any],
+    edited: EditedRows,
+    variants: Mapping[int, Variant],
+) -> tuple[Any, Tensor]:
+    """Run the model with an edit that differs from layer to layer; see `run_full`.
+
+    Args:
+        decoder: The decoder, in hand.
+        forward: Calls the model without a cache.
+        edited: The rows, the same in all layers.
+        variants: The edit of attention of each edited layer.
+    """
     statistics: list[Tensor] = []
 
     def attend(layer: int, call: AttentionCall) -> Attention:
         out, weights = call.base()
-        if layer in variant.layers:
+        if (variant := variants.get(layer)) is not None:
             if call.query.shape[2] < call.key.shape[2]:
                 raise RowsLeftOut
             rows, noted = attend_rows(call, edited, variant)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.sweep.choose import choose, cluster_folds
+from tempo_attn.lab.folds import cluster_folds
+from tempo_attn.lab.sweep.choose import choose
 from tempo_attn.statistics import changes
 from tests.support.sweep_results import TIE, edit, random_picks, sweep
 

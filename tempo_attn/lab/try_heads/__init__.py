@@ -1,0 +1,1 @@
+"""Are specialist heads needed? The best ones edited, against as many random ones."""

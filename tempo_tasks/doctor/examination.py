@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import soundfile
@@ -82,14 +82,7 @@ class Examination:
     @cached_property
     def documents(self) -> list[dict[str, Any]]:
         """The harness's documents of an EO, an LO and an LD question about the scene."""
-        clip = draw_scene(scene_name(SPLIT, 0)).clip
-        rows: list[dict[str, Any]] = []
-        for number, kind in enumerate(Kind):
-            asked = build_questions([clip], kind, seed=0, margin=MARGIN, labels=LABELS)
-            of_kind = QuestionSet(SPLIT, tuple(asked), {clip.id: self.handles[0]}, {})
-            # The right answers are other letters, so that answers differ where a model hears.
-            rows += to_documents(of_kind, Condition.AQA, rotations=(number,))
-        return rows
+        return documents_about(self.handles[0])
 
     def row(self, number: int, length: int = 0) -> Row:
         """Return a question as the harness renders it.
@@ -240,6 +233,22 @@ class Examination:
         return message.replace(folder, loaded_name(folder)) if os.sep in folder else message
 
 
+def documents_about(handle: Handle) -> list[dict[str, Any]]:
+    """Return an EO, an LO and an LD question about the doctor's scene as harness documents.
+
+    Args:
+        handle: What is listened to.
+    """
+    clip = draw_scene(scene_name(SPLIT, 0)).clip
+    rows: list[dict[str, Any]] = []
+    for number, kind in enumerate(Kind):
+        asked = build_questions([clip], kind, seed=0, margin=MARGIN, labels=LABELS)
+        of_kind = QuestionSet(SPLIT, tuple(asked), {clip.id: handle}, {})
+        # The right answers are other letters, so that answers differ where a model hears.
+        rows += to_documents(of_kind, Condition.AQA, rotations=(number,))
+    return rows
+
+
 def _complain(message: str) -> None:
     raise PositionError(message)
 
@@ -259,6 +268,41 @@ def examination(
         TempoError: The file cannot be read, or is shorter than the model needs; see
             `tempo_tasks.audio.read_audio`.
     """
+    with three_clips(lm, clip) as (handles, told):
+        yield Examination(lm, handles, told, attn_scale)
+
+
+class Hearer(Protocol):
+    """What is asked of a model to make clips for it.
+
+    Attributes:
+        limits: What audio is accepted.
+    """
+
+    limits: AudioLimits
+
+    @property
+    def sampling_rate(self) -> int:
+        """Sampling rate of the model's input, in Hz."""
+
+    @property
+    def window_seconds(self) -> float:
+        """The longest audio that it hears, in seconds."""
+
+
+@contextmanager
+def three_clips(
+    lm: Hearer, clip: Path | None
+) -> Iterator[tuple[list[Handle], Mapping[str, Number]]]:
+    """Make a clip at three lengths, the longest first, and remove them at the end.
+
+    Args:
+        lm: The model.
+        clip: An audio file; None for a rendered scene of the project's.
+
+    Yields:
+        The clips, and what they are, for the results.
+    """
     wave, rate = _scene() if clip is None else (_users(lm, clip), lm.sampling_rate)
     whole = len(wave) / rate
     longest = min(whole, lm.window_seconds)
@@ -274,7 +318,7 @@ def examination(
             path = Path(folder) / f"clip-{number}.wav"
             soundfile.write(path, wave[: int(seconds * rate)], rate, subtype="PCM_16")
             handles.append(file_handle(path))
-        yield Examination(lm, handles, told, attn_scale)
+        yield handles, told
 
 
 def check_clip(clip: Path | None) -> None:
@@ -296,7 +340,7 @@ def _scene() -> tuple[Wave, int]:
     return np.asarray(render(draw_scene(scene_name(SPLIT, 0))), dtype=np.float32), RATE
 
 
-def _users(lm: LALM, clip: Path) -> Wave:
+def _users(lm: Hearer, clip: Path) -> Wave:
     # What is longer than the window is cut here, and said so.
     limits = AudioLimits(lm.limits.max_channels, lm.limits.max_rate, lm.limits.min_seconds)
     return read_audio(file_handle(clip), lm.sampling_rate, limits)

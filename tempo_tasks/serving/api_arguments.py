@@ -190,4 +190,3 @@ def _value(name: str, value: Any) -> Any:
 
 def _wrong(name: str, value: object, expected: str) -> OptionError:
     return OptionError(f"model argument {name}={shown(value)}: expected {expected}")
-

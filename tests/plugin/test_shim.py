@@ -206,7 +206,9 @@ def test_starting_imports_nothing(site: Site) -> None:
     assert done.stdout.decode().strip() in ("_tempo_lalm_autoload", "")
 
 
-@pytest.mark.parametrize(("value", "names"), [("1", "hf"), ("0", "hf lalm lalm-api"), ("", "hf lalm lalm-api")])
+@pytest.mark.parametrize(
+    ("value", "names"), [("1", "hf"), ("0", "hf lalm lalm-api"), ("", "hf lalm lalm-api")]
+)
 def test_the_environment_variable_switches_it_off(site: Site, value: str, names: str) -> None:
     assert site.run(MODEL_NAMES, TEMPO_NO_AUTOLOAD=value) == f"{names} False\n"
 

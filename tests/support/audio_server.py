@@ -30,6 +30,9 @@ class AudioServer:
     """What the server is, and what it was asked.
 
     Attributes:
+        logprobs: What becomes of the wish for them: "given", "refused" or "absent".
+        letters: How a letter's token is written.
+        likelier: Further tokens and their log-probabilities.
         faults: Misbehaviour for the next chat requests, one each; None for a proper answer.
         always: Misbehaviour for every chat request after those.
         edits: What `/tempo/edits` lists; None without that interface.
@@ -42,11 +45,12 @@ class AudioServer:
     owner: str = "vllm"
     root: str | None = "me/hearing-model"
     version: str | None = "0.32.0"
-    logprobs: str = "given"  # "given", "refused" or "absent"
+    logprobs: str = "given"
     usage: bool = True
     deaf: bool = False
     tokens_a_second: float = 25.0
-    letters: str = "{}"  # how a letter's token is written
+    letters: str = "{}"
+    likelier: list[tuple[str, float]] = field(default_factory=list)
     key: str | None = None
     listed: bool = True
     faults: list[Fault | None] = field(default_factory=list)
@@ -128,7 +132,8 @@ class Handler(BaseHTTPRequestHandler):
             if body.get("logprobs") and state.logprobs == "refused":
                 told = "Unsupported fields in the request: {'logprobs'}"
                 return self.send(422, {"detail": told})
-            state.asked.append((body, dict(self.headers.items())))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            state.asked.append((body, headers))
             self.send(200, self.answer(body))
         finally:
             with state._lock:
@@ -153,7 +158,7 @@ class Handler(BaseHTTPRequestHandler):
         scores -= np.log(np.exp(scores).sum() + 0.5)
         letter = LETTERS[int(scores.argmax())]
         told = [*zip(map(state.letters.format, LETTERS), scores.tolist(), strict=True)]
-        told += [("The", -7.5), ("<|end|>", -8.25)]
+        told += [("The", -7.5), ("<|end|>", -8.25), *state.likelier]
         told.sort(key=lambda pair: -pair[1])
         entries = [{"token": t, "logprob": p, "bytes": None} for t, p in told]
         choice: dict[str, Any] = {
@@ -192,12 +197,17 @@ def heard(body: dict[str, Any]) -> tuple[Any, int, str]:
     return whole, rate, "".join(texts)
 
 
+class Quiet(ThreadingHTTPServer):
+    def handle_error(self, *args: Any) -> None:
+        """Clients that run out of patience hang up; that is no news here."""
+
+
 @contextmanager
 def audio_server(**settings: Any) -> Iterator[AudioServer]:
     """The server, ended at the end of the context whatever happens."""
     state = AudioServer(**settings)
     handler = type("Bound", (Handler,), {"state": state})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = Quiet(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     state.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -239,7 +249,7 @@ def hang_up(handler: Handler, body: dict[str, Any]) -> None:
 
 def silent(handler: Handler, body: dict[str, Any]) -> None:
     """Nothing for longer than anyone waits in these tests."""
-    time.sleep(1.5)
+    time.sleep(2.5)
     handler.close_connection = True
 
 

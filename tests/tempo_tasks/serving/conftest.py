@@ -1,13 +1,15 @@
 """Tasks over few rendered scenes, and `lalm-api` on a server of the tests' own."""
 
-from functools import partial
+from functools import cache
 
 import lm_eval
 import pytest
+from lm_eval.api.model import CachingLM
 
+from tempo_tasks.serving.chat import chat_text
 from tempo_tasks.serving.lalm_api import LALMApi
 
-QUICK = {"retry_wait": 0.01, "timeout": 5.0, "num_concurrent": 4}
+QUICK = {"retry_wait": 0.01, "timeout": 60.0, "num_concurrent": 4}
 
 
 @pytest.fixture(scope="session")
@@ -28,15 +30,52 @@ def without_pip_list_and_keys(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
+@pytest.fixture(scope="session")
+def requests_of(manager):
+    """The requests of a task, as lm-eval makes them."""
+
+    @cache
+    def build(name, chat=False):
+        (task,) = manager.load([name])["tasks"].values()
+        more = (
+            {"apply_chat_template": True, "chat_template": lambda turns, **_: chat_text(turns)}
+            if chat
+            else {}
+        )
+        task.build_all_requests(**more)
+        return task.instances
+
+    return build
+
+
+@pytest.fixture
+def ask(requests_of):
+    """Asks a task's questions as lm-eval does; returns the answers and the model."""
+
+    def run(server, task="tempo_synth_eo_aqa", cache=None, chat=False, **arguments):
+        lm = LALMApi(base_url=server.base_url, **{**QUICK, **arguments})
+        caching = lm if cache is None else CachingLM(lm, str(cache))
+        requests = requests_of(task, chat)
+        try:
+            return getattr(caching, requests[0].request_type)(requests), lm
+        finally:
+            if cache is not None:
+                caching.dbdict.close()
+
+    return run
+
+
 @pytest.fixture
 def evaluate(manager):
     """Runs tasks on a server; returns lm-eval's results."""
 
-    def run(server, *tasks, cache=None, **arguments):
-        return partial(lm_eval.simple_evaluate, bootstrap_iters=1, task_manager=manager)(
-            model=LALMApi(base_url=server.base_url, **{**QUICK, **arguments}),
+    def run(server, *tasks, **arguments):
+        return lm_eval.simple_evaluate(
+            model="lalm-api",
+            model_args={"base_url": server.base_url, **QUICK, **arguments},
             tasks=list(tasks) or ["tempo_synth_eo_aqa"],
-            use_cache=None if cache is None else str(cache),
+            task_manager=manager,
+            bootstrap_iters=1,
         )
 
     return run

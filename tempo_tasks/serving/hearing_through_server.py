@@ -19,7 +19,7 @@ from tempo_tasks.serving.chat import without_clips
 from tempo_tasks.serving.completion import Completion
 
 if TYPE_CHECKING:
-    from tempo_tasks.serving.lalm_api import LALMApi
+    from tempo_tasks.serving.served_model import ServedModel
 
 _FEWEST_A_SECOND = 2.0
 """Audio tokens: no model known has fewer (DeSTA2.5 has 64 for 30 s); most have 6 to 25."""
@@ -113,7 +113,7 @@ def difference(one: Completion, other: Completion) -> float:
     )
 
 
-def prove_by_tokens(lm: LALMApi, prompt: str, waves: Sequence[Wave]) -> float:
+def prove_by_tokens(lm: ServedModel, prompt: str, waves: Sequence[Wave]) -> float:
     """Return how many tokens a prompt's clips have, as the server counts.
 
     Raises:

@@ -21,7 +21,6 @@ from tempo_tasks.serving.session import Session, open_session
 from tempo_tasks.serving.traffic import Traffic
 
 _log = logging.getLogger(__name__)
-GREEDY: Mapping[str, Any] = {"temperature": 0.0}
 
 
 class ServedModel:
@@ -159,11 +158,14 @@ class ServedModel:
         ]
         return messages_of(chat, parts)
 
+    def first_token_fields(self) -> dict[str, Any]:
+        """Return the fields of a request for one token."""
+        return {"temperature": 0.0, "max_tokens": 1}
+
     def logprob_fields(self) -> dict[str, Any]:
         """Return the fields of a request for the first token's log-probabilities."""
         return {
-            **GREEDY,
-            "max_tokens": 1,
+            **self.first_token_fields(),
             "logprobs": True,
             "top_logprobs": self.arguments.top_logprobs,
         }
@@ -183,7 +185,7 @@ class ServedModel:
         Raises:
             ServerError: There is no answer.
         """
-        plain = {**GREEDY, "max_tokens": 1}
+        plain = self.first_token_fields()
         with self.connected() as session:
 
             def get(fields: Mapping[str, Any]) -> Completion:

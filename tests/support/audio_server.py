@@ -33,6 +33,10 @@ class AudioServer:
         logprobs: What becomes of the wish for them: "given", "refused" or "absent".
         letters: How a letter's token is written.
         likelier: Further tokens and their log-probabilities.
+        spoken: What is said with a letter.
+        fickle: Whether an answer depends on how many there were before.
+        disturbed: Whether it depends on how many are under way.
+        count: Prompt tokens by seconds of audio and words of text.
         faults: Misbehaviour for the next chat requests, one each; None for a proper answer.
         always: Misbehaviour for every chat request after those.
         edits: What `/tempo/edits` lists; None without that interface.
@@ -51,6 +55,10 @@ class AudioServer:
     tokens_a_second: float = 25.0
     letters: str = "{}"
     likelier: list[tuple[str, float]] = field(default_factory=list)
+    spoken: str = "\n{}\nas I hear"
+    fickle: bool = False
+    disturbed: bool = False
+    count: Callable[[float, int], int] | None = None
     key: str | None = None
     listed: bool = True
     faults: list[Fault | None] = field(default_factory=list)
@@ -153,6 +161,8 @@ class Handler(BaseHTTPRequestHandler):
                 "layers": [0],
             }
         seed = text.encode() + edit.encode() + (b"" if state.deaf else wave.tobytes())
+        seed += str(state.received).encode() if state.fickle else b""
+        seed += str(state._now).encode() if state.disturbed and state._now > 1 else b""
         digest = hashlib.sha256(seed).digest()
         scores = np.array([value / 64 for value in digest[:4]])
         scores -= np.log(np.exp(scores).sum() + 0.5)
@@ -163,7 +173,7 @@ class Handler(BaseHTTPRequestHandler):
         entries = [{"token": t, "logprob": p, "bytes": None} for t, p in told]
         choice: dict[str, Any] = {
             "index": 0,
-            "message": {"role": "assistant", "content": f"\n{letter}\nas I hear"},
+            "message": {"role": "assistant", "content": state.spoken.format(letter)},
             "finish_reason": "stop",
         }
         if body.get("logprobs") and state.logprobs == "given":
@@ -172,8 +182,10 @@ class Handler(BaseHTTPRequestHandler):
         answer = {"id": "x", "model": state.model, "choices": [choice]}
         if state.usage:
             n_audio = 0 if state.deaf else int(len(wave) / rate * state.tokens_a_second)
+            seconds, n_words = len(wave) / rate, len(text.split())
+            n_prompt = state.count(seconds, n_words) if state.count else n_words + n_audio
             answer["usage"] = {
-                "prompt_tokens": len(text.split()) + n_audio,
+                "prompt_tokens": n_prompt,
                 "completion_tokens": 3,
                 "total_tokens": 0,
             }

@@ -45,8 +45,8 @@ def generation_fields(gen_kwargs: Mapping[str, Any], thinking_toks: int) -> dict
     # OpenAI's newer models take the newer name only; servers of one's own know the older best.
     name = _LENGTH if _LENGTH in gen_kwargs else "max_tokens"
     fields = {name: length} | {key: kwargs[key] for key in _FIELDS if key in kwargs}
-    if kwargs.get("do_sample") and "temperature" not in gen_kwargs:
-        fields["temperature"] = 1.0
+    if "temperature" not in gen_kwargs:  # else the server's own default, which may sample
+        fields["temperature"] = 1.0 if kwargs.get("do_sample") else 0.0
     return fields
 
 

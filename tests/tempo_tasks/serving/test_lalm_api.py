@@ -132,7 +132,10 @@ def test_generation_arguments(ask, requests_of):
         assert body["max_tokens"] == 7
         assert body["temperature"] == 0.0
         assert "stop" not in body
-        assert sent(until=[])[0].endswith("as I hear")
+        text, body = sent(until=[])
+        assert text.endswith("as I hear")
+        assert body["temperature"] == 0.0  # said, for the server's default may be another
+        assert sent(do_sample=True)[1]["temperature"] == 1.0
         body = sent(do_sample=True, temperature=0.7, top_p=0.9, top_k=5, seed=3)[1]
         assert (body["temperature"], body["top_p"], body["top_k"], body["seed"]) == (0.7, 0.9, 5, 3)
         assert sent(max_completion_tokens=5)[1]["max_completion_tokens"] == 5

@@ -21,6 +21,7 @@ __all__ = [
     "EightBitModelError",
     "EmptyAudioError",
     "EventError",
+    "LogprobsError",
     "LongAudioError",
     "MissingCaptionError",
     "MissingIntervalsError",
@@ -36,6 +37,10 @@ __all__ = [
     "ReportExtraMissingError",
     "SamplesError",
     "SamplesNotFoundError",
+    "ServerError",
+    "ServerRefusedError",
+    "ServerUnreachableError",
+    "ServersDifferError",
     "SubmissionError",
     "TaskFilesMissingError",
     "TempoError",
@@ -186,3 +191,23 @@ class NoAudioTemplateError(TempoError, ValueError):
 
 class EightBitModelError(TempoError, ValueError):
     """A model in 8 bits, whose answers depend on what else is in the batch."""
+
+
+class ServerError(TempoError, RuntimeError):
+    """A server that a model is asked through gave no answer."""
+
+
+class ServerUnreachableError(ServerError):
+    """All attempts failed: no connection, no answer in time, errors, or malformed answers."""
+
+
+class ServerRefusedError(ServerError):
+    """The server refuses a request; the same one would be refused again."""
+
+
+class ServersDifferError(TempoError, ValueError):
+    """Several servers for one run that are not the same: another model, version or edit."""
+
+
+class LogprobsError(TempoError, ValueError):
+    """A server gives no log-probabilities, or not those of a letter."""

@@ -8,9 +8,17 @@ pretrained=X,dtype=bfloat16`, means the same. A positional MODEL would be a thir
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from tempo_attn.errors import OptionError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tempo_tasks.doctor.diagnosis import Diagnosis
+    from tempo_tasks.doctor.server_diagnosis import ServerDiagnosis
 
 _TO_STDOUT = "-"
 
@@ -49,15 +57,31 @@ def doctor(
         Path | None,
         typer.Option(help="A sound file to listen to; default: a rendered scene, no file needed."),
     ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            help="Check a model on a server instead: its OpenAI-compatible URL, such as "
+            "http://127.0.0.1:8000/v1. --model is then the served model's id, and --model-args "
+            "are those of lalm-api.",
+        ),
+    ] = None,
+    processor: Annotated[
+        str | None,
+        typer.Option(
+            help="With --server: folder or Hub id of the same model (or 'embedded'), to compare "
+            "its prompt tokens with the server's.",
+        ),
+    ] = None,
     json_out: Annotated[
         str | None, typer.Option("--json", help="Also write JSON to this file; - for stdout.")
     ] = None,
 ) -> None:
     """Load a model and check all that its scores and edits rest on. The first command for a model.
 
-    Exit status: 0 all passed, 1 a check failed, 2 it could not be loaded.
+    Exit status: 0 all passed, 1 a check failed, 2 it could not be loaded, or the server reached.
 
-    Example: tempo doctor --model Qwen/Qwen2-Audio-7B-Instruct --model-args dtype=bfloat16
+    Examples: tempo doctor --model Qwen/Qwen2-Audio-7B-Instruct --model-args dtype=bfloat16;
+    tempo doctor --server http://127.0.0.1:8000/v1
     """
     from lm_eval.utils import simple_parse_args_string
     from rich.console import Console
@@ -67,7 +91,16 @@ def doctor(
     path = None if json_out in (None, _TO_STDOUT) else Path(str(json_out))
     check_output(path, folder=False, option="--json")
 
-    from tempo_attn.files.csv_and_json import write_json
+    if server is not None:
+        given = simple_parse_args_string(model_args)
+        served = {**given, "base_url": server} | ({} if model is None else {"model": model})
+        refuse_with_server(attn_scale=attn_scale, device=device)
+        console = Console(stderr=json_out == _TO_STDOUT)
+        _write(_examine_server(served, clip, processor, console), path, json_out)
+        return
+    if processor is not None:
+        raise OptionError("--processor goes with --server; of a loaded model it is its own")
+
     from tempo_tasks.doctor.examine import Watch, diagnose
     from tempo_tasks.doctor.loading import Request, named_model
     from tempo_tasks.doctor.show import show_end, show_facts, show_finding
@@ -84,6 +117,47 @@ def doctor(
         ),
     )
     show_end(diagnosis, console)
+    _write(diagnosis, path, json_out)
+
+
+def refuse_with_server(**options: str | None) -> None:
+    """Refuse options that a server decides on.
+
+    Raises:
+        OptionError: One is given.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise OptionError(
+                f"--{name.replace('_', '-')} does not go with --server, which decides on it; leave "
+                "it out"
+            )
+
+
+def _examine_server(
+    arguments: dict[str, Any], clip: Path | None, processor: str | None, console: Console
+) -> ServerDiagnosis:
+    from tempo_tasks.doctor.clips import check_clip
+    from tempo_tasks.doctor.server_diagnosis import diagnose_server, show_server_end
+    from tempo_tasks.doctor.show import show_finding
+    from tempo_tasks.serving.api_arguments import read_arguments
+    from tempo_tasks.serving.served_model import ServedModel
+
+    check_clip(clip)
+    diagnosis = diagnose_server(
+        ServedModel(read_arguments(arguments)),
+        clip=clip,
+        checkpoint=processor,
+        watch=lambda finding: show_finding(finding, console),
+    )
+    show_server_end(diagnosis, console)
+    return diagnosis
+
+
+def _write(diagnosis: Diagnosis | ServerDiagnosis, path: Path | None, json_out: str | None) -> None:
+    """Write the JSON where it is wanted, and end with status 1 where a check failed."""
+    from tempo_attn.files.csv_and_json import write_json
+
     if path is not None:
         write_json(path, diagnosis.to_dict())
         typer.echo(f"In {path}")

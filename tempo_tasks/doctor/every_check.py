@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from tempo_tasks.doctor import (
     answer_checks,
@@ -20,8 +21,18 @@ from tempo_tasks.doctor.examination import Examination
 _MOST_CHARACTERS = 700
 
 
+class Examined(Protocol):
+    """What a check looks at: a loaded model, or one on a server."""
+
+    def without_paths(self, message: str) -> str:
+        """Return a message without where things lie on this machine."""
+
+
+E = TypeVar("E", bound=Examined)
+
+
 @dataclass(frozen=True)
-class Check:
+class Check(Generic[E]):
     """One check.
 
     Attributes:
@@ -33,10 +44,10 @@ class Check:
 
     name: str
     title: str
-    run: Callable[[Examination], Outcome]
+    run: Callable[[E], Outcome]
     to_do: str
 
-    def finding(self, exam: Examination) -> Finding:
+    def finding(self, exam: E) -> Finding:
         """Run the check; whatever goes wrong in it is its own failure."""
         try:
             outcome = self.run(exam)
@@ -60,7 +71,7 @@ def _finite(number: Number) -> Number:
     return None if isinstance(number, float) and not math.isfinite(number) else number
 
 
-CHECKS = (
+CHECKS: tuple[Check[Examination], ...] = (
     Check(
         "template_has_audio",
         "chat template takes audio",
@@ -145,7 +156,7 @@ CHECKS = (
 )
 """All but that of a given configuration, and speed, which is measured last."""
 
-ATTN_SCALE = Check(
+ATTN_SCALE: Check[Examination] = Check(
     "attn_scale_fits",
     "the given configuration fits",
     edit_checks.attn_scale_fits,

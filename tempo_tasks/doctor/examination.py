@@ -6,7 +6,6 @@ Checks ask for model inputs and logits here. What several of them need is comput
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,35 +13,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import soundfile
 import torch
 from lm_eval.api.instance import Instance
 from torch import Tensor
 
 from tempo_attn import AttnScaleConfig, AttnScaleModel, apply_attn_scale
-from tempo_attn.errors import OptionError, PositionError
+from tempo_attn.errors import PositionError
 from tempo_attn.hub.model_names import loaded_name
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.items import Item
 from tempo_attn.prompts.decoded_text import TextReader
 from tempo_attn.prompts.positions import Given, Prompt, read_prompt
-from tempo_tasks.audio import AudioLimits, Handle, Wave, file_handle, read_audio
+from tempo_tasks.audio import Handle, Wave
+from tempo_tasks.doctor.clips import documents_about, three_clips
 from tempo_tasks.doctor.diagnosis import Number
 from tempo_tasks.harness import editing
-from tempo_tasks.harness.documents import to_documents
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.lab.tasks_to_items import item_of, prepare
-from tempo_tasks.questions.conditions import Condition
-from tempo_tasks.questions.question_set import QuestionSet
-from tempo_tasks.questions.questions import LETTERS, Kind, build_questions
-from tempo_tasks.sources.synth.scene import MARGIN, draw_scene, render, scene_name
-from tempo_tasks.sources.synth.sounds import LABELS, RATE
+from tempo_tasks.questions.questions import LETTERS
 
-SPLIT = "doctor"
-"""The split of the scene: no other has it, so no model was trained or scored on it."""
-_SHARES = (1.0, 0.61, 0.23)
-"""Lengths of the clips, of what the window permits."""
 Row = tuple[Any, Sequence[Handle]]
 """What the harness renders of a prompt, and its clips."""
 
@@ -82,14 +71,7 @@ class Examination:
     @cached_property
     def documents(self) -> list[dict[str, Any]]:
         """The harness's documents of an EO, an LO and an LD question about the scene."""
-        clip = draw_scene(scene_name(SPLIT, 0)).clip
-        rows: list[dict[str, Any]] = []
-        for number, kind in enumerate(Kind):
-            asked = build_questions([clip], kind, seed=0, margin=MARGIN, labels=LABELS)
-            of_kind = QuestionSet(SPLIT, tuple(asked), {clip.id: self.handles[0]}, {})
-            # The right answers are other letters, so that answers differ where a model hears.
-            rows += to_documents(of_kind, Condition.AQA, rotations=(number,))
-        return rows
+        return documents_about(self.handles[0])
 
     def row(self, number: int, length: int = 0) -> Row:
         """Return a question as the harness renders it.
@@ -259,44 +241,5 @@ def examination(
         TempoError: The file cannot be read, or is shorter than the model needs; see
             `tempo_tasks.audio.read_audio`.
     """
-    wave, rate = _scene() if clip is None else (_users(lm, clip), lm.sampling_rate)
-    whole = len(wave) / rate
-    longest = min(whole, lm.window_seconds)
-    told: dict[str, Number] = {
-        "name": "a rendered scene" if clip is None else clip.name,
-        "seconds": round(longest, 3),
-        "cut_from_seconds": round(whole, 3) if longest < whole else None,
-    }
-    with tempfile.TemporaryDirectory(prefix="tempo-doctor-") as folder:
-        handles = []
-        for number, share in enumerate(_SHARES):
-            seconds = min(longest, max(share * longest, lm.limits.min_seconds + 0.01))
-            path = Path(folder) / f"clip-{number}.wav"
-            soundfile.write(path, wave[: int(seconds * rate)], rate, subtype="PCM_16")
-            handles.append(file_handle(path))
+    with three_clips(lm, clip) as (handles, told):
         yield Examination(lm, handles, told, attn_scale)
-
-
-def check_clip(clip: Path | None) -> None:
-    """Check, before a model is loaded, that a sound file can be read and is not silent.
-
-    Raises:
-        OptionError: It is silent.
-        TempoError: It cannot be read; see `tempo_tasks.audio.read_audio`.
-    """
-    # Of what a model takes, nothing is known yet.
-    if clip is not None and not read_audio(file_handle(clip), RATE, AudioLimits(None, None)).any():
-        raise OptionError(
-            f"--clip {clip}: it is silent, so it cannot tell whether a model hears; name a file "
-            "with sound, or leave --clip out"
-        )
-
-
-def _scene() -> tuple[Wave, int]:
-    return np.asarray(render(draw_scene(scene_name(SPLIT, 0))), dtype=np.float32), RATE
-
-
-def _users(lm: LALM, clip: Path) -> Wave:
-    # What is longer than the window is cut here, and said so.
-    limits = AudioLimits(lm.limits.max_channels, lm.limits.max_rate, lm.limits.min_seconds)
-    return read_audio(file_handle(clip), lm.sampling_rate, limits)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tempo_attn.hub.model_names import loaded_name
 from tempo_tasks.doctor import laboratory_checks
+from tempo_tasks.doctor.clips import check_clip
 from tempo_tasks.doctor.diagnosis import Diagnosis, Facts, Finding, Number, Outcome, Segment
 from tempo_tasks.doctor.every_check import SPEED, Check, findings
-from tempo_tasks.doctor.examination import Examination, check_clip, examination
+from tempo_tasks.doctor.examination import Examination, examination
 from tempo_tasks.doctor.facts import facts_of, peak_memory
 from tempo_tasks.doctor.loading import Request, load
 from tempo_tasks.doctor.prompt_checks import marked_prompt

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from tempo_tasks.doctor.diagnosis import Diagnosis, Facts, Finding, Segment
 
-_COLOURS = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
+COLOURS = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
 _MARKS = {"keyword": "bold cyan", "option": "magenta", "last": "bold"}
 
 
@@ -36,43 +36,43 @@ def show_facts(facts: Facts, console: Console) -> None:
         "weights": f"{facts.n_parameters:,} parameters, {_bytes(facts.parameter_bytes)}",
     }
     for name, value in rows.items():
-        _line(console, f"[dim]{name:<10}[/]{escape(value)}")
-    _line(console, "")
+        line(console, f"[dim]{name:<10}[/]{escape(value)}")
+    line(console, "")
 
 
 def show_finding(finding: Finding, console: Console) -> None:
     """Print one check's line, and what to do where it failed."""
-    colour = _COLOURS[finding.status]
-    _line(
+    colour = COLOURS[finding.status]
+    line(
         console,
         f"[{colour}]{finding.status:<8}[/][bold]{escape(finding.title)}[/]: "
         f"{escape(_printable(finding.reason))}",
     )
     if finding.to_do:
-        _line(console, f"        to do: {escape(finding.to_do)}")
+        line(console, f"        to do: {escape(finding.to_do)}")
 
 
 def show_end(diagnosis: Diagnosis, console: Console) -> None:
     """Print the marked prompt, the memory and the verdict."""
     if diagnosis.prompt:
-        _line(
+        line(
             console,
             "\nA prompt (earliest onset); {keyword}, {option} and {last} rows and the audio "
             "positions are marked:",
         )
-        _line(console, "".join(map(_marked, diagnosis.prompt)))
+        line(console, "".join(map(_marked, diagnosis.prompt)))
     seconds = diagnosis.clip["seconds"]
-    _line(console, f"\nListened to {escape(_printable(str(diagnosis.clip['name'])))}, {seconds} s.")
+    line(console, f"\nListened to {escape(_printable(str(diagnosis.clip['name'])))}, {seconds} s.")
     if diagnosis.clip["cut_from_seconds"] is not None:
-        _line(
+        line(
             console,
             f"The clip is {diagnosis.clip['cut_from_seconds']} s long and was cut to the window.",
         )
     if isinstance(peak := diagnosis.memory["peak_bytes"], int):
-        _line(console, f"Peak memory of the {diagnosis.memory['of']}: {_bytes(peak)}.")
+        line(console, f"Peak memory of the {diagnosis.memory['of']}: {_bytes(peak)}.")
     counts: Counter[str] = Counter(finding.status for finding in diagnosis.findings)
-    told = ", ".join(f"{counts[status]} {status}" for status in _COLOURS if counts[status])
-    _line(console, f"[{_COLOURS[diagnosis.status]}]{diagnosis.status}[/]: {told}.")
+    told = ", ".join(f"{counts[status]} {status}" for status in COLOURS if counts[status])
+    line(console, f"[{COLOURS[diagnosis.status]}]{diagnosis.status}[/]: {told}.")
 
 
 def _marked(segment: Segment) -> str:
@@ -90,7 +90,8 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
-def _line(console: Console, markup: str) -> None:
+def line(console: Console, markup: str) -> None:
+    """Print one line of markup as it is, without wrapping it."""
     console.print(markup, soft_wrap=True, highlight=False, emoji=False)
 
 

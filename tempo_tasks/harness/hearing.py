@@ -21,20 +21,14 @@ _HEARD = "tempo_heard_audio"
 """Where a response cache says that some of its answers are about audio."""
 
 
-class ListeningModel(Protocol):
-    """What a proof of hearing asks of a model: an `AudioHFLM`, which imports this module.
+class AskedModel(Protocol):
+    """What the checks ask of any model, loaded here or asked through a server.
 
     Attributes:
         limits: What audio is accepted.
-        processor: The model's processor.
     """
 
     limits: AudioLimits
-    processor: Any
-
-    @property
-    def model(self) -> Any:
-        """The loaded model."""
 
     @property
     def rank(self) -> int:
@@ -54,6 +48,20 @@ class ListeningModel(Protocol):
     def render(self, context: str, handles: Sequence[Any]) -> str:
         """Render a context as one user turn."""
 
+
+class ListeningModel(AskedModel, Protocol):
+    """What a proof by logits asks further: an `AudioHFLM`, which imports this module.
+
+    Attributes:
+        processor: The model's processor.
+    """
+
+    processor: Any
+
+    @property
+    def model(self) -> Any:
+        """The loaded model."""
+
     def inputs(self, prompts: Sequence[str], waves_of_rows: Sequence[Sequence[Wave]]) -> Any:
         """Turn prompts and waveforms into model inputs."""
 
@@ -67,6 +75,8 @@ class HearingChecks:
         noise_change: The same for noise, which stands for the clips of cached answers.
     """
 
+    noise_seconds = 1.0
+
     def __init__(self) -> None:
         self.clip_change: float | None = None
         self.noise_change: float | None = None
@@ -75,7 +85,7 @@ class HearingChecks:
 
     def before_requests(
         self,
-        lm: ListeningModel,
+        lm: AskedModel,
         requests: Sequence[Instance],
         cache: MutableMapping[str, Any] | None,
         *,
@@ -109,10 +119,10 @@ class HearingChecks:
             waves = lm.waves(handles)
             if all(is_silent(wave) for wave in waves):
                 continue
-            self.clip_change = _prove(lm, lm.render(request.args[0], handles), waves)
+            self.clip_change = self.prove(lm, lm.render(request.args[0], handles), waves)
             return
 
-    def before_cached_answers(self, lm: ListeningModel, cache: Mapping[str, Any]) -> None:
+    def before_cached_answers(self, lm: AskedModel, cache: Mapping[str, Any]) -> None:
         """Check with noise that the model hears, where a cache holds answers about audio.
 
         All answers may be there, so that no clip is asked about.
@@ -121,9 +131,30 @@ class HearingChecks:
             AudioNotDeliveredError: The model does not hear.
         """
         if cache.get(_HEARD):
-            wave = noise(min(1.0, lm.window_seconds), lm.sampling_rate)
+            wave = noise(min(self.noise_seconds, lm.window_seconds), lm.sampling_rate)
             prompt = lm.render(f"{AUDIO_PLACEHOLDER}What do you hear?", [{}])
-            self.noise_change = _prove(lm, prompt, [wave])
+            self.noise_change = self.prove(lm, prompt, [wave])
+
+    def prove(self, lm: Any, prompt: str, waves: Sequence[Wave]) -> float:
+        """Return how much the next token's logits change when a prompt's audio is zeroed.
+
+        Args:
+            lm: The model, a `ListeningModel`.
+            prompt: What `lm.render` returned.
+            waves: Its clips.
+
+        Raises:
+            AudioNotDeliveredError: They do not change.
+        """
+        listening: ListeningModel = lm
+        silence = [wave * 0 for wave in waves]
+        # Without an edit: a knockout is deaf by intent. A transcript tells of a clip by itself.
+        with editing.plain(listening.model), no_transcripts(listening.processor):
+            return check_silence_differs(
+                listening.model,
+                listening.inputs([prompt], [waves]),
+                listening.inputs([prompt], [silence]),
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the results say: what was found on the way, not what answers depend on."""
@@ -133,17 +164,3 @@ class HearingChecks:
             "clips_checked": len(self._checked),
             "clips_silent": len(self._silent),
         }
-
-
-def _prove(lm: ListeningModel, prompt: str, waves: Sequence[Wave]) -> float:
-    """Return how much the next token's logits change when a prompt's audio is zeroed.
-
-    Raises:
-        AudioNotDeliveredError: They do not change.
-    """
-    silence = [wave * 0 for wave in waves]
-    # Without an edit: a knockout is deaf by intent. A transcript tells of a clip by itself.
-    with editing.plain(lm.model), no_transcripts(lm.processor):
-        return check_silence_differs(
-            lm.model, lm.inputs([prompt], [waves]), lm.inputs([prompt], [silence])
-        )

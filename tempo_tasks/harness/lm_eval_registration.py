@@ -1,4 +1,4 @@
-"""Makes `lm_eval` know the model `lalm` and the `tempo_*` tasks.
+"""Makes `lm_eval` know the models `lalm` and `lalm-api`, and the `tempo_*` tasks.
 
 After a normal installation nothing has to be called: a small start-up module
 (`_tempo_lalm_autoload`) calls `add_model` and `add_tasks` when lm_eval is imported, unless
@@ -28,8 +28,10 @@ from tempo_tasks.paths import task_yamls_dir
 
 __all__ = ["add_model", "add_tasks", "register"]
 
-MODEL = "lalm"
-MODEL_TARGET = "tempo_tasks.harness.lalm:LALM"
+MODELS = {
+    "lalm": "tempo_tasks.harness.lalm:LALM",
+    "lalm-api": "tempo_tasks.serving.lalm_api:LALMApi",
+}
 TASKS_ENTRY_POINT = "tempo"
 
 
@@ -56,7 +58,7 @@ def register() -> Path:
 
 
 def add_model(models: ModuleType) -> None:
-    """Registers `lalm` in the harness by name; the class is imported when it is asked for.
+    """Registers our models in the harness by name; a class is imported when it is asked for.
 
     A name that is taken is left alone. Not to be called before the built-in models are registered:
     the harness does that only while its registry is empty, so the first to come hides `hf`.
@@ -64,12 +66,14 @@ def add_model(models: ModuleType) -> None:
     Args:
         models: The executed module `lm_eval.models`.
     """
-    if _served_upstream("lm_eval.models", MODEL, ("lm_eval.api.registry", "lm_eval.models")):
-        return
-    from lm_eval.api.registry import model_registry
+    modules = ("lm_eval.api.registry", "lm_eval.models")
+    for name, target in MODELS.items():
+        if _served_upstream("lm_eval.models", name, modules):
+            continue
+        from lm_eval.api.registry import model_registry
 
-    if MODEL not in model_registry:
-        model_registry.register(MODEL, target=MODEL_TARGET)
+        if name not in model_registry:
+            model_registry.register(name, target=target)
 
 
 def add_tasks(manager: ModuleType) -> None:

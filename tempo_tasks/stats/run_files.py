@@ -24,8 +24,11 @@ _HOW_IT_RAN = {
     "model_args": (
         *("batch_size", "max_batch_size", "device", "token"),
         *("attn_scale", "attn_scale_revision"),
+        # Of lalm-api: where the server is and how it is asked.
+        *("base_url", "num_concurrent", "timeout", "max_retries", "retry_wait", "api_key_env"),
+        *("price_in", "price_audio_in", "price_out"),
     ),
-    "tempo": ("version", "checks"),
+    "tempo": ("version", "checks", "traffic"),
 }
 """What does not tell runs apart in these parts of the results' `config`."""
 _HOW = (

@@ -28,6 +28,7 @@ from tempo_tasks.submission.schema import (
 _OF_THE_MACHINE = {
     *("token", "pretrained", "attn_scale", "attn_scale_revision", "cache_dir", "device"),
     *("device_map", "offload_folder", "batch_size", "max_batch_size", "max_memory_per_gpu"),
+    *("base_url", "api_key_env"),
 }
 _SETTINGS = (
     *("synth_scenes", "synth_quartets", "caption_place", "caption_wording", "data_split"),

@@ -35,7 +35,7 @@ def test_our_model_and_the_built_in_ones_resolve() -> None:
     register()
     from lm_eval.api.registry import get_model, model_registry
 
-    assert {"lalm", "hf", "dummy", "vllm", "local-completions"} <= set(model_registry)
+    assert {"lalm", "lalm-api", "hf", "dummy", "vllm", "local-completions"} <= set(model_registry)
     assert get_model("dummy").__name__ == "DummyLM"
 
 
@@ -83,7 +83,8 @@ def test_the_two_start_up_files_call_the_same_function() -> None:
 
 def test_the_entry_points_name_what_is_registered() -> None:
     project = (ROOT / "pyproject.toml").read_text()
-    assert f'{registration.MODEL} = "{registration.MODEL_TARGET}"' in project
+    for name, target in registration.MODELS.items():
+        assert f'{name} = "{target}"' in project
     assert f'{registration.TASKS_ENTRY_POINT} = "tempo_tasks.task_yamls"' in project
 
 

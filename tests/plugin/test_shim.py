@@ -94,7 +94,8 @@ class Site:
 
     def installed(self) -> None:
         """Adds what pip writes for our entry points."""
-        entries = "[lm_eval.models]\nlalm = tempo_tasks.harness.lalm:LALM\n\n"
+        entries = "[lm_eval.models]\nlalm = tempo_tasks.harness.lalm:LALM\n"
+        entries += "lalm-api = tempo_tasks.serving.lalm_api:LALMApi\n\n"
         entries += "[lm_eval.tasks]\ntempo = tempo_tasks.task_yamls\n"
         self.write("tempo_lalm-0.1.0.dist-info/entry_points.txt", entries)
         self.write("tempo_lalm-0.1.0.dist-info/METADATA", "Name: tempo-lalm\nVersion: 0.1.0\n")
@@ -135,7 +136,7 @@ TASK_PATHS = "from lm_eval.tasks import TaskManager; print(*TaskManager({}).path
 
 
 def test_the_model_joins_the_built_in_ones_and_is_not_imported(site: Site) -> None:
-    assert site.run(MODEL_NAMES) == "hf lalm False\n"
+    assert site.run(MODEL_NAMES) == "hf lalm lalm-api False\n"
 
 
 def test_a_model_of_this_name_that_is_already_there_is_left_alone(site: Site) -> None:
@@ -205,7 +206,9 @@ def test_starting_imports_nothing(site: Site) -> None:
     assert done.stdout.decode().strip() in ("_tempo_lalm_autoload", "")
 
 
-@pytest.mark.parametrize(("value", "names"), [("1", "hf"), ("0", "hf lalm"), ("", "hf lalm")])
+@pytest.mark.parametrize(
+    ("value", "names"), [("1", "hf"), ("0", "hf lalm lalm-api"), ("", "hf lalm lalm-api")]
+)
 def test_the_environment_variable_switches_it_off(site: Site, value: str, names: str) -> None:
     assert site.run(MODEL_NAMES, TEMPO_NO_AUTOLOAD=value) == f"{names} False\n"
 
@@ -261,7 +264,7 @@ def test_it_stands_aside_where_the_harness_reads_entry_points(site: Site) -> Non
 
 def test_it_serves_where_the_harness_reads_entry_points_but_cannot_find_ours(site: Site) -> None:
     site.harness(NEW_REGISTRY, MODELS, NEW_MANAGER)  # a checkout on PYTHONPATH: no entry points
-    assert site.run(MODEL_NAMES) == "hf lalm False\n"
+    assert site.run(MODEL_NAMES) == "hf lalm lalm-api False\n"
     assert site.run(TASK_PATHS.format("")) == f"built-in {site.yamls}\n"
     site.installed()
     site.as_checkout()  # an editable install: the tasks' entry point leads nowhere
@@ -283,7 +286,7 @@ REGISTER = (
 def test_register_does_the_same_without_the_start_up_module(site: Site) -> None:
     code = REGISTER + MODEL_NAMES.rpartition(",")[0] + ")\n" + TASK_PATHS.format("")
     out = site.run(code, start=False, TEMPO_NO_AUTOLOAD="1")
-    assert out == f"{site.yamls}\nhf lalm\nbuilt-in {site.yamls}\n"
+    assert out == f"{site.yamls}\nhf lalm lalm-api\nbuilt-in {site.yamls}\n"
 
 
 def test_register_works_after_the_harness_was_imported_and_used(site: Site) -> None:

@@ -8,9 +8,10 @@ import soundfile
 
 from tempo_attn.errors import OptionError
 from tempo_attn.files.strict_json import parse_json
+from tempo_tasks.doctor.clips import check_clip
 from tempo_tasks.doctor.diagnosis import FORMAT, SCHEMA_VERSION
 from tempo_tasks.doctor.every_check import CHECKS
-from tempo_tasks.doctor.examination import Examination, check_clip, examination
+from tempo_tasks.doctor.examination import Examination, examination
 from tempo_tasks.doctor.examine import Watch, diagnose, examine
 from tempo_tasks.doctor.loading import Request
 from tempo_tasks.errors import AudioNotFoundError, EmptyAudioError

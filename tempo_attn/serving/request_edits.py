@@ -6,6 +6,7 @@ the engine, which serves everyone, never has to.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import PositionError
-from tempo_attn.prompts.decoded_text import TextReader
+from tempo_attn.prompts.decoded_text import SKIPPED, TextReader
 from tempo_attn.prompts.positions import Given, Prompt
 from tempo_attn.runtime.complaints import Complaints
 
@@ -113,8 +114,11 @@ class RequestPlanner:
         real = torch.ones(1, length, dtype=torch.bool)
         token_ids = torch.tensor(list(ids), dtype=torch.long)[None]
         prompt = Prompt({"audio": audio[None]}, token_ids, real, 0, length, Given())
-        with self._lock:
-            rows = prompt.rows(config, self._text_reader(config), self._complain)[0]
+        try:
+            with self._lock:
+                rows = prompt.rows(config, self._text_reader(config), self._complain)[0]
+        except PositionError as error:
+            raise PositionError(f"the edit {name!r}: {_for_sender(str(error))}") from error
         if not bool(rows.any()):
             raise PositionError(
                 f"the edit {name!r} takes the rows {config.queries}, and this prompt has none of "
@@ -134,6 +138,12 @@ class RequestPlanner:
         if self._reader is None:
             self._reader = TextReader(self._tokenizer)
         return self._reader
+
+
+def _for_sender(message: str) -> str:
+    """Return a message of the wrapper's without what only a caller in process can do."""
+    message = message.removeprefix("batch row 0: ").partition(", or state the text")[0]
+    return re.sub(f"{SKIPPED}+", "[audio]", message)
 
 
 def audio_positions(length: int, features: Sequence[Any]) -> Tensor:

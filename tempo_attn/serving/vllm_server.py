@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from vllm.exceptions import VLLMServerError, VLLMValidationError
 from vllm.sampling_params import SamplingParams
 from vllm.v1.engine.input_processor import InputProcessor
 
@@ -48,7 +49,7 @@ def hook_requests(settings: Settings) -> None:
         run: Callable[[], Any] = lambda: original(  # noqa: E731
             self, request_id, prompt, params, *args, **kwargs
         )
-        return requests.prepare(request_id, params, run)
+        return requests.prepare(request_id, prompt, params, run)
 
     process_inputs._tempo = True  # type: ignore[attr-defined]
     InputProcessor.__init__, InputProcessor.process_inputs = __init__, process_inputs
@@ -60,28 +61,40 @@ class _Requests:
     def __init__(self, settings: Settings, processor: Any, ledger: Ledger) -> None:
         self._settings, self._ledger = settings, ledger
         self._planner = RequestPlanner(processor.tokenizer)
+        self._renderer = processor.renderer
         parallel = processor.vllm_config.parallel_config
         self._n_workers = parallel.world_size * parallel.data_parallel_size
         self._all_up = False
 
-    def prepare(self, request_id: str, params: Any, run: Callable[[], Any]) -> Any:
+    def prepare(self, request_id: str, prompt: Any, params: Any, run: Callable[[], Any]) -> Any:
         """Return the engine's input of one request, with its edit.
 
         Args:
             request_id: The request's id as its sender knows it.
+            prompt: Its prompt, as vLLM's renderer made it.
             params: Its sampling or pooling parameters.
             run: vLLM's own preparation.
 
         Raises:
-            OptionError: An unknown configuration, or a way of generating that cannot be edited.
-            PositionError: The prompt does not fit the edit.
-            EditNotAppliedError: Some worker runs without the edit.
+            VLLMValidationError: An unknown configuration, a way of generating that cannot be
+                edited, or a prompt that does not fit the edit: HTTP 400.
+            VLLMServerError: Some worker runs without the edit: HTTP 500.
         """
+        # Other errors than vLLM's own would reach the sender without their message.
         try:
-            name = self._choose(request_id, params)
-        except TempoError:
+            return self._prepared(request_id, params, run)
+        except Exception as error:
+            self._forget_clips(prompt)
+            if not isinstance(error, TempoError):
+                raise
             self._ledger.count("refused_requests")
-            raise
+            log.warning("tempo_attn: %s is refused: %s", request_id, error)
+            if isinstance(error, (OptionError, PositionError)):
+                raise VLLMValidationError(str(error), parameter=ARGUMENT) from error
+            raise VLLMServerError(str(error)) from error
+
+    def _prepared(self, request_id: str, params: Any, run: Callable[[], Any]) -> Any:
+        name = self._choose(request_id, params)
         request = run()
         if request.sampling_params is not None:  # vLLM's own copy
             request.sampling_params.extra_args = _without(request.sampling_params.extra_args)
@@ -93,19 +106,37 @@ class _Requests:
         self._ledger.asked(request_id, name, int(audio.sum()))
         return request
 
+    def _forget_clips(self, prompt: Any) -> None:
+        """Let vLLM send a refused request's clips again with the next request that has them.
+
+        It sends each clip to the engine once, and believes that of a request that never got there:
+        the next one would fail.
+        """
+        cache = self._renderer.mm_processor_cache
+        hashes = prompt.get("mm_hashes") if isinstance(prompt, dict) else None
+        if cache is None or not hashes:
+            return
+        for of_modality in hashes.values():
+            for clip in of_modality:
+                if isinstance(clip, str):
+                    cache.invalidate(clip)
+
     def _choose(self, request_id: str, params: Any) -> str | None:
         """Return the name of the request's configuration, or None; it is taken off the request."""
         sampling = isinstance(params, SamplingParams)
         extra = dict((params.extra_args if sampling else None) or {})
         wanted = extra.pop(ARGUMENT, None)
-        name = self._settings.choose(wanted)
-        if name is None:
-            return None
-        if not sampling or _BEAM.search(request_id):
+        if _BEAM.search(request_id):
+            # vLLM drops the request's choice on this way, so it could go out unedited.
             raise OptionError(
-                f"the edit {name!r} acts on sampled or greedy answers, and this request asks for "
-                f"{'a beam search' if sampling else 'pooling'}. Ask for no edit: "
-                "vllm_xargs={'tempo_attn_scale': 'none'}"
+                "this server edits attention and makes no beam search, with an edit or without; "
+                "expected a request without use_beam_search"
+            )
+        name = self._settings.choose(wanted)
+        if name is not None and not sampling:
+            raise OptionError(
+                f"the edit {name!r} acts on generated answers, and this request asks for pooling. "
+                "Start a server of its own for it, without an edit"
             )
         return name
 
@@ -128,8 +159,6 @@ class _Requests:
                 log.warning("tempo_attn: %s goes through unedited: %s", request_id, error)
                 self._ledger.count("let_through_unedited")
                 return None
-            self._ledger.count("refused_requests")
-            log.warning("tempo_attn: %s is refused: %s", request_id, error)
             raise
         self._check_workers()
         params.extra_args = {**(params.extra_args or {}), ARGUMENT: edit.to_plain()}

@@ -130,9 +130,9 @@ def start(tmp_path_factory):
         pytest.fail(f"{PYTHON} is missing: run make test-serving")
     servers = []
 
-    def started(name, options=(), arguments=(), **environment):
+    def started(name, options=(), arguments=(), by_vllm=False, **environment):
         log = tmp_path_factory.mktemp("servers") / f"{name}.log"
-        servers.append(VllmServer(log, options, arguments, environment))
+        servers.append(VllmServer(log, options, arguments, environment, by_vllm))
         return servers[-1]
 
     yield started

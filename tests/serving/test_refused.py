@@ -4,6 +4,7 @@ import urllib.error
 
 import pytest
 
+from tempo_attn import AttnScaleConfig
 from tests.serving.conftest import CONFIGS
 
 
@@ -73,13 +74,17 @@ def test_the_server_says_what_it_has(server):
         server.get("/tempo/edits/unknown")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "environment", "message"),
-    [
-        (["--kv-cache-dtype", "fp8_e5m2"], {}, "keeps keys in fp8_e5m2"),
-    ],
-    ids=["quantised keys"],
-)
-def test_a_server_that_cannot_edit_does_not_start(start, edits, arguments, environment, message):
-    refused = start("refused", edits("heads"), arguments, **environment)
-    assert message in refused.wait_until_refused()
+def test_a_server_that_cannot_edit_does_not_start(start, tmp_path):
+    CONFIGS["heads"].save_pretrained(tmp_path)
+    variables = {"TEMPO_ATTN_SCALE": str(tmp_path), "VLLM_TARGET_DEVICE": "cpu"}
+    other_runner = {**variables, "VLLM_USE_V2_MODEL_RUNNER": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+    log = start("refused", by_vllm=True, **other_runner).wait_until_refused()
+    assert "attention cannot be edited on this server" in log
+    assert "VLLM_USE_V2_MODEL_RUNNER=0" in log
+    assert "pass --enforce-eager" in log
+
+
+def test_layers_that_the_model_has_not_are_refused_at_the_start(start, tmp_path):
+    AttnScaleConfig(strength=2.0, layers=[6]).save_pretrained(tmp_path)
+    refused = start("layers", ["--attn-scale", str(tmp_path)])
+    assert "layer 6 is out of range" in refused.wait_until_refused()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tempo_tasks.questions.questions import LETTERS
 from tempo_tasks.sources.synth.scene import wav_bytes
+from tempo_tasks.tiny import WEIGHTS_DIR
 from tests.support.paths import ROOT
 
 PYTHON = Path(os.environ.get("TEMPO_SERVING_PYTHON", ROOT / ".venv-serving" / "bin" / "python"))
@@ -46,16 +47,17 @@ class Answer:
 
 
 class VllmServer:
-    """A server started by `tempo serve`; ended with all its processes.
+    """A server started by `tempo serve`, or by vLLM itself; ended with all its processes.
 
     Args:
         log: The file for what it prints.
         options: Options of `tempo serve`.
         arguments: Arguments of `vllm serve`.
         environment: Further variables.
+        by_vllm: Start it by `vllm serve`, as somebody who sets the variables by hand.
     """
 
-    def __init__(self, log, options=(), arguments=(), environment=None):
+    def __init__(self, log, options=(), arguments=(), environment=None, by_vllm=False):
         self.log = Path(log)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -63,6 +65,8 @@ class VllmServer:
         self.url = f"http://127.0.0.1:{self.port}"
         command = [str(PYTHON), "-m", "tempo_tasks", "serve", "embedded", *options]
         command += ["--port", str(self.port), "--", "--max-model-len", "512", *arguments]
+        if by_vllm:
+            command = [str(PYTHON.with_name("vllm")), "serve", str(WEIGHTS_DIR), *arguments]
         quiet = {
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "OMP_NUM_THREADS": "1",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.serving.conftest import CONFIGS
+from tests.support.served_edits import CONFIGS
 
 CLOSE = 1e-3
 

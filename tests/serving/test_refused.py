@@ -5,7 +5,7 @@ import urllib.error
 import pytest
 
 from tempo_attn import AttnScaleConfig
-from tests.serving.conftest import CONFIGS
+from tests.support.served_edits import CONFIGS
 
 
 def test_a_request_without_audio_is_refused(server):

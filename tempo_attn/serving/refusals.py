@@ -30,6 +30,7 @@ class ServerFacts:
         splits_batches: Whether a batch is split into micro-batches.
         pipeline_ranks: Ranks that have some of the layers each.
         context_ranks: Ranks that have some of the positions each.
+        engines: Engines that have all layers each (data parallelism).
         nodes: Machines.
         encoder_decoder: Whether the model is an encoder and a decoder with cross attention.
         shares_prefill: Whether layers that share keys skip most of a prefill.
@@ -44,6 +45,7 @@ class ServerFacts:
     splits_batches: bool = False
     pipeline_ranks: int = 1
     context_ranks: int = 1
+    engines: int = 1
     nodes: int = 1
     encoder_decoder: bool = False
     shares_prefill: bool = False
@@ -154,6 +156,11 @@ def _server_problems(facts: ServerFacts) -> Iterator[str]:
         )
     if facts.context_ranks > 1:
         yield "each rank has only some keys: leave context parallelism off"
+    if facts.engines > 1:
+        yield (
+            f"{facts.engines} data-parallel engines behind one address are not tested: start a "
+            "server for each, and give the client all their addresses"
+        )
     if facts.executor not in ("uni", "mp") or facts.nodes > 1:
         yield (
             f"its workers are started by {facts.executor!r} on {facts.nodes} machine(s), where the "

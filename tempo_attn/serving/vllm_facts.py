@@ -39,6 +39,7 @@ def server_facts(config: Any) -> ServerFacts:
         context_ranks=max(
             parallel.decode_context_parallel_size, parallel.prefill_context_parallel_size
         ),
+        engines=parallel.data_parallel_size,
         nodes=parallel.nnodes,
         encoder_decoder=bool(config.model_config.is_encoder_decoder),
         shares_prefill=bool(config.cache_config.kv_sharing_fast_prefill),

@@ -20,11 +20,10 @@ from vllm.v1.worker.worker_base import WorkerWrapperBase
 
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.runtime.resolve_edit import ResolvedEdit
-from tempo_attn.serving.edited_batch import BatchEditor
+from tempo_attn.serving.edited_batch import BatchEditor, Wanted
 from tempo_attn.serving.heads_of_rank import heads_of_rank
 from tempo_attn.serving.ledger import open_ledger
 from tempo_attn.serving.refusals import check_layers, check_server
-from tempo_attn.serving.request_edits import RequestEdit
 from tempo_attn.serving.settings import Settings
 from tempo_attn.serving.vllm_facts import decoder_layers, layer_facts, server_facts
 from tempo_attn.serving.vllm_qwen2_audio import allow_other_windows
@@ -138,7 +137,7 @@ class _RunnerHooks:
 
         return _model_forward
 
-    def _parts(self, n_scheduled: Any) -> list[tuple[str, RequestEdit, int, int, int]]:
+    def _parts(self, n_scheduled: Any) -> list[tuple[str, Wanted, int, int, int]]:
         """Return the edited requests of the batch that was prepared."""
         batch, parts, start = self._runner.input_batch, [], 0
         for row, internal in enumerate(batch.req_ids):
@@ -147,7 +146,7 @@ class _RunnerHooks:
             plain = ((params.extra_args if params else None) or {}).get(ARGUMENT)
             if plain is not None:
                 first = int(batch.num_computed_tokens_cpu[row])
-                parts.append((internal, RequestEdit.from_plain(plain), start, n_tokens, first))
+                parts.append((internal, plain, start, n_tokens, first))
             start += n_tokens
         return parts
 

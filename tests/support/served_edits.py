@@ -63,7 +63,9 @@ class InProcess:
         if name is None:
             yield self.model
             return
-        wrapped = apply_attn_scale(self.model, CONFIGS[name], tokenizer=self.processor)
+        wrapped = apply_attn_scale(
+            self.model, CONFIGS[name], tokenizer=self.processor, recompute_identity=True
+        )
         try:
             yield wrapped
         finally:

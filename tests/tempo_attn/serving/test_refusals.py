@@ -40,6 +40,7 @@ def test_another_release_is_refused(version):
         ({"splits_batches": True}, "--enable-dbo"),
         ({"pipeline_ranks": 2}, "--tensor-parallel-size"),
         ({"context_ranks": 2}, "context parallelism"),
+        ({"engines": 2}, "give the client all their addresses"),
         ({"executor": "ray"}, "'ray' on 1 machine"),
         ({"nodes": 2}, "on 2 machine"),
         ({"encoder_decoder": True}, "encoder-decoder"),

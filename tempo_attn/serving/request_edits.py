@@ -136,7 +136,14 @@ class RequestPlanner:
         if not {"keyword", "option"} & set(config.queries):
             return None
         if self._reader is None:
-            self._reader = TextReader(self._tokenizer)
+            try:
+                self._reader = TextReader(self._tokenizer)
+            except (AttributeError, TypeError, NotImplementedError) as error:
+                raise PositionError(
+                    f"keyword and option rows are found by a tokenizer of transformers, and this "
+                    f"server has a {type(self._tokenizer).__name__} ({error}). Use a configuration "
+                    "with queries 'last' or 'all_text'"
+                ) from error
         return self._reader
 
 

@@ -8,6 +8,7 @@ configuration edits; all else runs as it is.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
@@ -20,7 +21,7 @@ from vllm.v1.worker.worker_base import WorkerWrapperBase
 
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.runtime.resolve_edit import ResolvedEdit
-from tempo_attn.serving.edited_batch import BatchEditor, Wanted
+from tempo_attn.serving.edited_batch import BatchEditor, Done, Wanted
 from tempo_attn.serving.heads_of_rank import heads_of_rank
 from tempo_attn.serving.ledger import open_ledger
 from tempo_attn.serving.refusals import check_layers, check_server
@@ -32,6 +33,8 @@ log = logging.getLogger("vllm.tempo_attn")
 
 ARGUMENT = "tempo_attn_scale"
 """The name in `vllm_xargs`, and in a request's extra arguments inside the engine."""
+
+_LOG_SECONDS = 10.0
 
 
 def hook_workers(settings: Settings | None) -> None:
@@ -82,6 +85,8 @@ class _RunnerHooks:
         self._ledger = open_ledger()
         self._editor: BatchEditor | None = None
         self._running = False
+        self._n_forwards = self._n_rows = 0
+        self._logged_at = -_LOG_SECONDS
         self._engine = int(config.parallel_config.data_parallel_rank)
         self._n_ranks = get_tensor_model_parallel_world_size()
         self._rank = get_tensor_model_parallel_rank()
@@ -133,9 +138,23 @@ class _RunnerHooks:
             done = self._editor.end()
             if done:
                 self._ledger.edited(self._engine, self._rank, done)
+                self._log(done)
             return result
 
         return _model_forward
+
+    def _log(self, done: list[Done]) -> None:
+        """Say what was edited, at most every ten seconds, as vLLM does of its throughput."""
+        self._n_forwards += 1
+        self._n_rows += sum(one.new_rows for one in done)
+        if time.monotonic() - self._logged_at > _LOG_SECONDS:
+            self._logged_at = time.monotonic()
+            log.info(
+                "tempo_attn: %d rows written over in %d forwards so far (rank %d)",
+                self._n_rows,
+                self._n_forwards,
+                self._rank,
+            )
 
     def _parts(self, n_scheduled: Any) -> list[tuple[str, Wanted, int, int, int]]:
         """Return the edited requests of the batch that was prepared."""

@@ -104,6 +104,14 @@ def test_a_request_that_the_edit_does_not_fit_is_refused(tokenizer, prompt):
         planner.plan("id", "a", option, ids, backwards)
 
 
+def test_a_tokenizer_of_another_kind_is_refused(prompt):
+    ids, audio = prompt
+    planner = RequestPlanner(SimpleNamespace())
+    assert planner.plan("id", "a", AttnScaleConfig(strength=2), ids, audio).n_rows == 1
+    with pytest.raises(PositionError, match="this server has a SimpleNamespace"):
+        planner.plan("id", "a", AttnScaleConfig(strength=2, queries="option"), ids, audio)
+
+
 def test_an_edit_survives_its_journey():
     edit = RequestEdit("id", "a", 9, [(1, 3)], [(5, 6), (8, 9)])
     assert RequestEdit.from_plain(edit.to_plain()) == edit

@@ -88,7 +88,7 @@ class InProcess:
             made = model.generate(
                 **self.inputs(text, wave),
                 max_new_tokens=n_tokens,
-                min_new_tokens=n_tokens,
+                eos_token_id=1_000_000,  # as with ignore_eos: an end is a token like others
                 do_sample=False,
                 output_logits=True,
                 return_dict_in_generate=True,

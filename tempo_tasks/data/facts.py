@@ -57,12 +57,13 @@ def look_into(name: str, *, verify: bool = False) -> Info:
     if manifest is None:
         if verify:
             raise DataVersionError(
-                f"{name}: no {MANIFEST} to verify against; only `tempo data build` writes one"
+                f"{name}: no {MANIFEST} to verify against; only `tempo data build` and "
+                "`tempo data render` write one"
             )
         unfinished = path.is_dir() and (path / STARTED).is_file()
         if unfinished:
             raise DataVersionError(
-                f"{name}: a build that is not finished; run the same `tempo data build` again"
+                f"{name}: a build that is not finished; run the same command again"
             )
         return Info(name, "rows", _counted(_load(name, path), path))
     if not verify:

@@ -208,7 +208,8 @@ def load_mirror(source: str, kind: Kind, metadata: Mapping[str, Any]) -> MirrorS
     """Load one kind's questions beside those about the mirrored twins.
 
     Args:
-        source: "synth" (twins are rendered) or "released" (twins are played backwards).
+        source: "synth" (twins are rendered) or "released" (twins are played backwards, but for a
+            folder with rendered ones: see `tempo_tasks.sources.rendered_twins`).
         kind: EO or LO.
         metadata: The metadata of the task; see `load_questions`.
 
@@ -221,8 +222,16 @@ def load_mirror(source: str, kind: Kind, metadata: Mapping[str, Any]) -> MirrorS
 
         return load_synth_mirror(kind, scenes=_count(metadata, "synth_scenes", TEST_SCENES))
     from tempo_tasks.sources.backwards import play_backwards
+    from tempo_tasks.sources.captions_and_intervals import find_intervals
+    from tempo_tasks.sources.rendered_twins import beside_twins, find_twins
 
     other = opposite(kind)
+    data = metadata.get("data") or os.environ.get("TEMPO_DATA")
+    folder = Path(data).expanduser() if data else None
+    if folder is not None and (twins := find_twins(folder)):
+        clips = find_intervals(folder, _tables(metadata, "data_intervals")).clips
+        asked = load_questions(source, kind, metadata)
+        return beside_twins(asked, twins, folder, dict(clips))
     return play_backwards(
         load_questions(source, kind, metadata), load_questions(source, other, metadata)
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from functools import lru_cache
@@ -187,6 +187,7 @@ def build_questions(
     min_present: int = 1,
     per_clip: int = 1,
     only: Collection[str] | None = None,
+    alike: Mapping[str, Collection[str]] | None = None,
 ) -> list[Question]:
     """Build the questions of one kind, sorted by clip id.
 
@@ -206,6 +207,8 @@ def build_questions(
             question cannot be answered by knowing which sounds occur.
         per_clip: At most this many questions a clip, with different options.
         only: Ids of the questions to keep, default all; letters are balanced over those kept.
+        alike: For each label those that sound like it: an absent distractor sounds like no event of
+            the clip, nor like another one.
 
     Raises:
         QuestionError: Duplicate clip ids, a bad parameter, or too few labels for four options.
@@ -231,7 +234,7 @@ def build_questions(
         seen: set[frozenset[str]] = set()
         for number in range(per_clip):
             name = f"{clip.id}/{kind.value}" + (f"/{number}" if number else "")
-            wrong = _distractors(clip, right, pool, seed, name)
+            wrong = _distractors(clip, right, pool, seed, name, alike or {})
             if frozenset(wrong) in seen:
                 continue
             seen.add(frozenset(wrong))
@@ -259,12 +262,23 @@ def build_questions(
 
 
 def _distractors(
-    clip: Clip, right: Event, pool: set[str], seed: int, name: str
+    clip: Clip,
+    right: Event,
+    pool: set[str],
+    seed: int,
+    name: str,
+    alike: Mapping[str, Collection[str]],
 ) -> tuple[str, str, str]:
     """Draw three wrong labels: from the clip first, then absent ones, in shuffled order."""
     draw = _draws(seed, name)
     chosen = sorted(clip.labels - {right.label}, key=draw)[:3]
-    if len(chosen) < 3:
+    if len(chosen) < 3 and alike:
+        near = {other for label in clip.labels for other in alike.get(label, ())}
+        for label in sorted(pool - clip.labels - near, key=draw):
+            if len(chosen) < 3 and label not in near:
+                chosen.append(label)
+                near.update(alike.get(label, ()))
+    elif len(chosen) < 3:
         chosen += nsmallest(3 - len(chosen), pool - clip.labels, key=draw)
     if len(chosen) < 3:
         raise QuestionError(

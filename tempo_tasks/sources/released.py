@@ -63,7 +63,7 @@ class _Draft:
 
     kind: Kind
     folder: Path
-    found: dict[tuple[str, tuple[str, str, str, str], str], None] = field(default_factory=dict)
+    found: dict[tuple[str, tuple[str, str, str, str], str], str] = field(default_factory=dict)
     audio: dict[str, Handle] = field(default_factory=dict)
     captions: dict[str, str] = field(default_factory=dict)
     bad_rows: list[str] = field(default_factory=list)
@@ -93,13 +93,14 @@ class _Draft:
             return
         if self.audio.setdefault(clip_id, handle)["sha256"] != handle["sha256"]:
             raise QuestionError(f"{clip_id}: another audio than in an earlier row")
-        self.found[clip_id, question.options, letter] = None
+        self.found[clip_id, question.options, letter] = question.group
 
     def questions(self) -> Iterator[Question]:
         """Yield the questions; ids do not depend on the order of the rows."""
         names = question_names((clip_id, self.kind, *rest) for clip_id, *rest in self.found)
-        for name, (clip_id, options, letter) in zip(names, self.found, strict=True):
-            yield Question(name, clip_id, self.kind, options, letter)
+        for name, (key, group) in zip(names, self.found.items(), strict=True):
+            clip_id, options, letter = key
+            yield Question(name, clip_id, self.kind, options, letter, group=group)
 
 
 def read_questions(tables: Iterable[Table], kind: Kind, folder: Path, name: str) -> QuestionSet:

@@ -1,7 +1,7 @@
 """One row of the released benchmark as a question: its columns, its task and its letters.
 
 A row is one question: audio, filename, question, option_a ... option_d, correct_answer (a letter),
-correct_text, task, and, in data that add it, caption. Nothing is guessed or repaired.
+correct_text, task, and, in data that add them, caption and group. Nothing is guessed or repaired.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tempo_tasks.sources.table_files import TableRow
 
 OPTION_COLUMNS = ("option_a", "option_b", "option_c", "option_d")
 REQUIRED_COLUMNS = ("filename", "question", *OPTION_COLUMNS, "correct_answer", "correct_text")
-OPTIONAL_COLUMNS = ("audio", "task", "caption")
+OPTIONAL_COLUMNS = ("audio", "task", "caption", "group")
 
 # Values of the `task` column, and names of splits and configurations that hold one kind. The
 # released file has `earliest_start`; all are compared in lower case with `_` for `-` and blanks.
@@ -52,6 +52,7 @@ class RowQuestion:
         letter: The right one.
         text: What the row gives as the right option.
         other_wording: The row's sentence where it is not the released one.
+        group: What the questions that were made together share; empty for one on its own.
     """
 
     kind: Kind
@@ -60,6 +61,7 @@ class RowQuestion:
     letter: str
     text: str
     other_wording: str
+    group: str = ""
 
     def question(self, name: str | None = None) -> Question:
         """Return the question.
@@ -68,7 +70,9 @@ class RowQuestion:
             QuestionError: It contradicts itself.
         """
         name = name or self.clip_id
-        question = Question(name, self.clip_id, self.kind, self.options, self.letter)
+        question = Question(
+            name, self.clip_id, self.kind, self.options, self.letter, group=self.group
+        )
         if question.answer_text != self.text:
             raise QuestionError(
                 f"{self.clip_id}: correct_text is {self.text!r} and option {self.letter} is "
@@ -92,6 +96,7 @@ def read_row(row: TableRow) -> RowQuestion:
         letter=_text(row, "correct_answer"),
         text=_text(row, "correct_text"),
         other_wording=other_wording,
+        group=str(row.get("group") or "").strip(),
     )
 
 

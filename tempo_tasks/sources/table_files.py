@@ -24,7 +24,10 @@ TableRow = dict[str, Any]
 
 TEXT_NAMES = ("metadata.csv", "metadata.jsonl", "questions.csv", "questions.jsonl")
 # What may lie beside questions and holds none: see `captions_and_intervals` and `tempo data build`.
-_BESIDE = ("intervals.csv", "captions.csv", "annotations_weak.csv", "attribution.csv")
+_BESIDE = (
+    *("intervals.csv", "captions.csv", "annotations_weak.csv", "attribution.csv"),
+    *("events.csv", "recordings.csv", "mirror.csv"),  # of `tempo data render`
+)
 _SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
 _SPLIT_WORD = re.compile(r"(train|validation|valid|val|dev|test|eval)(?=$|[-_.])")
 # Rows with embedded audio are large: few at a time, whatever the row groups of the file.

@@ -24,7 +24,7 @@ from tempo_tasks.sources.csv_reader import listed
 MANIFEST, STARTED = "manifest.json", "build.json"
 FORMAT = 1
 PARTIAL, LOCK = ".partial", ".lock"
-WHAT = "tempo data build"
+WHAT, RENDERED = "tempo data build", "tempo data render"
 
 
 class _Repair(TypedDict):
@@ -88,10 +88,10 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     manifest = read_json(folder / MANIFEST)
     if manifest is None:
         return None
-    if (manifest.get("what"), manifest.get("format")) != (WHAT, FORMAT):
+    if manifest.get("what") not in (WHAT, RENDERED) or manifest.get("format") != FORMAT:
         raise DataVersionError(
             f"{folder / MANIFEST}: {manifest.get('what')!r} of format {manifest.get('format')!r}; "
-            f"this release reads {WHAT!r} of format {FORMAT}"
+            f"this release reads {WHAT!r} and {RENDERED!r} of format {FORMAT}"
         )
     if wrong := misfit(manifest, _Manifest):
         raise DataVersionError(
@@ -129,11 +129,22 @@ def find_complete(folder: Path, spec: Mapping[str, Any]) -> dict[str, Any] | Non
     begun = read_json(folder / STARTED)
     if begun is not None:
         _refuse_other(folder, begun, spec)
-    elif folder.exists() and (not folder.is_dir() or any(map(_is_theirs, folder.iterdir()))):
+    refuse_foreign(folder)
+    return None
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Refuse a folder with files that no build wrote; nothing is written.
+
+    Raises:
+        BuildMismatchError: There are such files.
+    """
+    if (folder / MANIFEST).is_file() or (folder / STARTED).is_file():
+        return
+    if folder.exists() and (not folder.is_dir() or any(map(_is_theirs, folder.iterdir()))):
         raise BuildMismatchError(
             f"{folder} is not empty, and no build of ours; name a new folder with --out"
         )
-    return None
 
 
 def _is_theirs(path: Path) -> bool:
@@ -175,9 +186,15 @@ def begin(folder: Path, spec: Mapping[str, Any]) -> None:
     (folder / MANIFEST).unlink(missing_ok=True)
 
 
-def finish(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the manifest: the folder is complete."""
-    whole = {"what": WHAT, "format": FORMAT, **manifest}
+def finish(folder: Path, manifest: Mapping[str, Any], what: str = WHAT) -> dict[str, Any]:
+    """Write the manifest: the folder is complete.
+
+    Args:
+        folder: The folder.
+        manifest: What it holds.
+        what: The command that wrote it.
+    """
+    whole = {"what": what, "format": FORMAT, **manifest}
     write_json(folder / MANIFEST, whole, ensure_ascii=False)
     (folder / STARTED).unlink(missing_ok=True)
     return whole

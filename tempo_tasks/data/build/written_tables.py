@@ -30,7 +30,11 @@ def write_questions(path: Path, questions: Iterable[Question], *, audio: bool) -
         path: The file.
         questions: The questions, in the order of the rows.
         audio: Name each clip's file in the column `audio`; else it is empty.
+
+    Questions that were made together have a further column, `group`.
     """
+    questions = list(questions)
+    grouped = any(question.group for question in questions)
     rows = (
         (
             f"{AUDIO}/{question.clip_id}" if audio else "",
@@ -40,10 +44,11 @@ def write_questions(path: Path, questions: Iterable[Question], *, audio: bool) -
             question.answer,
             question.answer_text,
             TASKS[question.kind],
+            *((question.group,) if grouped else ()),
         )
         for question in questions
     )
-    return write_table(path, QUESTION_COLUMNS, rows)
+    return write_table(path, (*QUESTION_COLUMNS, *(("group",) if grouped else ())), rows)
 
 
 def write_intervals(path: Path, clips: Iterable[Clip]) -> str:

@@ -90,6 +90,7 @@ def check_sets(
     sets: Sequence[PlainSet],
     *,
     margin: float | None = None,
+    margins: Mapping[str, Mapping[Kind, float]] | None = None,
     labels: Iterable[str] = (),
     repair: bool = False,
 ) -> CheckResult:
@@ -99,6 +100,7 @@ def check_sets(
         sets: Questions with the intervals of their clips.
         margin: Required lead of the right event over every other one, in seconds. Default: 1.0 for
             EO and LO and 3.0 for LD, as released; 1.0 for rendered scenes.
+        margins: Without `margin`, that of each kind in the sets that tell theirs, by set.
         labels: Labels that an option may be, beside those of the intervals.
         repair: Take options that differ from a label in spelling only for that label, and note it.
 
@@ -122,7 +124,12 @@ def check_sets(
     findings = list(_faults(sets))
     items = []
     asked = [each for found in sets for each in _asked(found)]
-    rules = {found.name: Rule(_required(found.name, margin), vocabulary, repair) for found in sets}
+    rules = {
+        found.name: Rule(
+            _required(found.name, margin, (margins or {}).get(found.name)), vocabulary, repair
+        )
+        for found in sets
+    }
     again = duplicates((question, place) for _, question, place in asked)
     for (found, question, place), doubled in zip(asked, again, strict=True):
         clip = found.clips.get(question.clip_id)
@@ -163,9 +170,13 @@ def read_labels(path: Path) -> list[str]:
     return labels
 
 
-def _required(name: str, margin: float | None) -> dict[Kind, float]:
+def _required(
+    name: str, margin: float | None, told: Mapping[Kind, float] | None
+) -> dict[Kind, float]:
     if margin is not None:
         return dict.fromkeys(Kind, margin)
+    if told is not None:
+        return {kind: told.get(kind, kind.released_margin) for kind in Kind}
     if name in (SYNTH, SYNTH_HARD):
         from tempo_tasks.sources.synth.scene import MARGIN
 

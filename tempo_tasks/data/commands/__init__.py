@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import typer
 
-from tempo_tasks.data.commands import build, check, cite, download, info
+from tempo_tasks.data.commands import build, check, cite, download, info, render
 
 app = typer.Typer(
     name="data",
     no_args_is_help=True,
-    help="Build, check, describe, download and cite benchmarks.",
+    help="Build, render, check, describe, download and cite benchmarks.",
 )
-for command in (build.build, info.info, download.download, cite.cite, check.check):
+for command in (
+    *(build.build, render.render, info.info),
+    *(download.download, cite.cite, check.check),
+):
     app.command()(command)

@@ -84,7 +84,7 @@ def build(
         allow_modified=allow_modified,
     )
     check_output(out, folder=True)
-    manifest, was_there = run(request, out, command=_command(), progress=not quiet)
+    manifest, was_there = run(request, out, command=command_typed(), progress=not quiet)
     if as_json:
         typer.echo(json.dumps({"complete_before": was_there, **manifest}, ensure_ascii=False))
         return
@@ -114,7 +114,7 @@ def _kinds(names: str) -> tuple[Any, ...]:
     return tuple(kind for kind in Kind if kind.value in given)
 
 
-def _command() -> str:
+def command_typed() -> str:
     """Return what was typed; of paths only the names, a manifest is shared."""
     from tempo_attn.hub.model_names import shared_name
 

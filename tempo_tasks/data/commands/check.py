@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from tempo_tasks.questions.questions import Kind
     from tempo_tasks.sources.without_audio import PlainSet
 
 
@@ -33,8 +34,8 @@ def check(
     margin: Annotated[
         float | None,
         typer.Option(
-            help="By how many seconds the right event must lead. Default: as released, EO and LO "
-            "1, LD 3; rendered scenes 1.",
+            help="By how many seconds the right event must lead. Default: what a folder's "
+            "manifest says; else as released, EO and LO 1, LD 3; rendered scenes 1.",
             min=0,
         ),
     ] = None,
@@ -72,7 +73,8 @@ def check(
     check_output(out, folder=False)
     known = read_labels(labels) if labels else ()
     sets = _load(questions, given, repair)
-    result = check_sets(sets, margin=margin, labels=known, repair=repair)
+    told = _margins(questions, sets)
+    result = check_sets(sets, margin=margin, margins=told, labels=known, repair=repair)
     settings = {
         "questions": questions,
         "intervals": [str(path) for path in given],
@@ -93,6 +95,23 @@ def check(
     else:
         output.show(result)
     raise typer.Exit(0 if result.agrees else 1)
+
+
+def _margins(questions: list[str], sets: list[PlainSet]) -> dict[str, dict[Kind, float]]:
+    """Return the margins that the manifests of folders tell, by the name of the set."""
+    from tempo_tasks.data.build.build_manifest import read_manifest
+    from tempo_tasks.questions.questions import Kind
+
+    margins = {}
+    for data, found in zip(questions, sets, strict=True):
+        folder = Path(data).expanduser()
+        manifest = read_manifest(folder) if folder.is_dir() else None
+        told = None if manifest is None else manifest["spec"].get("margin")
+        if isinstance(told, float):
+            margins[found.name] = dict.fromkeys(Kind, told)
+        elif isinstance(told, dict):
+            margins[found.name] = {k: float(told[k.value]) for k in Kind if k.value in told}
+    return margins
 
 
 def _load(questions: list[str], intervals: list[Path], repair: bool) -> list[PlainSet]:

@@ -6,7 +6,7 @@ longest is told each with probability `TOLD`, independently.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -46,30 +46,38 @@ _HINTS = {
 }
 
 
-def weak_caption(clip: Clip, variant: int = 0) -> str:
-    """Return a caption of a rendered clip; drawn from the clip's id and the variant's number."""
+def weak_caption(clip: Clip, variant: int = 0, phrases: Mapping[str, str] = PHRASES) -> str:
+    """Return a caption of a rendered clip; drawn from the clip's id and the variant's number.
+
+    Args:
+        clip: The clip.
+        variant: Which of several captions of it.
+        phrases: How each label is told in a sentence.
+    """
     rng = seeded(f"{clip.id}/caption/{variant}")
-    sentences = [_list_of([event.label for event in clip.events], rng)]
+    sentences = [_list_of([phrases[event.label] for event in clip.events], rng)]
     for kind in (list(Kind)[i] for i in rng.permutation(len(Kind))):
         hint = _HINTS[kind][rng.randint(len(_HINTS[kind]))]
         right = right_event(clip, kind, MARGIN)
         if rng.random_sample() < TOLD and right is not None:
-            sentences.append(hint.format(PHRASES[right.label]))
+            sentences.append(hint.format(phrases[right.label]))
     return " ".join(map(_capitalised, sentences))
 
 
-def naming_caption(labels: Sequence[str], name: str) -> str:
+def naming_caption(labels: Sequence[str], name: str, phrases: Mapping[str, str] = PHRASES) -> str:
     """Return a caption that names the sounds, in drawn order, and tells nothing of when.
 
     Args:
         labels: What sounds.
         name: What the caption is drawn from.
+        phrases: How each label is told in a sentence.
     """
-    return _capitalised(_list_of(labels, seeded(f"{name}/caption")))
+    told = [phrases[label] for label in labels]
+    return _capitalised(_list_of(told, seeded(f"{name}/caption")))
 
 
-def _list_of(labels: Sequence[str], rng: np.random.RandomState) -> str:
-    names = [PHRASES[labels[i]] for i in rng.permutation(len(labels))]
+def _list_of(told: Sequence[str], rng: np.random.RandomState) -> str:
+    names = [told[i] for i in rng.permutation(len(told))]
     return _LISTS[rng.randint(len(_LISTS))].format(_join(names))
 
 

@@ -25,7 +25,7 @@ MARGIN = 1.0  # seconds; every scene has a right answer to all three questions a
 
 _N_EVENTS = (3, 4, 5)
 _GRID = 0.01  # seconds: intervals are whole centiseconds, so they survive any text format
-_SHORTEST, _LONGEST = 0.6, 5.0  # seconds of one interval
+_SHORTEST, _LONGEST = 0.6, 8.0  # seconds of one interval, of which half the clip is a limit too
 _GAP = 0.3  # seconds between two intervals of one event
 
 
@@ -91,19 +91,23 @@ def draw_scene(name: str) -> Scene:
             return Scene(name, clip, levels, background)
 
 
-def draw_intervals(rng: np.random.RandomState, wanted: int | None = None) -> tuple[Interval, ...]:
+def draw_intervals(
+    rng: np.random.RandomState, wanted: int | None = None, *, seconds: float = SCENE_SECONDS
+) -> tuple[Interval, ...]:
     """Draw one to three disjoint intervals of an event.
 
     Args:
         rng: The source of chance.
         wanted: How many to try for, fewer where they do not fit; default: drawn, from 1 to 3.
+        seconds: Length of the clip.
     """
     if wanted is None:
         wanted = int(rng.choice([1, 1, 1, 2, 2, 3]))
-    steps = round(SCENE_SECONDS / _GRID)
+    steps = round(seconds / _GRID)
+    longest = min(seconds / 2, _LONGEST)
     chosen: list[tuple[int, int]] = []
     for _ in range(wanted):
-        length = np.exp(rng.uniform(np.log(_SHORTEST), np.log(_LONGEST)))
+        length = np.exp(rng.uniform(np.log(_SHORTEST), np.log(longest)))
         if wanted > 1:
             length = max(_SHORTEST, length / wanted)
         size = round(length / _GRID)

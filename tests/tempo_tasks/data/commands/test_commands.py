@@ -49,7 +49,7 @@ def test_a_manifests_command_names_no_folders(word, shown, tmp_path, monkeypatch
     (tmp_path / "build" / "here").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "build" / "here")
     monkeypatch.setattr(sys, "argv", ["tempo", "data", "build", word])
-    assert build_command._command() == f"tempo data build {shown}"
+    assert build_command.command_typed() == f"tempo data build {shown}"
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tempo_tasks.data.commands import build, check, cite, download, info
+from tempo_tasks.data.commands import build, check, cite, download, info, tasks
 
 app = typer.Typer(
     name="data",
@@ -13,3 +13,4 @@ app = typer.Typer(
 )
 for command in (build.build, info.info, download.download, cite.cite, check.check):
     app.command()(command)
+app.command()(tasks.tasks)

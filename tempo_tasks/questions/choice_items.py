@@ -20,6 +20,8 @@ from tempo_tasks.errors import QuestionError
 from tempo_tasks.questions.spelling import breaks_line, normal_text
 
 FEWEST, MOST = 2, 6
+TOLERANCES = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
+"""Errors of a time, in seconds, at which answers are counted as near."""
 
 
 def letters_of(options: Sequence[object]) -> tuple[str, ...]:
@@ -121,3 +123,9 @@ def fingerprint_of(items: Iterable[ChoiceItem]) -> str:
     """Return the SHA-256 of items, whatever their order."""
     rows = sorted(json.dumps(item.to_dict(), sort_keys=True, ensure_ascii=False) for item in items)
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+def within(error: float | None, tolerance: float) -> float:
+    """Return 1.0 where an error is within a tolerance (both in seconds); 0.0 for None."""
+    # Times are decimal: 2.28 - 1.28 misses 1 by rounding.
+    return float(error is not None and error <= tolerance + 1e-9)

@@ -12,6 +12,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tempo_tasks.questions.choice_items import TOLERANCES, within
 from tempo_tasks.scoring.item_metrics import (
     NOT_AVAILABLE,
     cluster_of,
@@ -20,7 +21,6 @@ from tempo_tasks.scoring.item_metrics import (
 )
 
 SECONDS_PARSER_VERSION = "tempo-seconds-parser-1"
-TOLERANCES = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 _MARKS = r"[\s\"'*_`“”‘’]*"
 _UNIT = r"(?:s|sec|secs|seconds?)?"
 # "3.2", "3.2 s", "3.2 seconds." ...
@@ -52,8 +52,8 @@ def seconds_metrics(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str,
     item = (cluster_of(doc), error)
     failed = float(given is None)
     return {
-        "within_1s": _within(error, 1.0),
-        "within_1s_stderr": (cluster_of(doc), _within(error, 1.0)),
+        "within_1s": within(error, 1.0),
+        "within_1s_stderr": (cluster_of(doc), within(error, 1.0)),
         "parse_failure": failed,
         "parse_failure_stderr": (cluster_of(doc), failed),
         "seconds_error": item,
@@ -61,11 +61,6 @@ def seconds_metrics(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str,
         "seconds_error_median": item,
         "tolerance_with_stderr": item,
     }
-
-
-def _within(error: float | None, tolerance: float) -> float:
-    # Times are decimal: 2.28 - 1.28 misses 1 by rounding.
-    return float(error is not None and error <= tolerance + 1e-9)
 
 
 def _known(items: Errors) -> list[tuple[str, float]]:
@@ -98,11 +93,11 @@ def tolerance_with_stderr(items: Errors) -> dict[str, dict[str, Any]]:
     """
     curve = {}
     for tolerance in TOLERANCES:
-        within = [(cluster, _within(error, tolerance)) for cluster, error in items]
+        near = [(cluster, within(error, tolerance)) for cluster, error in items]
         curve[f"{tolerance:g} s"] = {
-            "share": math.fsum(value for _, value in within) / len(within),
-            "stderr": clustered_stderr(within),
-            "n": len(within),
-            "n_clusters": len({cluster for cluster, _ in within}),
+            "share": math.fsum(value for _, value in near) / len(near),
+            "stderr": clustered_stderr(near),
+            "n": len(near),
+            "n_clusters": len({cluster for cluster, _ in near}),
         }
     return curve

@@ -188,7 +188,7 @@ _QUARTET = _both("quartet", "with the metric of quartets: four scenes, one promp
 BASES = (*_BOTH, TEXT, *_MIRROR, *_ROT, *_QUARTET)
 
 
-# Other people's benchmarks: two to six options, or a time
+# Other people's benchmarks: two to eight options, or a time
 
 
 def _choice(*extra: Metric) -> tuple[Metric, ...]:

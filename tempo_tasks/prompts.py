@@ -18,7 +18,7 @@ from tempo_tasks.questions.questions import LETTERS, Question
 from tempo_tasks.questions.spelling import breaks_line, normal_text
 
 PROMPT_VERSION = "tempo-prompt-1"
-# Other benchmarks: phrasing 1 around their own sentence and two to six options, or a time.
+# Other benchmarks: phrasing 1 around their own sentence and two to eight options, or a time.
 CHOICE_PROMPT_VERSION = "tempo-choice-prompt-1"
 SECONDS_INSTRUCTION = "Answer with a number of seconds and nothing else."
 INSTRUCTION = "Answer with the option's letter from the given choices directly."

@@ -32,6 +32,7 @@ _FEATURES = datasets.Features(
         "options": datasets.List(datasets.Value("string")),
         "letters": datasets.List(datasets.Value("string")),
         "answer": datasets.Value("string"),
+        "right_letters": datasets.List(datasets.Value("string")),  # of its text
         "answer_text": datasets.Value("string"),
         "seconds": datasets.Value("float64"),  # the right time; null where options are given
         "option_twice": datasets.Value("bool"),
@@ -91,6 +92,7 @@ def _row(part: BenchmarkPart, item: ChoiceItem, condition: Condition) -> dict[st
         "options": list(item.options),
         "letters": list(letters_of(item.options)),
         "answer": item.answer,
+        "right_letters": list(item.right_letters),
         "answer_text": item.answer_text,
         "seconds": item.seconds,
         "option_twice": bool(item.twice),

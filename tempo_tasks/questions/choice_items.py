@@ -1,4 +1,4 @@
-"""Items of other people's benchmarks: any wording, two to six options or a number of seconds.
+"""Items of other people's benchmarks: any wording, two to eight options or a number of seconds.
 
 The benchmark's own questions are `questions.questions.Question`: three wordings, four options, one
 clip. Here the sentence comes from the data, and so does everything that may be wrong with it: an
@@ -19,7 +19,7 @@ from typing import Any
 from tempo_tasks.errors import QuestionError
 from tempo_tasks.questions.spelling import breaks_line, normal_text
 
-FEWEST, MOST = 2, 6
+FEWEST, MOST = 2, 8  # MMAU has an item with eight
 TOLERANCES = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 """Errors of a time, in seconds, at which answers are counted as near."""
 
@@ -38,7 +38,7 @@ class ChoiceItem:
         part: The part of the benchmark it belongs to, such as "order".
         clips: Names of its clips, in the order in which they are heard.
         question: The sentence, as published.
-        options: Two to six texts in the order of the letters; empty where a time is asked for.
+        options: Two to eight texts in the order of the letters; empty where a time is asked for.
         answer: The right letter; empty where a time is asked for.
         seconds: The right time, where one is asked for.
         group: What its runs have in common (one question asked several times); empty for one run.
@@ -96,6 +96,16 @@ class ChoiceItem:
     def right(self) -> int:
         """Position of the right option."""
         return string.ascii_uppercase.index(self.answer)
+
+    @property
+    def right_letters(self) -> tuple[str, ...]:
+        """The letters of all options with the text of the right one: no answer tells them apart."""
+        letters = letters_of(self.options)
+        return tuple(
+            letter
+            for letter, option in zip(letters, self.options, strict=True)
+            if option == self.answer_text
+        )
 
     @property
     def cluster(self) -> str:

@@ -1,4 +1,4 @@
-"""Metrics of other benchmarks' items: two to six options, several runs, the data's own categories.
+"""Metrics of other benchmarks' items: two to eight options, several runs, categories of the data.
 
 Accuracy, its error, parse failures and strata are those of every task (`item_metrics`); here chance
 differs from item to item, and an item may be asked in several runs.
@@ -18,7 +18,7 @@ from tempo_tasks.scoring.answer_parser import (
     only,
     parse_answer,
 )
-from tempo_tasks.scoring.item_metrics import cluster_of, clustered_stderr, mean_of, share
+from tempo_tasks.scoring.item_metrics import cluster_of, clustered_stderr, mean_of
 from tempo_tasks.scoring.sets_of_items import Answer
 
 ChanceItems = Sequence[tuple[str, float, int]]
@@ -29,7 +29,7 @@ def choice_generation_metrics(doc: Mapping[str, Any], results: Sequence[str]) ->
     """Score one generated answer (`process_results` of other benchmarks' tasks)."""
     letter = parse_answer(results[0], doc["options"])
     failed = float(letter is None)
-    return _values(doc, float(letter == doc["answer"]), letter) | {
+    return _values(doc, float(letter in doc["right_letters"]), letter) | {
         "parse_failure": failed,
         "parse_failure_stderr": (cluster_of(doc), failed),
     }
@@ -40,7 +40,7 @@ def choice_likelihood_metrics(
 ) -> dict[str, Any]:
     """Score the letters' log-probabilities (`process_results` of their `_ll` tasks)."""
     best = most_likely(results)
-    return _values(doc, share(doc, best), only(best))
+    return _values(doc, _share(doc, best), only(best))
 
 
 def choice_text_metrics(
@@ -48,11 +48,16 @@ def choice_text_metrics(
 ) -> dict[str, Any]:
     """Score the options' log-probabilities (`process_results` of their `_text` tasks)."""
     best = most_likely(results)
-    by_length = share(doc, most_likely_by_length(results, doc["options"]))
-    return _values(doc, share(doc, best), only(best)) | {
+    by_length = _share(doc, most_likely_by_length(results, doc["options"]))
+    return _values(doc, _share(doc, best), only(best)) | {
         "acc_norm": by_length,
         "acc_norm_stderr": (cluster_of(doc), by_length),
     }
+
+
+def _share(doc: Mapping[str, Any], best: Sequence[str]) -> float:
+    """Return the share of the best letters that are right: one, or those of the same text."""
+    return sum(letter in doc["right_letters"] for letter in best) / len(best)
 
 
 def _values(doc: Mapping[str, Any], correct: float, given: str | None) -> dict[str, Any]:

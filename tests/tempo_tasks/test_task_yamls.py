@@ -123,6 +123,7 @@ def doc(**more):
     options = ["Rain", "Siren", "Wind", "Piano"]
     base = {"id": "q", "pair": "q", "group": "g", "clip": "c", "options": options, "answer": "B"}
     other = {"letters": list("ABCD"), "answer_text": "Siren", "categories": [], "seconds": 1.0}
+    other["right_letters"] = ["B"]
     return {**base, **other, "n_present": 2, **more}
 
 

@@ -1,14 +1,15 @@
-"""Items with two to six options as arrays, and the credit that a strategy earns on them."""
+"""Items with two to eight options as arrays, and the credit that a strategy earns on them."""
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from tempo_tasks.audit.item_arrays import Bools, Floats, Ints, credit, tied
+from tempo_tasks.audit.item_arrays import Bools, Floats, Ints, tied
 from tempo_tasks.audit.strategies import Earned, Strategy
 from tempo_tasks.questions.choice_items import MOST, ChoiceItem, sound_key
 from tempo_tasks.sources.benchmarks.read_items import occurs
@@ -35,9 +36,13 @@ class ChoiceArrays:
         return np.array([len(item.options) for item in self.items], dtype=np.int64)
 
     @cached_property
-    def right(self) -> Ints:
-        """Position of the right option, (items,)."""
-        return np.array([item.right for item in self.items], dtype=np.int64)
+    def is_right(self) -> Bools:
+        """Which options are right, (items, 8): one, or all with its text."""
+        found = np.zeros((len(self), MOST), dtype=bool)
+        for row, item in enumerate(self.items):
+            for letter in item.right_letters:
+                found[row, string.ascii_uppercase.index(letter)] = True
+        return found
 
     @cached_property
     def clusters(self) -> list[str]:
@@ -65,7 +70,7 @@ class ChoiceArrays:
         return float((1 / self.n_options).mean())
 
     def scored(self, score: Callable[[ChoiceItem], Sequence[float]]) -> Floats:
-        """Return a score of each option, (items, 6); -inf beyond an item's options."""
+        """Return a score of each option, (items, 8); -inf beyond an item's options."""
         found = np.full((len(self), MOST), -np.inf)
         for row, item in enumerate(self.items):
             found[row, : len(item.options)] = score(item)
@@ -76,11 +81,11 @@ class ChoiceArrays:
 
         Args:
             strategy: The strategy.
-            scores: (items, 6); finite for an item's options.
+            scores: (items, 8); finite for an item's options.
             tried: The items it can be tried on, (items,); default: all.
         """
         tried = np.ones(len(self), dtype=bool) if tried is None else tried
         names = np.array(self.clusters, dtype=object)
-        scores = scores[tried]
-        decided = tied(scores).sum(1) < self.n_options[tried]
-        return Earned(strategy, credit(scores, self.right[tried]), names[tried], decided)
+        best = tied(scores[tried])
+        earned: Floats = (best & self.is_right[tried]).sum(1) / best.sum(1)
+        return Earned(strategy, earned, names[tried], best.sum(1) < self.n_options[tried])

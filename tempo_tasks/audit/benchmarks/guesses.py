@@ -1,4 +1,4 @@
-"""Strategies that hear nothing, on items with two to six options; and one that hears which sounds.
+"""Strategies that hear nothing, on items with two to eight options; one hears which sounds occur.
 
 Priors are learnt from the items of all other clusters, so no item tells of its own answer.
 """

@@ -44,7 +44,7 @@ def _twice(items: Sequence[ChoiceItem]) -> Iterator[Leak]:
     right = [item for item in found if item.answer_text in item.twice]
     meaning = "An option is offered twice, in another spelling or the same."
     yield _leak("option_twice", meaning, found, len(items))
-    meaning = "The right option is offered twice: another letter means the same, and is wrong."
+    meaning = "The right option is offered twice; in another spelling, the other letter is wrong."
     yield _leak("answer_twice", meaning, right, len(items))
 
 

@@ -18,7 +18,8 @@ from tempo_attn.files.atomic import replacing
 from tempo_tasks.audit.benchmarks.assemble import beats_chance
 
 Result = Mapping[str, Any]
-_ITEMS = 12  # names of items in a line
+_ITEMS = 8  # names of items in a line
+_FAULTS, _LONGEST = 3, 200  # faults shown, and their characters
 _COLUMNS = (
     *("benchmark", "part", "family", "strategy", "accuracy", "low", "high", "chance", "p"),
     *("p_holm", "n", "n_clusters", "coverage", "accuracy_decided", "fair", "meaning"),
@@ -85,9 +86,11 @@ def lines_of(part: Result) -> list[str]:
     if left := part["left_out"]:
         told = ", ".join(f"{n} without {what}" for what, n in left.items())
         lines.append(f"  {part['rows']} rows, of which {told} are left out")
-    for fault in part["faults"]:
-        lines.append(f"  row {fault['row']} is no item: {fault['what']}")
-    if part["faulty_rows"] > len(part["faults"]):
+    for fault in part["faults"][:_FAULTS]:
+        what = fault["what"]
+        shown = what if len(what) <= _LONGEST else f"{what[:_LONGEST]}..."
+        lines.append(f"  row {fault['row']} is no item: {shown}")
+    if part["faulty_rows"] > _FAULTS:
         lines.append(f"  ... {part['faulty_rows']} such rows")
     if letters := part.get("letters"):
         counts = " ".join(f"{letter} {n}" for letter, n in letters["counts"].items())
@@ -96,7 +99,8 @@ def lines_of(part: Result) -> list[str]:
         near = ", ".join(f"{100 * v['share']:.1f} % in {t}" for t, v in row["within"].items())
         lines.append(f"  {row['strategy']}: {row['seconds_error']:.2f} s off on average; {near}")
     for leak in part.get("leaks", ()):
-        if leak["n"]:
+        # A trait of spelling that falls on wrong options as often tells nothing.
+        if leak["n"] > leak.get("wrong", 0):
             beside = f"; alone of a wrong one: {leak['wrong']}" if "wrong" in leak else ""
             names = ", ".join(leak["items"][:_ITEMS])
             more = ", ..." if leak["n"] > _ITEMS else ""

@@ -249,14 +249,13 @@ def _letter(part: Part, options: Sequence[str], answer: str) -> str:
         if answer.upper() not in letters:
             raise QuestionError(f"the answer is {answer!r}; expected a letter of {letters}")
         return answer.upper()
-    if options.count(answer) == 1:
+    if answer in options:  # where it stands twice, both are right
         return letters[options.index(answer)]
-    plain = [normal_text(option) for option in options]
-    if plain.count(normal_text(answer)) == 1:
-        return letters[plain.index(normal_text(answer))]
+    alike = {option for option in options if normal_text(option) == normal_text(answer)}
+    if len(alike) == 1:
+        return letters[options.index(alike.pop())]
     raise QuestionError(
-        f"the answer {answer!r} is {plain.count(normal_text(answer))} of the options "
-        f"{list(options)}; expected one of them"
+        f"the answer {answer!r} is {len(alike)} of the options {list(options)}; expected one"
     )
 
 

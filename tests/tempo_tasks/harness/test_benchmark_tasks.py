@@ -143,6 +143,27 @@ def test_options_that_are_objects_and_times(copies):
     assert list(tasks["tempo_abstime_start_aqa"].test_docs())[1]["answer"] == "B"
 
 
+def test_options_of_one_text_are_right_together(tmp_path):
+    """Of MMAU's 1,000 items, 16 offer the answer's text twice, and one has eight options."""
+    folder = other_benchmarks.mmau(tmp_path / "mmau")
+    file = folder / "mmau-test-mini.json"
+    rows = json.loads(file.read_text())
+    rows[0]["choices"] = ["Bell", "Rain", "Bell", *"abcde"]
+    rows[0]["answer"] = "bell."
+    file.write_text(json.dumps(rows))
+    _, tasks = tasks_of(
+        ["tempo_mmau_sound_aqa", "tempo_mmau_sound_aqa_ll"], {"data_mmau": str(folder)}
+    )
+    task, likelihood = tasks.values()
+    doc = next(iter(task.test_docs()))
+    assert (doc["right_letters"], doc["letters"][-1]) == (["A", "C"], "H")
+    assert doc["option_twice"]
+    for answer, correct in (("A", 1), ("C.", 1), ("B", 0), ("h", 0)):
+        assert task.process_results(doc, [answer])["acc"] == correct
+    scores = [(-1.0, False), (-1.0, False), (-1.0, False), *[(-9.0, False)] * 5]
+    assert likelihood.process_results(doc, scores)["acc"] == pytest.approx(2 / 3)
+
+
 def test_the_hub_layout_asks_the_same(tmp_path):
     loaded = {}
     for name, folder in (

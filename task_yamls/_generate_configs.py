@@ -11,6 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tempo_tasks.harness.benchmark_files import benchmark_files
+from tempo_tasks.sources.benchmarks.description import describe, described_sets
+
 FOLDER = Path(__file__).absolute().parent
 KINDS = ("eo", "lo", "ld")
 MIRRORED = ("eo", "lo")  # reversed order leaves the longest duration what it was
@@ -83,6 +86,7 @@ class Base:
         process: The function that scores a document.
         extra: Metrics beside those of every task.
         groups: Metrics of groups of such tasks.
+        only: All metrics, where they are not those of every task.
     """
 
     name: str
@@ -92,11 +96,12 @@ class Base:
     process: str
     extra: tuple[Metric, ...] = ()
     groups: tuple[Metric, ...] = ()
+    only: tuple[Metric, ...] = ()
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """All metrics of a task, in the order of the file."""
-        return (ACC, *self.extra, *TEMPORAL, *LETTERS, STRATA)
+        return self.only or (ACC, *self.extra, *TEMPORAL, *LETTERS, STRATA)
 
     def text(self) -> str:
         """Return the file."""
@@ -183,6 +188,65 @@ _QUARTET = _both("quartet", "with the metric of quartets: four scenes, one promp
 BASES = (*_BOTH, TEXT, *_MIRROR, *_ROT, *_QUARTET)
 
 
+# Other people's benchmarks: two to eight options, or a time
+
+
+def _choice(*extra: Metric) -> tuple[Metric, ...]:
+    more = (_own("acc_above_chance"), _own("acc_every_run"), STRATA)
+    return (ACC, *extra, TEMPORAL[0], *more, Metric(*["categories_with_stderr"] * 2))
+
+
+CHOICE_BASES = (
+    Base(
+        "choice_generate",
+        "Other benchmarks, by generation: the answer is parsed strictly.",
+        "benchmark",
+        GENERATE.settings,
+        "choice_generation_metrics",
+        only=_choice(PARSE_FAILURE),
+    ),
+    Base(
+        "choice_likelihood",
+        "Other benchmarks, by the log-probabilities of the letters.",
+        "benchmark",
+        (
+            "output_type: multiple_choice",
+            "doc_to_choice: letters",
+            'doc_to_target: "{{answer}}"',
+            'target_delimiter: ""',
+        ),
+        "choice_likelihood_metrics",
+        only=_choice(),
+    ),
+    Base(
+        "choice_text",
+        "Other benchmarks, by the log-probabilities of the options' texts.",
+        "benchmark",
+        TEXT.settings,
+        "choice_text_metrics",
+        only=_choice(NORM),
+    ),
+    Base(
+        "seconds_generate",
+        "Other benchmarks that ask for a time, by generation.",
+        "benchmark",
+        (
+            "output_type: generate_until",
+            'doc_to_target: "{{seconds}}"',
+            *GENERATE.settings[2:],
+        ),
+        "seconds_metrics",
+        only=(
+            Metric("within_1s", error="clustered_stderr"),
+            PARSE_FAILURE,
+            _own("seconds_error", higher=False),
+            Metric("seconds_error_median", "seconds_error_median", higher=False),
+            Metric("tolerance_with_stderr", "tolerance_with_stderr"),
+        ),
+    ),
+)
+
+
 # Protocols: the tasks of a source that are asked and scored alike
 
 
@@ -256,12 +320,16 @@ SOURCES = (
 def files() -> dict[str, str]:
     """Return every task file's text, by its path in this folder."""
     made = {"_base.yaml": _BASE}
-    made |= {f"_{base.name}.yaml": base.text() for base in BASES}
+    made["_benchmark.yaml"] = _BENCHMARK
+    made |= {f"_{base.name}.yaml": base.text() for base in (*BASES, *CHOICE_BASES)}
     for source in SOURCES:
         for protocol in source.protocols:
             made |= _suite(source, protocol)
         if source.complete:
             made |= _prompts(source) | _mirror(source)
+    for name in described_sets():
+        for file, text in benchmark_files(describe(name), name, "../../").items():
+            made[f"benchmarks/{name}/{file}"] = text
     return made
 
 
@@ -273,6 +341,12 @@ doc_to_text: "{{prompt}}"
 doc_to_audio: audio
 metadata:
   version: 1.0
+"""
+
+_BENCHMARK = """\
+# Shared by the tasks about other people's benchmarks (docs/other_benchmarks.md).
+include: _base.yaml
+class: !function tempo_tasks.harness.benchmark_task.BenchmarkTask
 """
 
 

@@ -6,16 +6,21 @@ and other places and wordings of the caption, tell how much a score owes to it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tempo_attn import AUDIO_PLACEHOLDER
 from tempo_tasks.audio import Handle, silenced_handle
 from tempo_tasks.errors import MissingCaptionError, PromptError, QuestionError
+from tempo_tasks.questions.choice_items import ChoiceItem, letters_of
 from tempo_tasks.questions.conditions import Condition
 from tempo_tasks.questions.questions import LETTERS, Question
 from tempo_tasks.questions.spelling import breaks_line, normal_text
 
 PROMPT_VERSION = "tempo-prompt-1"
+# Other benchmarks: phrasing 1 around their own sentence and two to eight options, or a time.
+CHOICE_PROMPT_VERSION = "tempo-choice-prompt-1"
+SECONDS_INSTRUCTION = "Answer with a number of seconds and nothing else."
 INSTRUCTION = "Answer with the option's letter from the given choices directly."
 CAPTION_WORDING = "Audio caption: {}"
 CAPTION_PLACES = ("before", "after")
@@ -187,14 +192,60 @@ def _refuse_alike(question: Question) -> None:
 
 def _asked(question: Question, phrasing: _Phrasing) -> dict[str, str]:
     """Return the parts of a prompt that every condition has; empty ones are left out of it."""
-    options = [
+    return _parts(question.text, question.options, LETTERS, phrasing)
+
+
+def _parts(
+    text: str, options: Sequence[str], letters: Sequence[str], phrasing: _Phrasing
+) -> dict[str, str]:
+    lines = [
         phrasing.option.format(letter, option)
-        for letter, option in zip(LETTERS, question.options, strict=True)
+        for letter, option in zip(letters, options, strict=True)
     ]
     return {
         "before": phrasing.before,
-        "question": phrasing.question.format(question.text),
+        "question": phrasing.question.format(text),
         "between": phrasing.between,
-        "options": "\n".join(options),
+        "options": "\n".join(lines),
         "after": phrasing.after,
     }
+
+
+def choice_text(item: ChoiceItem) -> str:
+    """Return what is asked of an item of another benchmark, without its clips.
+
+    With options it is phrasing 1 around the item's own sentence; see `CHOICE_PROMPT_VERSION`.
+
+    Raises:
+        QuestionError: The text holds the audio placeholder.
+    """
+    if item.seconds is not None:
+        text = f"{item.question}\n{SECONDS_INSTRUCTION}"
+    else:
+        parts = _parts(item.question, item.options, letters_of(item.options), _PHRASINGS[1])
+        text = "\n".join(parts[part] for part in _ORDER if parts.get(part))
+    if AUDIO_PLACEHOLDER in text:
+        raise QuestionError(
+            f"{item.id}: question or options hold {AUDIO_PLACEHOLDER!r}, which marks the audio in "
+            "a prompt; expected other words"
+        )
+    return text
+
+
+def choice_prompt(item: ChoiceItem, audio: Sequence[Handle]) -> Prompt:
+    """Turn an item of another benchmark into a prompt.
+
+    Several clips stand on lines of their own before the question, as "clip 1:" and so on.
+
+    Args:
+        item: What is asked.
+        audio: Handles of its clips, in the order in which they are heard.
+
+    Raises:
+        QuestionError: See `choice_text`.
+    """
+    text = choice_text(item)
+    if len(audio) == 1:
+        return Prompt(AUDIO_PLACEHOLDER + text, tuple(audio))
+    heard = [f"clip {place}: {AUDIO_PLACEHOLDER}\n" for place in range(1, len(audio) + 1)]
+    return Prompt("".join(heard) + text, tuple(audio))

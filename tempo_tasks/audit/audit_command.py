@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +50,16 @@ def audit(
         str, typer.Option(help="Accuracies, %, to find its timing error for, with commas.")
     ] = "90,80,70,60",
     seed: Annotated[int, typer.Option(help="Of folds and simulations.", min=0)] = 0,
+    benchmark: Annotated[
+        str | None,
+        typer.Option(
+            help="DATA is a copy of this benchmark (trea, mmau, ...) or of one that a YAML file "
+            "describes; hub for its data set on the Hub."
+        ),
+    ] = None,
+    part: Annotated[
+        list[str] | None, typer.Option(help="Part of the benchmark, several times; default: all.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for audit.json, audit.csv and audit.html.")
     ] = None,
@@ -60,6 +71,7 @@ def audit(
 
     No audio is opened. Example: tempo audit eo.csv lo.csv --intervals intervals.csv --out my-audit
     """
+    from tempo_attn.errors import OptionError
     from tempo_tasks.audit import assemble
     from tempo_tasks.audit.result_files import to_json, write
     from tempo_tasks.audit.result_table import show
@@ -72,6 +84,18 @@ def audit(
         seed=seed,
     )
     check_output(out, folder=True)
+    if benchmark is not None:
+        others = {
+            "--intervals": intervals,
+            "--captions": captions,
+            "--repair": repair,
+            "--against": against,
+            "--train": train,
+        }
+        _audit_benchmark(data, benchmark, part or [], others, out, as_json=as_json)
+        return
+    if part:
+        raise OptionError("--part is of --benchmark, which is not given")
     training = [read_training(path) for path in train or []]
     sets = _loaded(data, intervals or [], captions, repair=repair)
     result = assemble.audit(
@@ -79,6 +103,40 @@ def audit(
         settings,
         against=_loaded(against or [], [], None, repair=repair, after=sets),
         training=training,
+    )
+    files = write(result, out) if out is not None else []
+    if as_json:
+        typer.echo(to_json(result), nl=False)
+        return
+    show(result)
+    if files:
+        typer.echo(f"In {out}: {', '.join(file.name for file in files)}")
+
+
+def _audit_benchmark(
+    data: list[str],
+    benchmark: str,
+    names: list[str],
+    others: Mapping[str, object],
+    out: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Audit a copy of another benchmark."""
+    from tempo_attn.errors import OptionError
+    from tempo_tasks.audit.benchmarks.assemble import audit_benchmark
+    from tempo_tasks.audit.benchmarks.result_output import show, to_json, write
+    from tempo_tasks.sources.benchmarks.description import describe
+    from tempo_tasks.sources.benchmarks.load import load_items
+
+    description = describe(benchmark)
+    if given := [option for option, value in others.items() if value]:
+        raise OptionError(f"{', '.join(given)}: not with --benchmark; leave it out")
+    if len(data) > 1:
+        raise OptionError(f"--benchmark {benchmark} takes one copy; found {len(data)}")
+    copy = description.hub if data[0] == "hub" else data[0]
+    result = audit_benchmark(
+        [load_items(description, name, data=copy)[0] for name in names or description.parts]
     )
     files = write(result, out) if out is not None else []
     if as_json:

@@ -44,6 +44,11 @@ def asked_tasks(names: Sequence[str]) -> dict[str, Asked]:
         entry = index[name].cfg or {}
         if "dataset_kwargs" in entry:
             kwargs = entry["dataset_kwargs"]
+            if "benchmark" in kwargs:
+                raise OptionError(
+                    f"{name} asks another benchmark's items; expected tasks about earliest onset, "
+                    "latest offset or longest duration, such as tempo_synth_eo_aqa"
+                )
             condition = Condition(kwargs["condition"])
             both = {condition, Condition.AQA} if condition is Condition.MIRROR else {condition}
             found[name] = Asked(Kind(kwargs["kind"]), frozenset(both))

@@ -9,6 +9,7 @@ aggregate the values of all documents. docs/protocols.md says what each metric m
 
 from tempo_tasks.scoring.accuracy_by_stratum import strata_with_stderr
 from tempo_tasks.scoring.answer_parser import (
+    PARSER_VERSION,
     highest,
     most_likely,
     most_likely_by_length,
@@ -16,6 +17,16 @@ from tempo_tasks.scoring.answer_parser import (
     parse_answer,
 )
 from tempo_tasks.scoring.bias_by_letter import letter_bias, mean_a, mean_b, mean_c, mean_d
+from tempo_tasks.scoring.choice_metrics import (
+    acc_above_chance,
+    acc_above_chance_stderr,
+    acc_every_run,
+    acc_every_run_stderr,
+    categories_with_stderr,
+    choice_generation_metrics,
+    choice_likelihood_metrics,
+    choice_text_metrics,
+)
 from tempo_tasks.scoring.item_metrics import (
     CHANCE,
     NotAvailable,
@@ -28,6 +39,15 @@ from tempo_tasks.scoring.item_metrics import (
     generation_metrics,
     likelihood_metrics,
     text_metrics,
+)
+from tempo_tasks.scoring.seconds_answers import (
+    SECONDS_PARSER_VERSION,
+    parse_seconds,
+    seconds_error,
+    seconds_error_median,
+    seconds_error_stderr,
+    seconds_metrics,
+    tolerance_with_stderr,
 )
 from tempo_tasks.scoring.sets_of_items import (
     Answer,
@@ -51,16 +71,26 @@ from tempo_tasks.scoring.sets_of_items import (
 
 __all__ = [
     "CHANCE",
+    "PARSER_VERSION",
+    "SECONDS_PARSER_VERSION",
     "Answer",
     "NotAvailable",
+    "acc_above_chance",
+    "acc_above_chance_stderr",
     "acc_all",
     "acc_all_stderr",
     "acc_chance_corrected",
     "acc_chance_corrected_stderr",
+    "acc_every_run",
+    "acc_every_run_stderr",
     "acc_quartet",
     "acc_quartet_stderr",
     "acc_temporal",
     "acc_temporal_stderr",
+    "categories_with_stderr",
+    "choice_generation_metrics",
+    "choice_likelihood_metrics",
+    "choice_text_metrics",
     "cluster_of",
     "clustered_stderr",
     "consistency",
@@ -79,14 +109,20 @@ __all__ = [
     "most_likely_by_length",
     "only",
     "parse_answer",
+    "parse_seconds",
     "quartet_generation_metrics",
     "quartet_likelihood_metrics",
     "rotation_generation_metrics",
     "rotation_likelihood_metrics",
     "same_answer",
     "same_answer_stderr",
+    "seconds_error",
+    "seconds_error_median",
+    "seconds_error_stderr",
+    "seconds_metrics",
     "strata_with_stderr",
     "swap_consistency",
     "swap_consistency_stderr",
     "text_metrics",
+    "tolerance_with_stderr",
 ]

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Sequence
+from functools import cache
 
-from tempo_tasks.questions.questions import LETTERS
 from tempo_tasks.questions.spelling import normal_text
+
+PARSER_VERSION = "tempo-parser-1"
 
 # Full-width forms, as Chinese and Japanese models write them, to ASCII.
 _NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _MARKS = r"\s\"'*_`“”‘’"  # blanks, quotes and emphasis say nothing
 _BEFORE, _AFTER = rf"[{_MARKS}(\[「]*", rf"{_MARKS})\].:,。、」"
-# "B", "B.", "B)", "(B)", "B:", "**B**" and so on, alone ...
-_LETTER = re.compile(rf"{_BEFORE}([A-Da-d])[{_AFTER}]*")
-# ... or before an option's text.
-_LETTER_AND_TEXT = re.compile(rf"{_BEFORE}([A-Da-d])[{_AFTER}–—-]+(\S.*)", re.DOTALL)
+
+
+@cache
+def _letter_patterns(n_options: int) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return what matches a letter alone, and one before an option's text."""
+    last = string.ascii_uppercase[n_options - 1]
+    letter = f"([A-{last}a-{last.lower()}])"
+    return (
+        # "B", "B.", "B)", "(B)", "B:", "**B**" and so on, alone ...
+        re.compile(rf"{_BEFORE}{letter}[{_AFTER}]*"),
+        # ... or before an option's text.
+        re.compile(rf"{_BEFORE}{letter}[{_AFTER}–—-]+(\S.*)", re.DOTALL),
+    )
 
 
 def parse_answer(text: str, options: Sequence[str]) -> str | None:
@@ -27,20 +39,22 @@ def parse_answer(text: str, options: Sequence[str]) -> str | None:
 
     Args:
         text: The model's answer.
-        options: The four options, in the order of the letters.
+        options: The options, in the order of the letters; four but in other benchmarks' items.
     """
     text = text.translate(_NARROW).strip()
-    if alone := _LETTER.fullmatch(text):
+    lone, before_text = _letter_patterns(len(options))
+    letters = string.ascii_uppercase
+    if alone := lone.fullmatch(text):
         return alone[1].upper()
     readings = set()
     plain = [normal_text(option) for option in options]
     # Options that are the same but for their spelling are not chosen between by it.
     if (said := normal_text(text)) and plain.count(said) == 1 and len(set(plain)) == len(plain):
-        readings.add(LETTERS[plain.index(said)])
-    if both := _LETTER_AND_TEXT.fullmatch(text):
+        readings.add(letters[plain.index(said)])
+    if both := before_text.fullmatch(text):
         letter = both[1].upper()
         # A letter with another option's text states two answers, so none.
-        if plain[LETTERS.index(letter)] == normal_text(both[2]):
+        if plain[letters.index(letter)] == normal_text(both[2]):
             readings.add(letter)
     return readings.pop() if len(readings) == 1 else None
 
@@ -63,7 +77,11 @@ def most_likely_by_length(
 def highest(scores: Sequence[float]) -> list[str]:
     """Return the letters with the highest score: one, or those that tie."""
     best = max(scores)
-    return [letter for letter, score in zip(LETTERS, scores, strict=True) if score == best]
+    return [
+        letter
+        for letter, score in zip(string.ascii_uppercase, scores, strict=False)
+        if score == best
+    ]
 
 
 def only(letters: Sequence[str]) -> str | None:

@@ -30,6 +30,7 @@ def csv_rows(
     check_columns: Callable[[list[str]], None] | None = None,
     *,
     what: str = "a CSV file",
+    delimiter: str = ",",
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (row number, row), the first row after the header being 1; cells are as they stand.
 
@@ -39,6 +40,7 @@ def csv_rows(
         file: The file, in UTF-8, with a header.
         check_columns: Raises where the header's names are not those expected.
         what: What is expected, for the message where there is no such file.
+        delimiter: What stands between cells: a comma, or a tab.
 
     Raises:
         DataUnavailableError: There is no such file, or it cannot be opened.
@@ -54,7 +56,7 @@ def csv_rows(
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             raw: list[str] = []  # lines of the row that is read
-            reader = csv.reader(_without_nul(lines, raw), strict=True)
+            reader = csv.reader(_without_nul(lines, raw), strict=True, delimiter=delimiter)
             header = next(filter(None, reader), [])
             columns = _columns(file, header)
             if check_columns is not None:
@@ -71,7 +73,7 @@ def csv_rows(
                         wide.append(f"  row {number} (line {begun}): {_shown(cells)}; {advice}")
                     elif any(map(_BLANK_BEFORE_QUOTE.fullmatch, cells)) and (
                         # Else it stands in quotes, blank and all.
-                        next(csv.reader(raw, skipinitialspace=True)) != cells
+                        next(csv.reader(raw, skipinitialspace=True, delimiter=delimiter)) != cells
                     ):
                         spaced.append(f"  row {number} (line {begun}): {_shown(cells)}")
                     cells += [""] * (len(columns) - len(cells))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -97,17 +97,49 @@ def read_intervals(
         BadIntervalsError: Rows that cannot be; all are named.
     """
     files = [paths] if isinstance(paths, Path) else list(paths)
-    draft = _Draft(repair, durations or {}, relabel)
+    name = ", ".join(file.name for file in files)
+    return gather(
+        csv_events(files), name, repair=repair, durations=durations or {}, relabel=relabel
+    )
+
+
+EventRow = tuple[str, int, Mapping[str, str]]
+"""Name of a file, number of a row in it, and its cells: `filename`, a label, and times."""
+
+
+def csv_events(files: Iterable[Path]) -> Iterator[EventRow]:
+    """Yield the rows of interval CSVs; see `read_intervals` for errors."""
     for file in files:
         check = partial(_refuse_other_columns, file)
         for number, row in csv_rows(file, check, what="an interval CSV"):
-            draft.rows += 1
-            try:
-                draft.add(file.name, number, row)
-            except BadIntervalsError as error:
-                draft.faults.append(f"  {file.name}, row {number}: {error}")
+            yield file.name, number, row
+
+
+def gather(
+    rows: Iterable[EventRow],
+    name: str,
+    *,
+    repair: bool,
+    durations: Mapping[str, float],
+    relabel: Callable[[str], str] = str.strip,
+) -> IntervalTable:
+    """Return the clips of rows, whichever files they are from; see `read_intervals`.
+
+    Args:
+        rows: The rows. `durations` is looked up when a row is read, so it may grow meanwhile.
+        name: Names of the files.
+        repair: As for `read_intervals`, like the rest.
+        durations: Length of clips, seconds.
+        relabel: From what stands in a row to the label.
+    """
+    draft = _Draft(repair, durations, relabel)
+    for file, number, row in rows:
+        draft.rows += 1
+        try:
+            draft.add(file, number, row)
+        except BadIntervalsError as error:
+            draft.faults.append(f"  {file}, row {number}: {error}")
     clips = draft.clips()
-    name = ", ".join(file.name for file in files)
     if draft.faults:
         raise BadIntervalsError(
             f"{name}: {len(draft.faults)} rows cannot be used; correct them, or read them with the "

@@ -174,7 +174,10 @@ def _chosen(
             while isinstance(text, list):
                 text = text[0]
             return parse_answer(text, options)
-        best = most_likely([(_number(pair[0]), False) for pair in answers])  # type: ignore[union-attr]
+        scores = [(_number(pair[0]), False) for pair in answers]  # type: ignore[union-attr]
+        if len(scores) != len(options):
+            raise ValueError(f"{len(scores)} log-likelihoods")
+        best = most_likely(scores)
     except (TypeError, ValueError, IndexError, KeyError, AttributeError):
         expected = "a text" if task.scoring == GENERATION else "four log-likelihoods"
         raise SamplesError(

@@ -17,8 +17,10 @@ from tempo_tasks.questions.events import Clip
 from tempo_tasks.sources import tacos
 from tempo_tasks.sources.blank_names import blank_twins, refuse_blank_twins
 from tempo_tasks.sources.clip_tables import filename_problem
+from tempo_tasks.sources.corpora.formats import CSV, files_of
+from tempo_tasks.sources.corpora.read_corpus import read_corpus, with_audio_names
 from tempo_tasks.sources.csv_reader import listed
-from tempo_tasks.sources.intervals import IntervalTable, Repair, read_intervals
+from tempo_tasks.sources.intervals import IntervalTable, Repair
 from tempo_tasks.sources.tacos import ClipInfo, SourceFile
 
 
@@ -95,7 +97,7 @@ def places(request: Request) -> Places:
                 f"--split {request.split}: no such file, and no split of TACOS.{near}"
             )
     return Places(
-        intervals=tuple(request.intervals),
+        intervals=tuple(file for path in request.intervals for file in files_of(path)),
         strong=None if request.intervals else of_tacos(tacos.STRONG, needed=True),
         captions=request.captions or of_tacos(tacos.WEAK),
         metadata=of_tacos(tacos.METADATA),
@@ -123,6 +125,8 @@ def source_files(request: Request, where: Places) -> dict[str, list[SourceFile]]
         )
 
     parts: dict[str, list[Path]] = {"intervals": list(where.intervals)}
+    if request.labels:
+        parts["labels"] = list(request.labels)
     for part in ("strong", "captions", "metadata", "split", "mapping", "audio"):
         path = getattr(where, part)
         if path is not None and not path.is_dir():
@@ -134,7 +138,11 @@ def spec_of(
     request: Request, where: Places, sources: Mapping[str, Sequence[SourceFile]]
 ) -> dict[str, Any]:
     """Return all that a build's content depends on, as plain JSON without paths."""
+    of_corpora = {"format": request.format, "words": request.words}
+    # Absent by default: what was built before there were such options is the same build.
+    more = {name: value for name, value in of_corpora.items() if value is not None}
     return {
+        **more,
         "kinds": [kind.value for kind in request.kinds],
         "seed": request.seed,
         "size": request.size,
@@ -175,7 +183,9 @@ def read_inputs(request: Request, where: Places) -> Inputs:
         captions, found = tacos.read_captions(where.captions, repair=request.repair)
         recorded(where.captions, found)
 
-    table = _events(request, where, tacos.known_durations(infos))
+    audio = None if where.audio is None else open_audio(where.audio)
+    files = frozenset() if audio is None else audio.names
+    table, notes = _events(request, where, tacos.known_durations(infos), files)
     repairs.extend((repair.file, repair) for repair in table.repairs)
     _refuse_unsafe_names(table)
     for path, names in ((where.metadata, infos), (where.captions, captions)):
@@ -186,6 +196,8 @@ def read_inputs(request: Request, where: Places) -> Inputs:
         captions=captions,
         infos=infos,
         repairs=repairs,
+        audio=audio,
+        notes=notes,
     )
     if request.captions is not None and not inputs.clips.keys() & captions.keys():
         raise DataUnavailableError(
@@ -202,19 +214,35 @@ def read_inputs(request: Request, where: Places) -> Inputs:
         recorded(where.split, found)
         refuse_blank_twins(wanted, inputs.clips, f"{where.split.name} and {table.name}")
         _keep(inputs, wanted, where.split.name)
-    if where.audio is not None:
-        inputs.audio = open_audio(where.audio)
-        if request.repair:
-            _leave_out_silent(inputs, inputs.audio.names, where.audio.name)
+    if where.audio is not None and request.repair:
+        _leave_out_silent(inputs, files, where.audio.name)
     return inputs
 
 
-def _events(request: Request, where: Places, durations: Mapping[str, float]) -> IntervalTable:
-    if where.strong is None:
-        return read_intervals(where.intervals, durations=durations, repair=request.repair)
-    return tacos.read_strong(
-        where.strong, durations=durations, mapping=where.mapping, repair=request.repair
+def _events(
+    request: Request, where: Places, durations: Mapping[str, float], names: frozenset[str]
+) -> tuple[IntervalTable, list[str]]:
+    """Return the events, and what a reader of the manifest should know of them."""
+    if where.strong is not None:
+        return tacos.read_strong(
+            where.strong, durations=durations, mapping=where.mapping, repair=request.repair
+        ), []
+    corpus = read_corpus(
+        where.intervals,
+        form=request.format,
+        labels=request.labels,
+        words=request.words,
+        repair=request.repair,
+        durations=durations,
     )
+    notes = list(corpus.notes)
+    table = corpus.table
+    if corpus.formats != (CSV,):
+        notes.append(f"annotations are read as {', '.join(corpus.formats)}")
+        table, renamed = with_audio_names(table, sorted(names))
+        if renamed:
+            notes.append(f"{renamed} clips are named after their audio files, with their endings")
+    return table, notes
 
 
 def _refuse_unsafe_names(table: IntervalTable) -> None:

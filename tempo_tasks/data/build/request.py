@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tempo_attn.errors import OptionError
 from tempo_tasks.questions.questions import Kind
+from tempo_tasks.sources.corpora.formats import check_format
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,11 @@ class Request:
     Attributes:
         tacos: Folder with files of TACOS: captions, licences, splits, audio and, without
             `intervals`, the events; every file is checked against the published sums.
-        intervals: Interval CSVs: the events, with class labels.
+        intervals: Annotations with class labels: interval CSVs, or files or folders of another
+            format (see `sources.corpora`).
+        format: Their format; None: told by endings and columns.
+        labels: Maps of their labels, used one after the other.
+        words: Whether their labels are put into words; None: those of other formats than CSV.
         captions: CSV `filename,text`, instead of that of TACOS.
         audio: Folder or ZIP archive, instead of that of TACOS.
         mapping: CSV `text,label`: classes for the free texts of TACOS.
@@ -38,6 +43,9 @@ class Request:
 
     tacos: Path | None = None
     intervals: Sequence[Path] = ()
+    format: str | None = None
+    labels: Sequence[Path] = ()
+    words: bool | None = None
     captions: Path | None = None
     audio: Path | None = None
     mapping: Path | None = None
@@ -73,6 +81,11 @@ class Request:
         """Raise OptionError where options contradict each other."""
         if self.tacos is None and not self.intervals:
             raise OptionError("nothing to build from: name interval CSVs or a TACOS folder")
+        check_format(self.format)
+        of_intervals = {"--format": self.format, "--labels": self.labels, "--words": self.words}
+        without = [name for name, value in of_intervals.items() if value not in (None, ())]
+        if without and not self.intervals:
+            raise OptionError(f"{', '.join(without)}: of --intervals, which is not given")
         if not self.kinds:
             raise OptionError(f"no kind of question; expected some of {[k.value for k in Kind]}")
         if self.size is not None and self.size < 1:

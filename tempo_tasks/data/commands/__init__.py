@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tempo_tasks.data.commands import build, check, cite, download, info, render
+from tempo_tasks.data.commands import build, check, cite, download, info, render, tasks
 
 app = typer.Typer(
     name="data",
@@ -12,7 +12,7 @@ app = typer.Typer(
     help="Build, render, check, describe, download and cite benchmarks.",
 )
 for command in (
-    *(build.build, render.render, info.info),
+    *(build.build, render.render, tasks.tasks, info.info),
     *(download.download, cite.cite, check.check),
 ):
     app.command()(command)

@@ -17,7 +17,30 @@ def build(
     tacos: Annotated[Path | None, typer.Option(help="Folder with the files of TACOS.")] = None,
     intervals: Annotated[
         list[Path] | None,
-        typer.Option(help="Interval CSV with class labels; several times for several."),
+        typer.Option(
+            help="Events with class labels: interval CSV, DCASE/DESED or AudioSet TSV, JAMS, "
+            "Audacity labels; a file, or a folder of one file a clip; several times for several."
+        ),
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="csv, dcase, audioset, jams or audacity; default: by the columns."
+        ),
+    ] = None,
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="CSV label,to: merges, renames and (to nothing) drops labels; several times, one "
+            "after the other, such as AudioSet's mid_to_display_name.tsv first."
+        ),
+    ] = None,
+    words: Annotated[
+        bool | None,
+        typer.Option(
+            "--words/--no-words",
+            help='Labels in words ("Dog_bark" as "dog bark"); default: not those of CSVs.',
+        ),
     ] = None,
     captions: Annotated[
         Path | None, typer.Option(help="CSV filename,text; default: that of TACOS.")
@@ -68,6 +91,9 @@ def build(
     request = Request(
         tacos=tacos,
         intervals=tuple(intervals or ()),
+        format=format_,
+        labels=tuple(labels or ()),
+        words=words,
         captions=captions,
         audio=audio,
         mapping=mapping,

@@ -8,7 +8,7 @@ from tempo_attn.lab.run_folder.folder import read_run
 from tempo_tasks.lab.grid_request import parse_grid
 from tempo_tasks.lab.settings import Settings
 from tempo_tasks.lab.sweep import SweepRequest, run_sweep
-from tests.support.tiny_checkpoints import CHECKPOINTS, save
+from tests.support.tiny_checkpoints import ARGUMENTS, CHECKPOINTS, save
 from tests.support.tiny_models import without_timm
 
 ALWAYS = {"desta25", "voxtral"}
@@ -32,7 +32,7 @@ def test_a_sweep_of_keyword_and_option_rows(name, tmp_path):
         model=str(save(name, tmp_path / "model")),
         tasks=["tempo_synth_eo_aqa"],
         # The tiny models hear a few seconds at most.
-        model_args={"long_audio": "truncate"},
+        model_args={"long_audio": "truncate", **ARGUMENTS.get(name, {})},
         metadata={"synth_scenes": 2},
         limit=2,
         out=tmp_path / "run",
@@ -41,6 +41,6 @@ def test_a_sweep_of_keyword_and_option_rows(name, tmp_path):
     run_sweep(settings, SweepRequest(grid=grid, engine="auto", n_generated=0))
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     # Where the fast engine does not give the same, full forwards are run, and it says so.
-    full = {"gemma3n", "gemma4"}
+    full = {"gemma3n", "gemma4", "kimi_audio"}
     assert summary["engine"] == ["full" if name in full else "fast"]
     assert len(read_run(tmp_path / "run").records) == 2

@@ -20,16 +20,18 @@ from tempo_tasks.errors import (
     MissingPackageError,
     NoAudioProcessorError,
     NoAudioTemplateError,
-    RemoteCodeError,
 )
-from tempo_tasks.harness.arguments import check_arguments, check_device, model_config
+from tempo_tasks.harness.arguments import (
+    check_arguments,
+    check_device,
+    is_about_remote_code,
+    model_config,
+    remote_code,
+)
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.lab.check_settings import check_model_args
 from tempo_tasks.lab.study import load_model
 from tempo_tasks.tiny import EMBEDDED, WEIGHTS_DIR, is_embedded
-
-_CODE_NOT_ALLOWED = "trust_remote_code"
-"""Stands in transformers' message about a repository with code of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +106,8 @@ def load(request: Request) -> tuple[LALM, AttnScaleConfig | None]:
     if request.attn_scale is not None:
         edit = AttnScaleConfig.from_pretrained(request.attn_scale)
     name = EMBEDDED if is_embedded(request.model) else str(request.model)
-    config = _configuration(request, arguments, name)
+    check_arguments(request.model, arguments)
+    config = model_config(request.model, arguments)
     _refuse_8_bits(config, arguments, name)
     family = choose_family(config, arguments.get("family"))
     processor = _processor(family, config, arguments, request.model, name)
@@ -115,26 +118,6 @@ def load(request: Request) -> tuple[LALM, AttnScaleConfig | None]:
         if isinstance(error.__cause__, ImportError):
             raise _missing_package(name, error.__cause__) from error
         raise
-
-
-def _configuration(request: Request, arguments: Mapping[str, Any], name: str) -> Any:
-    try:
-        check_arguments(request.model, arguments)
-        return model_config(request.model, arguments)
-    except OptionError as error:
-        if _CODE_NOT_ALLOWED in str(error.__cause__ or "") and not arguments.get(
-            "trust_remote_code"
-        ):
-            raise _remote_code(name) from error
-        raise
-
-
-def _remote_code(name: str) -> RemoteCodeError:
-    return RemoteCodeError(
-        f"{name} runs code of its own repository, which is not allowed by default. Read that code, "
-        "then pass --model_args trust_remote_code=True (and revision=COMMIT, so that it stays "
-        "what you read)"
-    )
 
 
 def _missing_package(name: str, error: ImportError) -> MissingPackageError:
@@ -182,8 +165,8 @@ def _processor(
     except ImportError as error:
         raise _missing_package(name, error) from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        if _CODE_NOT_ALLOWED in str(error) and not given["trust_remote_code"]:
-            raise _remote_code(name) from error
+        if is_about_remote_code(error) and not given["trust_remote_code"]:
+            raise remote_code(name) from error
         why = " ".join(str(error).split())
         raise NoAudioProcessorError(
             f"{name} has no processor that loads: {type(error).__name__}: {why[:300]}. Take a "

@@ -21,10 +21,10 @@ import torch
 import transformers as tf
 from torch import Tensor, nn
 
-from tempo_attn.families.shared.audio_lengths import encoder_tokens, qwen3_encoder_tokens
 from tempo_attn.families.kimi import kernel
 from tempo_attn.families.kimi.model import to_reading
 from tempo_attn.families.kimi.repair import repair_for_transformers_5
+from tempo_attn.families.shared.audio_lengths import encoder_tokens, qwen3_encoder_tokens
 from tests.support.stand_ins import Desta, DestaConfig
 
 with kernel.importable():

@@ -36,11 +36,15 @@ def importable() -> Iterator[None]:
     if has_flash_attention():
         yield
         return
+    # Imported before: transformers itself would look for more of flash-attn.
+    from transformers.models.qwen2 import modeling_qwen2  # noqa: F401
+
     for name, functions in _NAMES.items():
         placeholder = ModuleType(name)
         vars(placeholder).update(dict.fromkeys(functions))
         sys.modules[name] = placeholder
-    there = mock.patch.object(transformers.utils, "is_flash_attn_2_available", lambda: True)
+    asked = {"is_flash_attn_2_available": mock.Mock(return_value=True)}
+    there = mock.patch.multiple(transformers.utils, **asked)
     try:
         with there:
             yield
@@ -49,11 +53,24 @@ def importable() -> Iterator[None]:
             del sys.modules[name]
 
 
+class _TorchInFloat32(ModuleType):
+    """What the code knows as `torch`: it casts float32 to 16 bits, as flash-attn takes no other."""
+
+    float16 = torch.float32
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
+
+
 def use_torch_attention(model: nn.Module) -> None:
-    """Replace the method that calls flash-attn, in the class of a model's attention modules."""
+    """Replace the method that calls flash-attn, in the class of a model's attention modules.
+
+    A model in float32 then attends in float32.
+    """
     for kind in {type(module) for module in model.modules()}:
         if "_flash_attention_forward" in vars(kind):
             kind._flash_attention_forward = _attend  # type: ignore[attr-defined]
+            vars(sys.modules[kind.__module__])["torch"] = _TorchInFloat32("torch")
 
 
 def _attend(

@@ -25,7 +25,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from tempo_attn.errors import OptionError, UnsupportedModelError
 from tempo_attn.families.kimi import kernel
-from tempo_attn.families.kimi.repair import repair_for_transformers_5
+from tempo_attn.families.kimi.repair import choose_any_position, repair_for_transformers_5
 from tempo_attn.families.kimi.speech_tokens import load_speech_tokenizer, speech_tokenizer_of
 from tempo_attn.families.kimi.tokenizer import BLANK, TEXT_END, load_tokenizer
 
@@ -225,6 +225,7 @@ def to_reading(model: Any, blank: int, text_end: int) -> nn.Module:
     """
     kind = type(model)
     model.__class__ = type(kind.__name__, (ReadingKimi, kind), {"__module__": kind.__module__})
+    choose_any_position(model)
     model.blank, model.whisper, model.speech_tokenizer = blank, None, None
     # The head that speaks: no text depends on it.
     model.model.mimo_layers = nn.ModuleList()
@@ -281,9 +282,9 @@ class KimiLoader:
             )
         if not trust_remote_code:
             raise OptionError(f"{pretrained}: {REMOTE_CODE}")
-        place = {"revision": revision or "main", "cache_dir": cache_dir}
+        place: dict[str, Any] = {"revision": revision or "main", "cache_dir": cache_dir}
         dtype = torch.bfloat16 if dtype in (None, "auto") else dtype
-        tokenizer = load_tokenizer(pretrained, **place)
+        tokenizer: Any = load_tokenizer(pretrained, **place)
         with kernel.importable():
             plain: Any = AutoModelForCausalLM.from_pretrained(
                 pretrained, dtype=dtype, trust_remote_code=True, **place

@@ -69,7 +69,11 @@ class KimiProcessor:
             "is_continuous_mask": audio >= self.token_offset,
         }
         waves = [
-            part["audio"] for chat in chats for m in chat for part in m["content"] if "audio" in part
+            part["audio"]
+            for chat in chats
+            for m in chat
+            for part in m["content"]
+            if "audio" in part
         ]
         return BatchFeature(data | (self._features(waves) if waves else {}))
 
@@ -113,7 +117,9 @@ class KimiProcessor:
         rate = int(self.feature_extractor.sampling_rate)
         windows = [[wave[at : at + size] for at in range(0, len(wave), size)] for wave in waves]
         heard = [
-            self.feature_extractor(window, sampling_rate=rate, return_tensors="pt")["input_features"]
+            self.feature_extractor(window, sampling_rate=rate, return_tensors="pt")[
+                "input_features"
+            ]
             for clip in windows
             for window in clip
         ]

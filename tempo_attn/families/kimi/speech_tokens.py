@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
 from transformers import PreTrainedConfig, WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoderLayer
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from tempo_attn.errors import UnsupportedModelError
 
@@ -108,7 +108,9 @@ def load_speech_tokenizer(pretrained: str, **kwargs: Any) -> SpeechTokenizer:
     model = SpeechTokenizer(config)
     wanted = model.state_dict()
     found = {}
-    for name, weight in load_file(str(cached_file(pretrained, "model.safetensors", **kwargs))).items():
+    for name, weight in load_file(
+        str(cached_file(pretrained, "model.safetensors", **kwargs))
+    ).items():
         prefix = next((part for part in _PREFIXES if name.startswith(part)), "")
         if name[len(prefix) :] in wanted:
             found[name[len(prefix) :]] = weight.float()

@@ -1,9 +1,8 @@
 """Kimi-Audio's text tokenizer, out of the file `tiktoken.model` and without any remote code.
 
 The checkpoint's own class wraps tiktoken and takes other arguments than a tokenizer of
-transformers. This one gives the same ids, and can do what the harness asks of tokenizers. No file of
-the checkpoint says where the special tokens are: they follow the merges, in an order that is code
-there and a table here.
+transformers. This one gives the same ids, and can do what the harness asks of tokenizers. Where the
+special tokens are is code there, and a table here: they follow the merges.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import TikTokenConverter
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from tempo_attn.errors import OptionError
 
@@ -70,7 +69,8 @@ class _Converter(TikTokenConverter):
 def read_tokenizer(file: str | Path) -> PreTrainedTokenizerFast:
     """Read a file `tiktoken.model`; a text ends with `<|im_kimia_text_eos|>`."""
     special = special_tokens()
-    converter = _Converter(str(file), pattern=_PATTERN, extra_special_tokens=special)
+    kind: Any = _Converter
+    converter = kind(str(file), pattern=_PATTERN, extra_special_tokens=special)
     return PreTrainedTokenizerFast(
         tokenizer_object=converter.converted(),
         eos_token=TEXT_END,

@@ -197,7 +197,7 @@ class MoonshotKimiaModel(Qwen2PreTrainedModel):
             inputs_embeds = inputs_embeds + self.embed_tokens(text_input_ids)
         if position_ids is None:
             position_ids = torch.arange(past, past + inputs_embeds.shape[1])[None]
-        hidden_states, presents = inputs_embeds, ()
+        hidden_states, mimo_hidden_states, presents = inputs_embeds, None, ()
         for idx, layer in enumerate([*self.layers, *self.mimo_layers]):
             if idx == len(self.layers):
                 text_states, hidden_states = self.norm(hidden_states), mimo_hidden_states

@@ -10,9 +10,8 @@ from tempo_tasks.doctor.examine import diagnose
 from tempo_tasks.doctor.loading import Request
 from tests.support.tiny_checkpoints import ARGUMENTS, CHECKPOINTS, save
 
-NOT_RUN = {("gemma4", "engine_agrees"), ("kimi_audio", "engine_agrees")}
-"""The laboratory takes full forwards, and says so: Gemma 4's last layers run for the last row only,
-Kimi-Audio's take their padding in a way of their own."""
+NOT_RUN = {("gemma4", "engine_agrees")}
+"""Its last layers run for the last row only: the laboratory takes full forwards, and says so."""
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from tempo_attn.errors import (
     UnknownFamilyError,
     UnsupportedModelError,
 )
+from tempo_tasks.errors import RemoteCodeError
 from tempo_tasks.harness.arguments import check_arguments, known_names
 from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.harness.lalm import LALM
@@ -142,8 +143,9 @@ def test_every_argument_of_hf_is_known():
 @pytest.mark.parametrize(
     ("model_type", "raised", "message"),
     [
-        ("kimi_audio", UnsupportedModelError, "kimia_infer"),
-        ("another", OptionError, "trust_remote_code=True"),
+        ("phi4mm", UnsupportedModelError, "revision=refs/pr/70"),
+        ("kimi_audio", RemoteCodeError, "trust_remote_code=True"),
+        ("another", RemoteCodeError, "trust_remote_code=True"),
     ],
 )
 def test_remote_code_is_asked_for_once_and_not_to_refuse_the_model_then(

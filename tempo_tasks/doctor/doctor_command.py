@@ -8,7 +8,7 @@ pretrained=X,dtype=bfloat16`, means the same. A positional MODEL would be a thir
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -67,7 +67,9 @@ def doctor(
     path = None if json_out in (None, _TO_STDOUT) else Path(str(json_out))
     check_output(path, folder=False, option="--json")
 
+    from tempo_attn.errors import TempoError
     from tempo_attn.files.csv_and_json import write_json
+    from tempo_tasks.doctor.diagnosis import not_loaded
     from tempo_tasks.doctor.examine import Watch, diagnose
     from tempo_tasks.doctor.loading import Request, named_model
     from tempo_tasks.doctor.show import show_end, show_facts, show_finding
@@ -75,21 +77,30 @@ def doctor(
     name, arguments = named_model(model, simple_parse_args_string(model_args))
     request = Request(model=name, model_args=arguments, device=device, attn_scale=attn_scale)
     console = Console(stderr=json_out == _TO_STDOUT)
-    diagnosis = diagnose(
-        request,
-        clip=clip,
-        watch=Watch(
-            lambda facts: show_facts(facts, console),
-            lambda finding: show_finding(finding, console),
-        ),
-    )
-    show_end(diagnosis, console)
-    if path is not None:
-        write_json(path, diagnosis.to_dict())
-        typer.echo(f"In {path}")
-    elif json_out is not None:
-        import json
 
-        typer.echo(json.dumps(diagnosis.to_dict(), indent=2, allow_nan=False))
+    def write(data: dict[str, Any]) -> None:
+        if path is not None:
+            write_json(path, data)
+        elif json_out is not None:
+            import json
+
+            typer.echo(json.dumps(data, indent=2, allow_nan=False))
+
+    try:
+        diagnosis = diagnose(
+            request,
+            clip=clip,
+            watch=Watch(
+                lambda facts: show_facts(facts, console),
+                lambda finding: show_finding(finding, console),
+            ),
+        )
+    except TempoError as error:
+        write(not_loaded(name, error))
+        raise
+    show_end(diagnosis, console)
+    write(diagnosis.to_dict())
+    if path is not None:
+        typer.echo(f"In {path}")
     if diagnosis.status == "failed":
         raise typer.Exit(1)

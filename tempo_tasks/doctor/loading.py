@@ -16,7 +16,6 @@ from tempo_attn import AUDIO_PLACEHOLDER, AttnScaleConfig
 from tempo_attn.errors import OptionError, TempoError
 from tempo_attn.families import Family, choose_family
 from tempo_tasks.errors import (
-    EightBitModelError,
     MissingPackageError,
     NoAudioProcessorError,
     NoAudioTemplateError,
@@ -29,6 +28,7 @@ from tempo_tasks.harness.arguments import (
     remote_code,
 )
 from tempo_tasks.harness.lalm import LALM
+from tempo_tasks.harness.quantization import refuse_llm_int8
 from tempo_tasks.lab.check_settings import check_model_args
 from tempo_tasks.lab.study import load_model
 from tempo_tasks.tiny import EMBEDDED, WEIGHTS_DIR, is_embedded
@@ -87,7 +87,7 @@ def load(request: Request) -> tuple[LALM, AttnScaleConfig | None]:
         UnsupportedModelError: Attention on audio cannot be edited in it, or the harness cannot
             make its inputs.
         RemoteCodeError: It runs code of its own, which was not allowed.
-        EightBitModelError: It is in 8 bits.
+        EightBitModelError: It is in 8 bits of bitsandbytes.
         MissingPackageError: What it needs is not installed.
         NoAudioProcessorError: It has no processor that takes audio.
         NoAudioTokenError: It has no audio token, or two different ones.
@@ -108,7 +108,7 @@ def load(request: Request) -> tuple[LALM, AttnScaleConfig | None]:
     name = EMBEDDED if is_embedded(request.model) else str(request.model)
     check_arguments(request.model, arguments)
     config = model_config(request.model, arguments)
-    _refuse_8_bits(config, arguments, name)
+    refuse_llm_int8(config, arguments, name)
     family = choose_family(config, arguments.get("family"))
     processor = _processor(family, config, arguments, request.model, name)
     _require_template(family, processor, arguments, name)
@@ -126,26 +126,6 @@ def _missing_package(name: str, error: ImportError) -> MissingPackageError:
         f"{name} needs a package that is not installed: {why[:300]}. Install it, or the extra of "
         "tempo-lalm for this family of models (docs/families.md names them)"
     )
-
-
-def _refuse_8_bits(config: Any, arguments: Mapping[str, Any], name: str) -> None:
-    """Refuse a model in 8 bits, whether it is stored so or asked to be loaded so."""
-    asked = arguments.get("load_in_8bit")
-    found = "load_in_8bit=True" if asked and str(asked) != "False" else ""
-    stored = getattr(config, "quantization_config", None)
-    for given in (stored, arguments.get("quantization_config")):
-        told = given if isinstance(given, Mapping) else getattr(given, "__dict__", {})
-        method = str(told.get("quant_method", "") or "")
-        if told.get("load_in_8bit") or told.get("_load_in_8bit") or told.get("bits") == 8:
-            found = f"quantization_config: {method or 'quantised'} in 8 bits"
-        elif "fp8" in method or str(told.get("weights", "")) in ("int8", "float8"):
-            found = f"quantization_config: {method}"
-    if found:
-        raise EightBitModelError(
-            f"{name} is in 8 bits ({found}): its activations are rounded by what else is in the "
-            "batch, so that neither batches nor edits can be compared with anything. Load it in "
-            "bfloat16: leave load_in_8bit out, or take the checkpoint that is not quantised"
-        )
 
 
 def _processor(

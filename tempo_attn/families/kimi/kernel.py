@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -41,6 +42,7 @@ def importable() -> Iterator[None]:
 
     for name, functions in _NAMES.items():
         placeholder = ModuleType(name)
+        placeholder.__spec__ = ModuleSpec(name, None)
         vars(placeholder).update(dict.fromkeys(functions))
         sys.modules[name] = placeholder
     asked = {"is_flash_attn_2_available": mock.Mock(return_value=True)}

@@ -190,7 +190,7 @@ class NoAudioTemplateError(TempoError, ValueError):
 
 
 class EightBitModelError(TempoError, ValueError):
-    """A model in 8 bits, whose answers depend on what else is in the batch."""
+    """A model in 8 bits of bitsandbytes, whose answers depend on what else is in the batch."""
 
 
 class ServerError(TempoError, RuntimeError):

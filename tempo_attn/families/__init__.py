@@ -67,9 +67,8 @@ def family_names() -> tuple[str, ...]:
 
 
 def refusal(model_type: str) -> str:
-    """Return why the harness cannot use models of a type; empty where it can, or none is known."""
-    family = _BY_TYPE.get(model_type)
-    return "" if family is None else family.refusal
+    """Return why attention in models of a type cannot be edited; empty where none is known."""
+    return REFUSED.get(model_type, "")
 
 
 def get_family(config: Any, name: str | None = None) -> Family:

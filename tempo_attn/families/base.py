@@ -43,7 +43,6 @@ class Family:
         pads_audio_alike: Whether what a clip becomes is the same beside longer ones in a batch;
             where it is not, batches are of one prompt.
         audio_in_time_order: Whether a clip's audio positions follow its time.
-        no_processor: Why the harness cannot use its models; empty where it can.
     """
 
     name: ClassVar[str]
@@ -53,7 +52,6 @@ class Family:
     text_prompts: ClassVar[bool] = True
     pads_audio_alike: ClassVar[bool] = True
     audio_in_time_order: ClassVar[bool] = True
-    no_processor: ClassVar[str] = ""
 
     # ------------------------------------------------------------------ the model
 
@@ -162,12 +160,7 @@ class Family:
     # ------------------------------------------------------------------ the processor
 
     def load_processor(self, pretrained: str, **kwargs: Any) -> Any:
-        """Load the processor; keywords go to `AutoProcessor.from_pretrained`.
-
-        Raises:
-            UnsupportedModelError: The harness cannot use models of this family.
-        """
-        self._require_processor(pretrained)
+        """Load the processor; keywords go to `AutoProcessor.from_pretrained`."""
         return AutoProcessor.from_pretrained(pretrained, **kwargs)
 
     def check(self, config: Any, processor: Any) -> None:
@@ -175,23 +168,9 @@ class Family:
 
         Raises:
             NoAudioTokenError: The checkpoint has no audio token, or two different ones.
-            UnsupportedModelError: The harness cannot use models of this family.
         """
-        self._require_processor(where(config))
         require_audio_token(
             config, processor, self.audio_token_id(config), self.audio_marker(processor), self.name
-        )
-
-    def _require_processor(self, model: str) -> None:
-        if self.no_processor:
-            raise UnsupportedModelError(f"{model}: {self.refusal}")
-
-    @property
-    def refusal(self) -> str:
-        """Why the harness cannot use its models, as a sentence; empty where it can."""
-        return self.no_processor and (
-            f"the harness cannot use a {self.name} model: {self.no_processor}. The attention "
-            "wrapper can; prepare its inputs as the model's own documentation says"
         )
 
     def sampling_rate(self, processor: Any) -> int:

@@ -8,17 +8,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from tempo_attn.files.json_types import misfit
+from tempo_attn.hub.model_names import loaded_name
+from tempo_tasks.tiny import EMBEDDED
 
 SCHEMA_VERSION = 1
 """Raised with every change to the JSON that a reader could trip over."""
 FORMAT = "tempo_doctor"
 """The key of the schema version, by which a file is known as the doctor's."""
 
+NOT_LOADED = "not_loaded"
+"""The status in the JSON of a model that could not be loaded."""
+
 Status = Literal["passed", "failed", "skipped"]
 Number = float | int | str | bool | None
+
+
+def not_loaded(model: str | None, error: Exception) -> dict[str, Any]:
+    """Return the JSON data of a model that could not be loaded.
+
+    Args:
+        model: Hub id or folder, as the user named it; None for the embedded model.
+        error: Why it could not.
+    """
+    name = EMBEDDED if model is None else loaded_name(model)
+    message = str(error)
+    if model is not None and Path(model).is_absolute():
+        message = message.replace(model, name)  # no paths of the machine
+    return {
+        FORMAT: SCHEMA_VERSION,
+        "status": NOT_LOADED,
+        "model": {"name": name},
+        "error": {"type": type(error).__name__, "message": message},
+    }
 
 
 @dataclass(frozen=True)
@@ -192,6 +217,8 @@ class Diagnosis:
                 f"a diagnosis of version {version!r}; this version of tempo reads version "
                 f"{SCHEMA_VERSION}: run `tempo doctor` again"
             )
+        if data.get("status") == NOT_LOADED:
+            raise ValueError("no diagnosis: the model could not be loaded, and the file says why")
         for name, hint in _TYPES.items():
             if name not in data:
                 raise ValueError(f"no diagnosis: it has no {name!r}")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tempo_tasks.doctor.diagnosis import Diagnosis
+    from tempo_tasks.doctor.loading import Request
     from tempo_tasks.doctor.server_diagnosis import ServerDiagnosis
 
 _TO_STDOUT = "-"
@@ -86,38 +87,40 @@ def doctor(
     from lm_eval.utils import simple_parse_args_string
     from rich.console import Console
 
+    from tempo_attn.errors import TempoError
+    from tempo_tasks.doctor.diagnosis import not_loaded
+    from tempo_tasks.doctor.loading import Request, named_model
     from tempo_tasks.output_files import check_output
 
     path = None if json_out in (None, _TO_STDOUT) else Path(str(json_out))
     check_output(path, folder=False, option="--json")
-
-    if server is not None:
-        given = simple_parse_args_string(model_args)
-        served = {**given, "base_url": server} | ({} if model is None else {"model": model})
-        refuse_with_server(attn_scale=attn_scale, device=device)
-        console = Console(stderr=json_out == _TO_STDOUT)
-        _write(_examine_server(served, clip, processor, console), path, json_out)
-        return
-    if processor is not None:
-        raise OptionError("--processor goes with --server; of a loaded model it is its own")
-
-    from tempo_tasks.doctor.examine import Watch, diagnose
-    from tempo_tasks.doctor.loading import Request, named_model
-    from tempo_tasks.doctor.show import show_end, show_facts, show_finding
-
-    name, arguments = named_model(model, simple_parse_args_string(model_args))
-    request = Request(model=name, model_args=arguments, device=device, attn_scale=attn_scale)
     console = Console(stderr=json_out == _TO_STDOUT)
-    diagnosis = diagnose(
-        request,
-        clip=clip,
-        watch=Watch(
-            lambda facts: show_facts(facts, console),
-            lambda finding: show_finding(finding, console),
-        ),
-    )
-    show_end(diagnosis, console)
-    _write(diagnosis, path, json_out)
+    given = simple_parse_args_string(model_args)
+    if server is None and processor is not None:
+        raise OptionError("--processor goes with --server; of a loaded model it is its own")
+    if server is not None:
+        refuse_with_server(attn_scale=attn_scale, device=device)
+
+    name, arguments = named_model(model, given)
+    diagnosis: Diagnosis | ServerDiagnosis
+    try:
+        if server is not None:
+            served = {**given, "base_url": server} | ({} if model is None else {"model": model})
+            diagnosis = _examine_server(served, clip, processor, console)
+        else:
+            diagnosis = _examine_model(
+                Request(model=name, model_args=arguments, device=device, attn_scale=attn_scale),
+                clip,
+                console,
+            )
+    except TempoError as error:
+        _write(not_loaded(server or name, error), path, json_out)
+        raise
+    _write(diagnosis.to_dict(), path, json_out)
+    if path is not None:
+        typer.echo(f"In {path}")
+    if diagnosis.status == "failed":
+        raise typer.Exit(1)
 
 
 def refuse_with_server(**options: str | None) -> None:
@@ -132,6 +135,22 @@ def refuse_with_server(**options: str | None) -> None:
                 f"--{name.replace('_', '-')} does not go with --server, which decides on it; leave "
                 "it out"
             )
+
+
+def _examine_model(request: Request, clip: Path | None, console: Console) -> Diagnosis:
+    from tempo_tasks.doctor.examine import Watch, diagnose
+    from tempo_tasks.doctor.show import show_end, show_facts, show_finding
+
+    diagnosis = diagnose(
+        request,
+        clip=clip,
+        watch=Watch(
+            lambda facts: show_facts(facts, console),
+            lambda finding: show_finding(finding, console),
+        ),
+    )
+    show_end(diagnosis, console)
+    return diagnosis
 
 
 def _examine_server(
@@ -154,16 +173,13 @@ def _examine_server(
     return diagnosis
 
 
-def _write(diagnosis: Diagnosis | ServerDiagnosis, path: Path | None, json_out: str | None) -> None:
-    """Write the JSON where it is wanted, and end with status 1 where a check failed."""
+def _write(data: dict[str, Any], path: Path | None, json_out: str | None) -> None:
+    """Write the JSON where it is wanted."""
     from tempo_attn.files.csv_and_json import write_json
 
     if path is not None:
-        write_json(path, diagnosis.to_dict())
-        typer.echo(f"In {path}")
+        write_json(path, data)
     elif json_out is not None:
         import json
 
-        typer.echo(json.dumps(diagnosis.to_dict(), indent=2, allow_nan=False))
-    if diagnosis.status == "failed":
-        raise typer.Exit(1)
+        typer.echo(json.dumps(data, indent=2, allow_nan=False))

@@ -16,20 +16,22 @@ from tempo_attn import AUDIO_PLACEHOLDER, AttnScaleConfig
 from tempo_attn.errors import OptionError, TempoError
 from tempo_attn.families import Family, choose_family
 from tempo_tasks.errors import (
-    EightBitModelError,
     MissingPackageError,
     NoAudioProcessorError,
     NoAudioTemplateError,
-    RemoteCodeError,
 )
-from tempo_tasks.harness.arguments import check_arguments, check_device, model_config
+from tempo_tasks.harness.arguments import (
+    check_arguments,
+    check_device,
+    is_about_remote_code,
+    model_config,
+    remote_code,
+)
 from tempo_tasks.harness.lalm import LALM
+from tempo_tasks.harness.quantization import refuse_llm_int8
 from tempo_tasks.lab.check_settings import check_model_args
 from tempo_tasks.lab.study import load_model
 from tempo_tasks.tiny import EMBEDDED, WEIGHTS_DIR, is_embedded
-
-_CODE_NOT_ALLOWED = "trust_remote_code"
-"""Stands in transformers' message about a repository with code of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,7 @@ def load(request: Request) -> tuple[LALM, AttnScaleConfig | None]:
         UnsupportedModelError: Attention on audio cannot be edited in it, or the harness cannot
             make its inputs.
         RemoteCodeError: It runs code of its own, which was not allowed.
-        EightBitModelError: It is in 8 bits.
+        EightBitModelError: It is in 8 bits of bitsandbytes.
         MissingPackageError: What it needs is not installed.
         NoAudioProcessorError: It has no processor that takes audio.
         NoAudioTokenError: It has no audio token, or two different ones.
@@ -104,8 +106,9 @@ def load(request: Request) -> tuple[LALM, AttnScaleConfig | None]:
     if request.attn_scale is not None:
         edit = AttnScaleConfig.from_pretrained(request.attn_scale)
     name = EMBEDDED if is_embedded(request.model) else str(request.model)
-    config = _configuration(request, arguments, name)
-    _refuse_8_bits(config, arguments, name)
+    check_arguments(request.model, arguments)
+    config = model_config(request.model, arguments)
+    refuse_llm_int8(config, arguments, name)
     family = choose_family(config, arguments.get("family"))
     processor = _processor(family, config, arguments, request.model, name)
     _require_template(family, processor, arguments, name)
@@ -117,52 +120,12 @@ def load(request: Request) -> tuple[LALM, AttnScaleConfig | None]:
         raise
 
 
-def _configuration(request: Request, arguments: Mapping[str, Any], name: str) -> Any:
-    try:
-        check_arguments(request.model, arguments)
-        return model_config(request.model, arguments)
-    except OptionError as error:
-        if _CODE_NOT_ALLOWED in str(error.__cause__ or "") and not arguments.get(
-            "trust_remote_code"
-        ):
-            raise _remote_code(name) from error
-        raise
-
-
-def _remote_code(name: str) -> RemoteCodeError:
-    return RemoteCodeError(
-        f"{name} runs code of its own repository, which is not allowed by default. Read that code, "
-        "then pass --model_args trust_remote_code=True (and revision=COMMIT, so that it stays "
-        "what you read)"
-    )
-
-
 def _missing_package(name: str, error: ImportError) -> MissingPackageError:
     why = " ".join(str(error).split())
     return MissingPackageError(
         f"{name} needs a package that is not installed: {why[:300]}. Install it, or the extra of "
         "tempo-lalm for this family of models (docs/families.md names them)"
     )
-
-
-def _refuse_8_bits(config: Any, arguments: Mapping[str, Any], name: str) -> None:
-    """Refuse a model in 8 bits, whether it is stored so or asked to be loaded so."""
-    asked = arguments.get("load_in_8bit")
-    found = "load_in_8bit=True" if asked and str(asked) != "False" else ""
-    stored = getattr(config, "quantization_config", None)
-    for given in (stored, arguments.get("quantization_config")):
-        told = given if isinstance(given, Mapping) else getattr(given, "__dict__", {})
-        method = str(told.get("quant_method", "") or "")
-        if told.get("load_in_8bit") or told.get("_load_in_8bit") or told.get("bits") == 8:
-            found = f"quantization_config: {method or 'quantised'} in 8 bits"
-        elif "fp8" in method or str(told.get("weights", "")) in ("int8", "float8"):
-            found = f"quantization_config: {method}"
-    if found:
-        raise EightBitModelError(
-            f"{name} is in 8 bits ({found}): its activations are rounded by what else is in the "
-            "batch, so that neither batches nor edits can be compared with anything. Load it in "
-            "bfloat16: leave load_in_8bit out, or take the checkpoint that is not quantised"
-        )
 
 
 def _processor(
@@ -182,8 +145,8 @@ def _processor(
     except ImportError as error:
         raise _missing_package(name, error) from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        if _CODE_NOT_ALLOWED in str(error) and not given["trust_remote_code"]:
-            raise _remote_code(name) from error
+        if is_about_remote_code(error) and not given["trust_remote_code"]:
+            raise remote_code(name) from error
         why = " ".join(str(error).split())
         raise NoAudioProcessorError(
             f"{name} has no processor that loads: {type(error).__name__}: {why[:300]}. Take a "

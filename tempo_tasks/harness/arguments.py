@@ -26,6 +26,7 @@ from tempo_attn.errors import OptionError, TempoError, UnsupportedModelError
 from tempo_attn.families import family_names, get_family, refusal
 from tempo_attn.hub.model_names import is_repo_id
 from tempo_attn.runtime.resolve_edit import check_size
+from tempo_tasks.errors import RemoteCodeError
 from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.harness.transcripts import check_transcripts
 from tempo_tasks.tiny import WEIGHTS_DIR, is_embedded
@@ -62,6 +63,7 @@ def check_arguments(pretrained: Any, arguments: Mapping[str, Any]) -> AttnScaleC
             the model is of another family than said.
         UnknownFamilyError: No family is registered for the model's type.
         UnsupportedModelError: Attention on audio cannot be edited in it.
+        RemoteCodeError: It runs code of its own, which was not allowed.
     """
     for name, value in arguments.items():
         if name in _CHECKS and value is not None:
@@ -113,6 +115,8 @@ def model_config(pretrained: Any, arguments: Mapping[str, Any]) -> Any:
 
     Raises:
         OptionError: There is none, or it cannot be read; the message says which model.
+        RemoteCodeError: It is made by code of its own, which was not allowed.
+        UnsupportedModelError: It is, and attention on audio cannot be edited in it.
     """
     if pretrained is not None and not isinstance(pretrained, (str, Path)):
         return pretrained.config
@@ -133,8 +137,8 @@ def model_config(pretrained: Any, arguments: Mapping[str, Any]) -> Any:
 def unreadable(name: str, arguments: Mapping[str, Any], error: Exception) -> TempoError:
     """Return what to raise where a model's configuration cannot be read.
 
-    Nobody should allow remote code only to learn that the harness cannot use the model: its type is
-    read from the file, without any code.
+    Nobody should allow remote code only to learn that the model is refused: its type is read from
+    the file, without any code.
 
     Args:
         name: Hub id or folder.
@@ -146,9 +150,28 @@ def unreadable(name: str, arguments: Mapping[str, Any], error: Exception) -> Tem
         file, _ = PreTrainedConfig.get_config_dict(name, **given)
         reason = refusal(str(file.get("model_type")))
         if reason:
-            return UnsupportedModelError(f"{name}: {reason}")
+            return UnsupportedModelError(
+                f"{name}: cannot edit attention on audio in a {file['model_type']!r} model: "
+                f"{reason}"
+            )
+    if is_about_remote_code(error) and not arguments.get("trust_remote_code"):
+        return remote_code(name)
     why = " ".join(str(error).split())
     return OptionError(f"the model {name!r} cannot be read: {why[:700]}")
+
+
+def is_about_remote_code(error: BaseException) -> bool:
+    """Return whether transformers complains that a repository has code of its own."""
+    return "trust_remote_code" in str(error)
+
+
+def remote_code(name: str) -> RemoteCodeError:
+    """Return what to raise where a model runs code of its own, which was not allowed."""
+    return RemoteCodeError(
+        f"{name} runs code of its own repository, which is not allowed by default. Read that code, "
+        "then pass --model_args trust_remote_code=True (and revision=COMMIT, so that it stays "
+        "what you read)"
+    )
 
 
 # ---------------------------------------------------------------------- single values

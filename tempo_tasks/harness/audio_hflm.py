@@ -14,6 +14,7 @@ import tempo_tasks
 from tempo_attn import AUDIO_PLACEHOLDER
 from tempo_attn.errors import AudioNotDeliveredError
 from tempo_attn.families import Family, choose_family
+from tempo_attn.families.shared.processors import where
 from tempo_tasks.audio import (
     MAX_CHANNELS,
     MAX_RATE,
@@ -26,6 +27,7 @@ from tempo_tasks.harness import editing, response_cache
 from tempo_tasks.harness.control_tokens import control_tokens, refuse_control_tokens
 from tempo_tasks.harness.delivery import check_placeholders
 from tempo_tasks.harness.hearing import HearingChecks
+from tempo_tasks.harness.quantization import refuse_llm_int8
 from tempo_tasks.harness.transcripts import describe_transcripts, give_transcripts
 from tempo_tasks.tiny import EMBEDDED, WEIGHTS_DIR, is_embedded
 
@@ -58,6 +60,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
     Raises:
         UnknownFamilyError: No family is registered for the model's type.
         NoAudioTokenError: The checkpoint cannot take audio.
+        EightBitModelError: It is in 8 bits of bitsandbytes.
     """
 
     MULTIMODAL = True
@@ -139,6 +142,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
     def _get_backend(self, *args: Any, **kwargs: Any) -> None:
         self.backend = "causal"
         self.family: Family = choose_family(self.config, self._family_name)
+        refuse_llm_int8(self.config, self.arguments, where(self.config))
         self.AUTO_MODEL_CLASS = self.family.model_class(self.config)
 
     def _create_model(self, *args: Any, **kwargs: Any) -> None:

@@ -1,6 +1,6 @@
 """Tiny checkpoints of each family that the harness takes: real processor and real class.
 
-Of DeSTA2.5 the class is a stand-in.
+Of DeSTA2.5 and Kimi-Audio the class is a stand-in.
 
 model, processor = CHECKPOINTS["voxtral"]()
 save("voxtral", folder)              # as `from_pretrained` reads it
@@ -17,7 +17,7 @@ import torch
 import transformers as tf
 from torch import nn
 
-from tests.support import stand_in_desta, tiny_models, tiny_processors, tiny_tekken
+from tests.support import stand_in_desta, stand_in_kimi, tiny_models, tiny_processors, tiny_tekken
 from tests.support.tiny_models import FAMILIES, MELS, TEXT, WHISPER, strong
 from tests.support.tiny_processors import PROCESSORS, save_processor
 
@@ -63,9 +63,14 @@ CHECKPOINTS: dict[str, Callable[[], Checkpoint]] = {
     "gemma3n": gemma3n,
     "voxtral": voxtral,
     "desta25": stand_in_desta.checkpoint,
+    "kimi_audio": stand_in_kimi.checkpoint,
     "qwen2_5_omni": partial(whole_omni, "qwen2_5_omni"),
     "qwen3_omni_moe": partial(whole_omni, "qwen3_omni_moe"),
 }
+
+
+ARGUMENTS: dict[str, dict[str, Any]] = {"kimi_audio": {"trust_remote_code": True}}
+"""Further model arguments, without which a checkpoint is refused."""
 
 
 def save(name: str, folder: Path) -> Path:

@@ -21,8 +21,15 @@ import torch
 import transformers as tf
 from torch import Tensor, nn
 
+from tempo_attn.families.kimi import kernel
+from tempo_attn.families.kimi.model import to_reading
+from tempo_attn.families.kimi.repair import repair_for_transformers_5
 from tempo_attn.families.shared.audio_lengths import encoder_tokens, qwen3_encoder_tokens
-from tests.support.stand_ins import Desta, DestaConfig, Kimi, KimiConfig
+from tests.support.stand_ins import Desta, DestaConfig
+
+with kernel.importable():
+    from tests.support.kimi_code.configuration_moonshot_kimia import KimiAudioConfig
+    from tests.support.kimi_code.modeling_moonshot_kimia import MoonshotKimiaForCausalLM
 
 VOCAB = 100
 AUDIO = 95
@@ -672,8 +679,12 @@ def desta25() -> Tiny:
 def kimi_audio() -> Tiny:
     """A stand-in; the text stream holds a blank where the audio stream has audio, and back."""
     torch.manual_seed(0)
-    model = Kimi(KimiConfig(**{k: v for k, v in TEXT.items() if k != "head_dim"}), 12)
+    text = {k: v for k, v in TEXT.items() if k != "head_dim"}
+    plain = MoonshotKimiaForCausalLM(KimiAudioConfig(**text, kimia_adaptor_input_dim=12))
+    kernel.use_torch_attention(plain)
+    repair_for_transformers_5(plain)
     blank = 3
+    model = to_reading(plain, blank, TEXT["eos_token_id"])
 
     def prompts(chosen: list[tuple[int, int, int]]) -> tuple[dict[str, Any], dict[str, Tensor]]:
         ids, audio = lay_out([(before, f // 8, after) for before, f, after in chosen])
@@ -682,7 +693,7 @@ def kimi_audio() -> Tiny:
         inputs = {
             "input_ids": torch.where(audio, text, blank),
             "text_input_ids": torch.where(audio, blank, text),
-            "whisper_input_feature": torch.randn(int(audio.sum()), 12, generator=generator),
+            "whisper_input_feature": torch.randn(1, int(audio.sum()), 12, generator=generator),
             "is_continuous_mask": audio,
             "attention_mask": ids["attention_mask"],
         }

@@ -14,11 +14,12 @@ from torch import nn
 
 from tempo_attn.attention.edited_attention import attend
 from tempo_attn.errors import UnsupportedModelError
-from tempo_attn.families.base import Family, Undo
+from tempo_attn.families.base import Undo
+from tempo_attn.families.kimi.in_harness import KimiInHarness
 from tempo_attn.families.kimi.repair import check_rotary
 
 
-class KimiAudio(Family):
+class KimiAudio(KimiInHarness):
     """Kimi-Audio (arXiv 2504.18425); one position for 80 ms.
 
     The layers are the 28 shared ones; the six of the head that speaks are left alone.
@@ -26,10 +27,6 @@ class KimiAudio(Family):
 
     name = "kimi-audio"
     model_types = ("kimi_audio",)
-    no_processor = (
-        "its inputs come from the package kimia_infer, whose speech tokenizer (GLM-4-Voice) needs "
-        "transformers 4 and whose Whisper needs flash-attn"
-    )
 
     def check_model(self, model: nn.Module) -> None:
         """See `Family.check_model`."""
@@ -49,8 +46,9 @@ class KimiAudio(Family):
         return torch.as_tensor(mask).bool()
 
     def token_ids(self, inputs: Mapping[str, Any]) -> torch.Tensor | None:
-        """See `Family.token_ids`: the text stream."""
-        return inputs.get("text_input_ids")
+        """See `Family.token_ids`: the text stream, which `input_ids` is where there is no other."""
+        text = inputs.get("text_input_ids")
+        return inputs.get("input_ids") if text is None else text
 
     def redirect(self, attention: nn.Module) -> Undo:
         """See `Family.redirect`; the kernel is a method of the module."""

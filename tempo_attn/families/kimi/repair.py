@@ -16,6 +16,7 @@ from torch import nn
 from tempo_attn.errors import UnsupportedModelError
 
 _ROTATE = "apply_rotary_pos_emb"
+_WHOLE = "_tempo_whole_tables"
 
 
 def check_rotary(attention: nn.Module) -> None:
@@ -55,6 +56,28 @@ def repair_for_transformers_5(model: nn.Module) -> None:
         if not _turns(attention):
             code = sys.modules[type(attention).__module__]
             setattr(code, _ROTATE, _with_positions(getattr(code, _ROTATE)))
+
+
+def choose_any_position(model: nn.Module) -> None:
+    """Let attention modules be called for any positions, and not for the first ones alone.
+
+    The code takes the rows of its tables up to the number of tokens in a call, and of those the
+    positions': the laboratory runs single tokens again, wherever they stand.
+
+    Args:
+        model: MoonshotKimiaForCausalLM; its class of tables is changed.
+    """
+    for kind in {type(module) for module in model.modules() if hasattr(module, "cos_cached")}:
+        if not hasattr(kind.forward, _WHOLE):
+            kind.forward = _whole_tables(kind.forward)
+
+
+def _whole_tables(plain: Any) -> Any:
+    def whole_tables(self: Any, x: torch.Tensor, seq_len: int = 0) -> Any:
+        return plain(self, x, seq_len=max(seq_len, len(self.cos_cached)))
+
+    setattr(whole_tables, _WHOLE, True)
+    return whole_tables
 
 
 def _frequencies(rotary: Any) -> torch.Tensor:

@@ -24,7 +24,8 @@ from tempo_attn.runtime.key_value_cache import CACHE_NAMES
 Run = Callable[[int, AttentionCall], Attention]
 
 _BY_ROW = ("position_embeddings", "position_embeddings_global", "position_embeddings_local")
-_DROPPED = ("attention_mask", *CACHE_NAMES, "past_key_value", "use_cache", "cache_position")
+_MASKS = ("attention_mask", "padding_mask")
+_DROPPED = (*_MASKS, *CACHE_NAMES, "past_key_value", "use_cache", "cache_position")
 
 
 @dataclass
@@ -210,8 +211,7 @@ class Decoder:
             for name, value in state.arguments.items()
             if name not in _DROPPED
         }
-        if "attention_mask" in state.arguments:
-            named["attention_mask"] = None
+        named |= {name: None for name in _MASKS if name in state.arguments}
         return states_of(self.layers[layer], self.layers[layer](hidden, **named))
 
 

@@ -533,16 +533,6 @@ def test_two_clips_in_a_prompt_are_refused_where_the_processor_pairs_them():
         family.process(processor, prompts, [wave, wave, wave])
 
 
-@pytest.mark.parametrize("name", ["kimi_audio"])
-def test_a_family_without_a_processor_says_so(name):
-    config = tiny_of(name).config
-    family = get_family(config)
-    for refused in (lambda: family.load_processor("a-model"), lambda: family.check(config, None)):
-        with pytest.raises(UnsupportedModelError, match="attention wrapper can") as error:
-            refused()
-        assert family.no_processor in str(error.value)
-
-
 @pytest.mark.parametrize(
     ("tokens", "lengths"),
     [

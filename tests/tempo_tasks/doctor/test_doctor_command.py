@@ -8,7 +8,7 @@ import pytest
 
 from tempo_attn.files.strict_json import parse_json
 from tempo_tasks.doctor import every_check, loading
-from tempo_tasks.doctor.diagnosis import Segment, failed
+from tempo_tasks.doctor.diagnosis import Diagnosis, Segment, failed
 from tempo_tasks.doctor.examination import Examination
 from tempo_tasks.doctor.examine import Watch, examine
 from tempo_tasks.doctor.show import show_end, show_facts, show_finding
@@ -69,6 +69,28 @@ def test_what_cannot_be_loaded_is_exit_status_2(arguments, message, monkeypatch,
     (line,) = capsys.readouterr().err.splitlines()
     assert re.match(message, line)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_does_not_load_is_json_too(monkeypatch, capsys, tmp_path):
+    """To stdout and to a file, which has no path of the machine in it; exit status 2 as ever."""
+    folder = tmp_path / "of_its_own"
+    folder.mkdir()
+    config = {"model_type": "x_of_its_own", "auto_map": {"AutoConfig": "configuration_x.XConfig"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    out = tmp_path / "doctor.json"
+    for place in (str(out), "-"):
+        assert tempo(monkeypatch, "doctor", "--model", str(folder), "--json", place) == 2
+    streams = capsys.readouterr()
+    assert "RemoteCodeError" in streams.err
+    for written in (streams.out.encode(), out.read_bytes()):
+        data = parse_json(written, finite=True)
+        assert list(data) == ["tempo_doctor", "status", "model", "error"]
+        assert (data["status"], data["model"]) == ("not_loaded", {"name": "of_its_own"})
+        assert data["error"]["type"] == "RemoteCodeError"
+        assert data["error"]["message"].startswith("of_its_own runs code of its own repository")
+    assert str(tmp_path) not in out.read_text()
+    with pytest.raises(ValueError, match="could not be loaded"):
+        Diagnosis.from_dict(json.loads(out.read_text()))
 
 
 def test_hostile_text_is_inert(patient, clips, capsys):

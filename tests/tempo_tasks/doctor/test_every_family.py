@@ -8,7 +8,7 @@ from tempo_attn import AttnScaleConfig
 from tempo_attn.errors import MissingExtraError
 from tempo_tasks.doctor.examine import diagnose
 from tempo_tasks.doctor.loading import Request
-from tests.support.tiny_checkpoints import CHECKPOINTS, save
+from tests.support.tiny_checkpoints import ARGUMENTS, CHECKPOINTS, save
 
 NOT_RUN = {("gemma4", "engine_agrees")}
 """Its last layers run for the last row only: the laboratory takes full forwards, and says so."""
@@ -19,7 +19,11 @@ NOT_RUN = {("gemma4", "engine_agrees")}
 def test_every_check_passes(name, tmp_path):
     folder = save(name, tmp_path / "tiny")
     AttnScaleConfig(strength=3.0, layers=[1]).save_pretrained(tmp_path / "edit")
-    request = Request(model=str(folder), attn_scale=str(tmp_path / "edit"))
+    request = Request(
+        model=str(folder),
+        model_args=ARGUMENTS.get(name, {}),
+        attn_scale=str(tmp_path / "edit"),
+    )
     try:
         diagnosis = diagnose(request)
     except MissingExtraError as error:

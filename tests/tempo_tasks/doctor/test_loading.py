@@ -108,14 +108,27 @@ def test_code_of_its_own(folder):
     "stored",
     [
         {"quant_method": "bitsandbytes", "load_in_8bit": True},
+        {"quant_method": "bitsandbytes", "_load_in_8bit": True},
+    ],
+)
+def test_a_checkpoint_in_8_bits_of_bitsandbytes(stored, folder):
+    rewrite(folder / "config.json", quantization_config=stored)
+    refuses(EightBitModelError, "is in 8 bits .*bfloat16", model=str(folder))
+
+
+@pytest.mark.usefixtures("no_weights")
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"quant_method": "bitsandbytes", "load_in_4bit": True},
         {"quant_method": "gptq", "bits": 8},
         {"quant_method": "fbgemm_fp8"},
         {"quant_method": "quanto", "weights": "int8"},
     ],
 )
-def test_a_checkpoint_in_8_bits(stored, folder):
+def test_other_quantized_checkpoints_are_loaded(stored, folder):
     rewrite(folder / "config.json", quantization_config=stored)
-    refuses(EightBitModelError, "is in 8 bits .*bfloat16", model=str(folder))
+    refuses(AssertionError, "weights are loaded", model=str(folder))
 
 
 @pytest.mark.usefixtures("no_weights")

@@ -13,6 +13,7 @@ from tempo_attn.errors import (
     UnknownFamilyError,
     UnsupportedModelError,
 )
+from tempo_tasks.errors import EightBitModelError, RemoteCodeError
 from tempo_tasks.harness.arguments import check_arguments, known_names
 from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.harness.lalm import LALM
@@ -138,12 +139,34 @@ def test_every_argument_of_hf_is_known():
     assert {"pretrained", "dtype", "peft", "think_end_token", "attn_scale"} <= set(known_names())
 
 
+def test_8_bits_of_bitsandbytes_are_refused_before_weights(tmp_path, monkeypatch):
+    def fail(*given, **named):
+        raise AssertionError("weights are loaded")
+
+    monkeypatch.setattr(AudioHFLM, "_create_model", fail)
+    config = json.loads((WEIGHTS_DIR / "config.json").read_text())
+    for stored, raised in (("load_in_8bit", EightBitModelError), ("load_in_4bit", AssertionError)):
+        quantized = {"quant_method": "bitsandbytes", stored: True}
+        (tmp_path / "config.json").write_text(
+            json.dumps(config | {"quantization_config": quantized})
+        )
+        for path in WEIGHTS_DIR.glob("*token*"):
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+        for path in WEIGHTS_DIR.glob("*processor*"):
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+        with pytest.raises(raised):
+            LALM(str(tmp_path), device="cpu")
+    with pytest.raises(EightBitModelError, match="load_in_4bit=True"):
+        LALM(device="cpu", load_in_8bit=True)
+
+
 @pytest.mark.parametrize("call", [LALM, lambda name: check_arguments(name, {"family": "generic"})])
 @pytest.mark.parametrize(
     ("model_type", "raised", "message"),
     [
-        ("kimi_audio", UnsupportedModelError, "kimia_infer"),
-        ("another", OptionError, "trust_remote_code=True"),
+        ("phi4mm", UnsupportedModelError, "revision=refs/pr/70"),
+        ("kimi_audio", RemoteCodeError, "trust_remote_code=True"),
+        ("another", RemoteCodeError, "trust_remote_code=True"),
     ],
 )
 def test_remote_code_is_asked_for_once_and_not_to_refuse_the_model_then(

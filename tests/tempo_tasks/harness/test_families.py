@@ -10,7 +10,7 @@ import soundfile
 from tempo_attn import AttnScaleConfig
 from tempo_tasks.audio import file_handle
 from tempo_tasks.harness.lalm import LALM
-from tests.support.tiny_checkpoints import CHECKPOINTS, save
+from tests.support.tiny_checkpoints import ARGUMENTS, CHECKPOINTS, save
 from tests.support.tiny_models import without_timm
 
 TEXT = "<audio>which is last?\na. bell\nb. horn"
@@ -55,11 +55,12 @@ FULL_LAYERS = {name: [1, 3, 4] for name in ("gemma3n", "gemma4", "gemma4_unified
 def test_batches_of_mixed_lengths_are_as_single_clips(name, edited, folder_of, clips):
     layers = FULL_LAYERS.get(name, "all")
     attn_scale = AttnScaleConfig(strength=3.0, layers=layers) if edited else None
-    folder = str(folder_of(name))
-    model = LALM(pretrained=folder, batch_size=3, dtype="float32", attn_scale=attn_scale)
+    given = {"pretrained": str(folder_of(name)), "dtype": "float32", "attn_scale": attn_scale}
+    given |= ARGUMENTS.get(name, {})
+    model = LALM(**given, batch_size=3)
     if not model.family.pads_audio_alike:
         assert model._batch_size() == (1, False)  # and so they are single clips
-    one = LALM(pretrained=folder, batch_size=1, dtype="float32", attn_scale=attn_scale)
+    one = LALM(**given, batch_size=1)
     # Some families' clips all fill a whole window: so the texts' lengths differ as well.
     texts = [TEXT + " or not" * number for number in range(len(clips))]
     requests = [

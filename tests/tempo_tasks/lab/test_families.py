@@ -8,10 +8,10 @@ from tempo_attn.lab.run_folder.folder import read_run
 from tempo_tasks.lab.grid_request import parse_grid
 from tempo_tasks.lab.settings import Settings
 from tempo_tasks.lab.sweep import SweepRequest, run_sweep
-from tests.support.tiny_checkpoints import CHECKPOINTS, save
+from tests.support.tiny_checkpoints import ARGUMENTS, CHECKPOINTS, save
 from tests.support.tiny_models import without_timm
 
-ALWAYS = {"desta25", "voxtral"}
+ALWAYS = {"desta25", "kimi_audio", "voxtral"}
 NAMES = [
     pytest.param(name, marks=() if name in ALWAYS else pytest.mark.slow)
     for name in sorted(CHECKPOINTS)
@@ -32,7 +32,7 @@ def test_a_sweep_of_keyword_and_option_rows(name, tmp_path):
         model=str(save(name, tmp_path / "model")),
         tasks=["tempo_synth_eo_aqa"],
         # The tiny models hear a few seconds at most.
-        model_args={"long_audio": "truncate"},
+        model_args={"long_audio": "truncate", **ARGUMENTS.get(name, {})},
         metadata={"synth_scenes": 2},
         limit=2,
         out=tmp_path / "run",

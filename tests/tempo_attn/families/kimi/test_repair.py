@@ -9,7 +9,11 @@ from torch import nn
 from transformers.models.qwen2.modeling_qwen2 import apply_rotary_pos_emb
 
 from tempo_attn.errors import UnsupportedModelError
-from tempo_attn.families.kimi.repair import check_rotary, repair_for_transformers_5
+from tempo_attn.families.kimi.repair import (
+    check_rotary,
+    choose_any_position,
+    repair_for_transformers_5,
+)
 
 CODE = "tests_remote_code_of_kimi"
 
@@ -81,3 +85,23 @@ def test_modules_without_tables_are_left_alone(code):
     check_rotary(model)
     repair_for_transformers_5(model)
     assert code.apply_rotary_pos_emb is apply_rotary_pos_emb
+
+
+def test_a_single_token_is_turned_by_its_own_position():
+    """The code cuts its tables at the number of tokens in a call."""
+
+    class Cut(Rotary):
+        def forward(self, x, seq_len=None):
+            return self.cos_cached[:seq_len], self.sin_cached[:seq_len]
+
+    rotary = Cut(loaded=False)
+    model = nn.Sequential(rotary)
+    with pytest.raises(IndexError):
+        rotary(None, seq_len=1)[0][torch.tensor([7])]
+    choose_any_position(model)
+    once = Cut.forward
+    choose_any_position(model)
+    assert Cut.forward is once  # twice is as good
+    cos, sin = (table[torch.tensor([7])] for table in rotary(None, seq_len=1))
+    assert torch.equal(cos[0], rotary.cos_cached[7])
+    assert torch.equal(sin[0], rotary.sin_cached[7])

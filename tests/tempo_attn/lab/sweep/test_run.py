@@ -32,7 +32,7 @@ MODES = {
     "upweight_relative": (0.5,),
     "knockout": (),
 }
-SLOW_WAY = {"gemma3n", "gemma4", "granite_speech_hybrid", "kimi_audio"}
+SLOW_WAY = {"gemma3n", "gemma4", "granite_speech_hybrid"}
 
 
 def close(found, expected):

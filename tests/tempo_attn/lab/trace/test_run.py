@@ -29,7 +29,7 @@ from tests.support.tiny_models import FAMILIES
 from tests.support.twins import ByHooks, Twins, own_probability, traced, tracer_of, twin, twins_of
 from tests.support.wired import FETCH, N_LAYERS, TELL, THINK, wired_model, wired_twins
 
-SLOW_WAY = {"gemma4", "granite_speech_hybrid", "kimi_audio"}
+SLOW_WAY = {"gemma4", "granite_speech_hybrid"}
 NO_STATES = {"gemma3n"}
 """Layers hand on several states, not one of (batch, tokens, width)."""
 RESIDUAL_ONLY = {"granite_speech_hybrid"}

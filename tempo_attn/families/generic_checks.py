@@ -34,13 +34,14 @@ def check_processor(config: Any, processor: Any, family: str) -> None:
 
 
 def check_template(config: Any, processor: Any, family: Family) -> None:
-    """Check that a processor's chat template writes one audio marker for each clip.
+    """Check that a processor's chat template writes a marker for each clip, and the question.
 
     Raises:
         UnsupportedModelError: It does not, or there is no template.
     """
-    counts = []
-    for content in ("?", AUDIO_PLACEHOLDER + "?", (AUDIO_PLACEHOLDER + "?") * 2):
+    counts, question = [], "What is heard?"
+    for n_clips in range(3):
+        content = AUDIO_PLACEHOLDER * n_clips + question
         try:
             rendered = family.chat(processor, [{"role": "user", "content": content}])
         except Exception as error:  # a template may raise whatever it likes
@@ -48,6 +49,12 @@ def check_template(config: Any, processor: Any, family: Family) -> None:
                 f"{where(config)}: the family {family.name} needs a chat template with audio, and "
                 f"this one fails on {content!r}: {type(error).__name__}: {error}"
             ) from error
+        if question not in rendered:
+            raise UnsupportedModelError(
+                f"{where(config)}: the family {family.name} needs a chat template with audio and "
+                f"text, and this one leaves a question out: it gives {rendered[:120]!r}. A model "
+                "that transcribes alone cannot be asked"
+            )
         counts.append(rendered.count(family.audio_marker(processor)))
     if counts != [0, 1, 2]:
         raise UnsupportedModelError(

@@ -36,6 +36,15 @@ _GATED = (
     "model the laboratory's fast engine, lens and traces did not agree with plain forwards"
 )
 
+_NO_LANGUAGE_MODEL = (
+    "it transcribes out of its encoder alone (CTC or a transducer): there is no prompt, and no "
+    "decoder whose attention could be edited"
+)
+_NO_EARS = (
+    "transformers' class of it takes text and images alone; what its checkpoints have for sound is "
+    "left out when they are loaded"
+)
+
 REFUSED: dict[str, str] = {
     "voxtral_realtime": _ADDED,
     "kyutai_speech_to_text": _ADDED,
@@ -46,6 +55,11 @@ REFUSED: dict[str, str] = {
     "dots3_note": _INDEXED,
     "muse_spark": _GATED,
     "nemotron_h_omni": _FEW_LAYERS_ATTEND,
+    "nemo_speechlm": _FEW_LAYERS_ATTEND,
+    "granite_speech5_ctc": _NO_LANGUAGE_MODEL,
+    "omniasr_ctc": _NO_LANGUAGE_MODEL,
+    "nemotron3_5_asr": _NO_LANGUAGE_MODEL,
+    "cosmos3_omni": _NO_EARS,
     "phi4mm": _PHI4_REMOTE,
 }
 """Reasons by `model_type`; they follow "cannot edit attention on audio in a ... model: "."""

@@ -12,9 +12,10 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
 from transformers.image_processing_base import ImageProcessingMixin
 
-from tempo_attn import AUDIO_PLACEHOLDER, AttnScaleConfig
+from tempo_attn import AttnScaleConfig
 from tempo_attn.errors import OptionError, TempoError
 from tempo_attn.families import Family, choose_family
+from tempo_attn.families.generic_checks import template_fault
 from tempo_tasks.errors import (
     MissingPackageError,
     NoAudioProcessorError,
@@ -177,19 +178,11 @@ def _require_template(
 ) -> None:
     """Check, before weights are loaded, that a chat with audio has its audio when rendered."""
     more = arguments.get("chat_template_args") or {}
-    found: str
-    try:
-        chat = [{"role": "user", "content": f"{AUDIO_PLACEHOLDER}What do you hear?"}]
-        rendered = family.chat(processor, chat, **(more if isinstance(more, Mapping) else {}))
-        if family.audio_marker(processor) in rendered:
-            return
-        found = f"has no {family.audio_marker(processor)!r} in it: {rendered[:120]!r}"
-    except TempoError:
-        raise
-    except Exception as error:  # a template is a program: it may raise anything
-        found = f"cannot be rendered: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    found = template_fault(processor, family, **(more if isinstance(more, Mapping) else {}))
+    if not found:
+        return
     raise NoAudioTemplateError(
-        f"{name}: a chat with audio {found}. Expected a chat template that puts the audio token "
-        "where a message has a part of type audio; take the instruct checkpoint, or a processor "
-        "with such a template (--model_args processor=FOLDER_OR_ID)"
+        f"{name}: a chat {found}. Expected a chat template that puts the audio token where a "
+        "message has a part of type audio, and its text behind it; take the instruct checkpoint, "
+        "or a processor with such a template (--model_args processor=FOLDER_OR_ID)"
     )

@@ -172,7 +172,7 @@ def test_a_processor_of_another_checkpoint(folder):
 @pytest.mark.parametrize(
     ("template", "pattern"),
     [
-        (NO_AUDIO, r"has no '<\|AUDIO\|>' in it"),
+        (NO_AUDIO, r"of 1 clips has 0 times '<\|AUDIO\|>' in it"),
         ("{{ raise_exception('text only') }}", "cannot be rendered: TemplateError: text only"),
         (None, "cannot be rendered: ValueError"),
     ],

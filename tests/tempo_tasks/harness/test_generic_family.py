@@ -107,11 +107,18 @@ def test_a_template_without_audio_is_refused_before_weights_load(tmp_path, unkno
     unknown("audioflamingo3")
     for file in folder.glob("*.safetensors"):
         file.unlink()
-    (folder / "chat_template.jinja").write_text("{{ messages[0]['role'] }}: ?")
-    with pytest.raises(UnsupportedModelError, match=r"writes \[0, 0, 0\] markers"):
+    texts = "{% for part in messages[0]['content'] %}{{ part['text'] }}{% endfor %}"
+    (folder / "chat_template.jinja").write_text(texts)
+    with pytest.raises(UnsupportedModelError, match="of 1 clips has 0 times '<sound>'"):
+        LALM(str(folder), family="generic")
+    clips = texts.replace(
+        "{{ part['text'] }}", "{% if part['type'] == 'audio' %}<sound>{% endif %}"
+    )
+    (folder / "chat_template.jinja").write_text(clips)
+    with pytest.raises(UnsupportedModelError, match="leaves the question out"):
         LALM(str(folder), family="generic")
     (folder / "chat_template.jinja").write_text("{{ raise_exception('text only') }}")
-    with pytest.raises(UnsupportedModelError, match=r"fails on .*text only"):
+    with pytest.raises(UnsupportedModelError, match=r"cannot be rendered: .*text only"):
         LALM(str(folder), family="generic")
 
 

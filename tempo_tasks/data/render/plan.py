@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from tempo_attn.errors import OptionError
 from tempo_tasks.data.render.request import MIRROR, QUARTETS, RenderRequest
+from tempo_tasks.errors import QuestionError
 from tempo_tasks.questions.events import Clip
 from tempo_tasks.questions.questions import Kind, Question, build_questions
 from tempo_tasks.sources.quartet_plan import ask_quartets
@@ -71,13 +73,20 @@ def _plain(request: RenderRequest, bank: Bank) -> Plan:
         if request.kind == MIRROR:
             twins[name] = f"{number:05d}-mirror.wav"
             scenes[twins[name]] = mirror_scene(scene, request.seconds)
-    questions = [
-        question
-        for kind in Kind
-        for question in build_questions(
-            clips, kind, seed=request.seed, margin=MARGIN, labels=bank.bursts, alike=bank.alike
-        )
-    ]
+    try:
+        questions = [
+            question
+            for kind in Kind
+            for question in build_questions(
+                clips, kind, seed=request.seed, margin=MARGIN, labels=bank.bursts, alike=bank.alike
+            )
+        ]
+    except QuestionError as error:
+        raise OptionError(
+            f"{len(bank.bursts)} labels are too few for four options of which no two sound alike; "
+            "add recordings of other sounds, ask for more --events, or say with --alike which "
+            "labels sound alike"
+        ) from error
     phrases = {label: label.lower() for label in bank.bursts}
     captions = {clip.id: weak_caption(clip, request.seed, phrases) for clip in clips}
     return Plan(scenes, tuple(questions), captions, twins)

@@ -260,3 +260,18 @@ def test_min_events_three_leaves_out_clips_of_two():
         for number in (2, 3, 4)
     }
     assert asked == {2: ["three.mp3", "two.mp3"], 3: ["three.mp3"], 4: []}
+
+
+def test_absent_distractors_sound_like_no_other_option():
+    clips = [
+        Clip(f"{n}", (Event("Rain", ((0.0, 1.0),)), Event("Dog", ((3.0, 9.0),)))) for n in range(40)
+    ]
+    pool = ("Rain", "Sea", "Dog", "Wolf", "Bell", "Gong", "Siren")
+    near = (("Rain", "Sea"), ("Dog", "Wolf"), ("Bell", "Gong"))
+    alike = {one: {other} for pair in near for one, other in (pair, pair[::-1])}
+    made = build_questions(clips, Kind.EO, labels=pool, alike=alike)
+    shown = {option for question in made for option in question.options}
+    assert shown == {"Rain", "Dog", "Bell", "Gong", "Siren"}
+    assert not any({"Bell", "Gong"} <= set(question.options) for question in made)
+    with pytest.raises(QuestionError, match="four options need four labels, found 3"):
+        build_questions(clips, Kind.EO, labels=pool[:6], alike=alike)

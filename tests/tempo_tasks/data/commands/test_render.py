@@ -36,6 +36,13 @@ def test_the_manifest_is_printed_as_json_and_names_no_folder(rendered):
     assert str(out.parent) not in (out / "manifest.json").read_text()
 
 
+def test_check_asks_for_the_lead_that_the_manifest_tells(rendered):
+    _, _, out = rendered
+    done = RUN.invoke(app, ["data", "check", str(out)])
+    assert done.exit_code == 0, done.output
+    assert RUN.invoke(app, ["data", "check", str(out), "--margin", "3"]).exit_code == 1
+
+
 def test_cite_names_each_recording_with_its_licence(rendered):
     _, _, out = rendered
     done = RUN.invoke(app, ["data", "cite", str(out)])

@@ -292,6 +292,16 @@ def test_labels_alike_are_never_options_together(bank, tmp_path):
         assert not {"Siren", "Car Horn"} <= set(question.options)
 
 
+def test_too_few_labels_for_four_options_are_told(bank, tmp_path):
+    few = tmp_path / "bank"
+    shutil.copytree(bank, few)
+    for label in ("Siren", "Whistle", "Rain"):
+        shutil.rmtree(few / label)
+    with pytest.raises(OptionError, match="3 labels are too few for four options"):
+        render(RenderRequest(sounds=few, clips=3, events=(2, 3)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_hostile_labels_stay_text(bank, tmp_path):
     hostile = '[red]"><script>alert(1)</script>'.replace("/", "")
     rows = [(f"{label.replace(' ', '_')}/0.wav", label) for label in SIX[:5]]

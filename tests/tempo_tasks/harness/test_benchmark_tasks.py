@@ -118,11 +118,11 @@ def test_two_to_four_options_and_a_group_over_them(copies):
 
 
 def test_free_number_answers(embedded, copies):
-    results = evaluate(embedded, ["tempo_abstime_startseconds_aqa"], copies)
-    scores = results["results"]["tempo_abstime_startseconds_aqa"]
+    results = evaluate(embedded, ["tempo_abstime_start_aqa_seconds"], copies)
+    scores = results["results"]["tempo_abstime_start_aqa_seconds"]
     assert scores["parse_failure,none"] == 1  # it knows letters only
     assert scores["seconds_error,none"] == "N/A"
-    _, tasks = tasks_of(["tempo_abstime_startseconds_aqa"], copies)
+    _, tasks = tasks_of(["tempo_abstime_start_aqa_seconds"], copies)
     (task,) = tasks.values()
     docs = list(task.test_docs())
     assert docs[0]["prompt"].endswith("\nAnswer with a number of seconds and nothing else.")

@@ -102,9 +102,11 @@ def read_items(
         except _LeftOutError as missing:
             read.left_out[str(missing)] += 1
         except QuestionError as error:
-            read.faults.append(RowFault(number, f"{unique}: {error}"))
+            named = "" if unique == f"row {number}" else f"{unique}: "
+            read.faults.append(RowFault(number, f"{named}{error}"))
     if not read.rows:
-        found = ", ".join(str(value) for value, _ in values.most_common(8)) or "no row"
+        shown = [", ".join(map(str, value)) for value, _ in values.most_common(8)]
+        found = " | ".join(shown) or "no row"
         raise DataVersionError(
             f"{where}: no row of {n_rows} belongs to {description.name} {part.name}"
             + (f", where {dict(part.where)}; found {found}" if part.where else "")

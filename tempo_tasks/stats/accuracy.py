@@ -116,7 +116,8 @@ def accuracy_rows(runs: Sequence[Run], level: float = 0.95) -> list[StatisticsRo
     Columns: those of `about` and of `Share` (`accuracy` for its share); `chance_corrected`
     (accuracy - c) / (1 - c), c one over the number of options (1/4 in our own tasks);
     `effective_n`; `p_chance` and, corrected over all rows, `p_chance_holm`; `detectable`, the
-    smallest accuracy that such items would tell from chance with 80 % power; `no_answer`, the share of parse failures and ties.
+    smallest accuracy that such items would tell from chance with 80 % power; `no_answer`, the share
+    of parse failures and ties.
     """
     rows = []
     for run in runs:

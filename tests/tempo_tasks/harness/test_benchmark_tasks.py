@@ -47,7 +47,10 @@ def evaluate(model, tasks, metadata, folder=None):
 
 def test_the_embedded_model_is_scored_on_every_way_of_asking(embedded, copies):
     groups = ["tempo_trea_aqa", "tempo_trea_silence_ll", "tempo_mmau_aqa_text"]
-    results = evaluate(embedded, groups, copies)
+    three_clips = "tempo_starbench_temporal_aqa_ll"
+    results = evaluate(embedded, [*groups, three_clips], copies)
+    assert 0 <= results["results"][three_clips]["acc_every_run,none"] <= 1
+    assert results["n-samples"][three_clips]["effective"] == 6
     for group in groups:
         assert 0 <= results["results"][group]["acc,none"] <= 1
     order = results["results"]["tempo_trea_order_aqa"]

@@ -7,6 +7,7 @@
 - `overlap`, `training`: doubles, and clips that a model was trained on.
 - `parts`: a kind of a data set, and several together. `assemble`: all of it for every part, as
   plain JSON types; `verdict`: what it comes to.
+- `benchmarks`: the audit of other people's items.
 - `result_table`, `figures`, `result_files`: how it is shown and written; `audit_command`: the
   command.
 """

@@ -135,8 +135,14 @@ def _audit_benchmark(
     if len(data) > 1:
         raise OptionError(f"--benchmark {benchmark} takes one copy; found {len(data)}")
     copy = description.hub if data[0] == "hub" else data[0]
+    ways = [
+        (name, seconds)
+        for name in names or description.parts
+        for seconds in (False, True)
+        if (description.part(name).seconds if seconds else description.part(name).options)
+    ]
     result = audit_benchmark(
-        [load_items(description, name, data=copy)[0] for name in names or description.parts]
+        [load_items(description, name, data=copy, seconds=timed)[0] for name, timed in ways]
     )
     files = write(result, out) if out is not None else []
     if as_json:

@@ -24,7 +24,7 @@ WAYS = (
     ("_ll", "choice_likelihood", ("acc", "acc_above_chance")),
     ("_text", "choice_text", ("acc", "acc_norm", "acc_above_chance")),
 )
-SECONDS = ("", "seconds_generate", ("within_1s", "parse_failure"))
+SECONDS = ("_seconds", "seconds_generate", ("within_1s", "parse_failure"))
 BASES = ("base", "benchmark", *(base for _, base, _ in WAYS), SECONDS[1])
 """The files that tasks include, without "_" and ".yaml"."""
 
@@ -43,14 +43,11 @@ def benchmark_files(
     # JSON is YAML, on one line.
     named = benchmark if isinstance(benchmark, str) else json.dumps(benchmark, ensure_ascii=False)
     timed = [name for name, part in description.parts.items() if part.seconds]
-    chosen = [name for name in description.parts if name not in timed]
+    chosen = [name for name, part in description.parts.items() if part.options]
     prefix = f"tempo_{description.name}"
     for (suffix, base, metrics), parts in [*((way, chosen) for way in WAYS), (SECONDS, timed)]:
         if not parts:
             continue
-        # Times have their own group: their scores are not of the kind that others can be averaged
-        # with.
-        stem = f"{prefix}_seconds" if base == SECONDS[1] and chosen else prefix
         for condition in CONDITIONS:
             names = [f"{prefix}_{part}_{condition}{suffix}" for part in parts]
             for name, part in zip(names, parts, strict=True):
@@ -61,10 +58,11 @@ def benchmark_files(
                     f"  benchmark: {named}",
                     f"  part: {part}",
                     f"  condition: {condition}",
+                    *(["  seconds: true"] if parts is timed else []),
                 )
-            made |= _group(f"{stem}_{condition}{suffix}", names, metrics)
-        groups = [f"{stem}_{condition}{suffix}" for condition in CONDITIONS]
-        made |= _group(f"{stem}{suffix}", groups, metrics)
+            made |= _group(f"{prefix}_{condition}{suffix}", names, metrics)
+        groups = [f"{prefix}_{condition}{suffix}" for condition in CONDITIONS]
+        made |= _group(f"{prefix}{suffix}", groups, metrics)
     return made
 
 

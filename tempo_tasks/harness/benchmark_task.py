@@ -1,10 +1,11 @@
 """The task class of other people's benchmarks (`tempo_trea_order_aqa` ...).
 
 `dataset_kwargs` in the YAML say what to load: `benchmark` (a set that `sources.benchmarks.sets`
-describes, or the keys of a description), `part` and `condition`. `--metadata` may name a copy
-(`data_<set>`), a revision on the Hub (`data_<set>_revision`), and that rows which are no item are
-left out (`skip_faulty`). What was really asked is written into the task's metadata, and so into the
-results: prompt and parser by version, and how many rows were left out and why.
+describes, or the keys of a description), `part`, `condition`, and `seconds` for tasks that ask for
+a time. `--metadata` may name a copy (`data_<set>`), a revision on the Hub (`data_<set>_revision`),
+and that rows which are no item are left out (`skip_faulty`). What was really asked is written into
+the task's metadata, and so into the results: prompt and parser by version, and how many rows were
+left out and why.
 """
 
 from __future__ import annotations
@@ -41,18 +42,19 @@ class BenchmarkTask(TempoTask):
                 f"condition is {condition.value!r}; expected one of "
                 f"{[known.value for known in CONDITIONS]}: other benchmarks have no captions"
             )
-        part = benchmark_part(settings["benchmark"], settings["part"], metadata)
+        part = benchmark_part(
+            settings["benchmark"], settings["part"], metadata, seconds=bool(settings.get("seconds"))
+        )
         documents = benchmark_documents(part, condition)
         self.dataset = datasets.DatasetDict({"test": documents})
         self._paths = {handle["sha256"]: handle["path"] for handle in part.audio.values()}
-        timed = bool(part.part.seconds)
         self.config.metadata = {
             **metadata,
             "tempo_version": tempo_tasks.__version__,
             "data_name": part.name,
             "data_fingerprint": part.fingerprint,
             "prompt_version": CHOICE_PROMPT_VERSION,
-            "parser_version": SECONDS_PARSER_VERSION if timed else PARSER_VERSION,
+            "parser_version": SECONDS_PARSER_VERSION if part.seconds else PARSER_VERSION,
             "benchmark": {
                 "name": part.description.name,
                 "part": part.part.name,
@@ -63,7 +65,11 @@ class BenchmarkTask(TempoTask):
 
 
 def benchmark_part(
-    benchmark: str | Mapping[str, Any], part: str, metadata: Mapping[str, Any]
+    benchmark: str | Mapping[str, Any],
+    part: str,
+    metadata: Mapping[str, Any],
+    *,
+    seconds: bool = False,
 ) -> BenchmarkPart:
     """Load a part of a benchmark with its audio.
 
@@ -71,6 +77,7 @@ def benchmark_part(
         benchmark: Name of a set, or the keys of a description.
         part: Name of the part.
         metadata: The task's, with what `--metadata` added.
+        seconds: Whether a time is asked for.
 
     Raises:
         OptionError: A value in `metadata` is of another kind.
@@ -84,7 +91,8 @@ def benchmark_part(
         raise OptionError(f"skip_faulty is {skip!r}; expected true or false")
     # Resolved here, so that a changed variable is not answered with the old copy's items.
     keys = benchmark if isinstance(benchmark, str) else json.dumps(benchmark, sort_keys=True)
-    return _load(keys, part, data or os.environ.get(description.variable), revision, skip)
+    named = data or os.environ.get(description.variable)
+    return _load(keys, part, named, revision, skip, seconds)
 
 
 def _text(metadata: Mapping[str, Any], key: str) -> str | None:
@@ -97,7 +105,14 @@ def _text(metadata: Mapping[str, Any], key: str) -> str | None:
 # Both conditions of a part, by generation and by likelihood, ask the same items.
 @lru_cache(maxsize=4)
 def _load(
-    benchmark: str, part: str, data: str | None, revision: str | None, skip_faulty: bool
+    benchmark: str,
+    part: str,
+    data: str | None,
+    revision: str | None,
+    skip_faulty: bool,
+    seconds: bool,
 ) -> BenchmarkPart:
     described = describe(json.loads(benchmark) if benchmark.startswith("{") else benchmark)
-    return load_benchmark(described, part, data=data, revision=revision, skip_faulty=skip_faulty)
+    return load_benchmark(
+        described, part, data=data, revision=revision, skip_faulty=skip_faulty, seconds=seconds
+    )

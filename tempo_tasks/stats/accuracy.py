@@ -9,7 +9,7 @@ from typing import Any
 from tempo_attn.statistics import holm
 from tempo_tasks.questions.strata import STRATA, bins_of, tests_time
 from tempo_tasks.stats.clustered_estimates import ClusterSums, chance_p, effective_n, share_interval
-from tempo_tasks.stats.names import KINDS, TaskName
+from tempo_tasks.stats.names import TaskName, kind_order
 from tempo_tasks.stats.pairs import detectable_accuracy
 from tempo_tasks.stats.runs import Run, TaskRun
 from tempo_tasks.stats.samples import Sample
@@ -84,7 +84,7 @@ def with_macros(tasks: Sequence[TaskRun]) -> Iterator[tuple[str, list[TaskRun]]]
     for task in tasks:
         families.setdefault(task.name.but(kind=""), []).append(task)
     for family in families.values():
-        ordered = sorted(family, key=lambda task: KINDS.index(task.name.kind))
+        ordered = sorted(family, key=lambda task: kind_order(task.name.kind))
         for task in ordered:
             yield task.name.kind, [task]
         if len(ordered) > 1:
@@ -114,9 +114,10 @@ def accuracy_rows(runs: Sequence[Run], level: float = 0.95) -> list[StatisticsRo
     """Return accuracy of every task and macro average, one row each.
 
     Columns: those of `about` and of `Share` (`accuracy` for its share); `chance_corrected`
-    (accuracy - 1/4) / (3/4); `effective_n`; `p_chance` and, corrected over all rows,
-    `p_chance_holm`; `detectable`, the smallest accuracy that such items would tell from chance with
-    80 % power; `no_answer`, the share of parse failures and ties.
+    (accuracy - c) / (1 - c), c one over the number of options (1/4 in our own tasks);
+    `effective_n`; `p_chance` and, corrected over all rows, `p_chance_holm`; `detectable`, the
+    smallest accuracy that such items would tell from chance with 80 % power; `no_answer`, the share
+    of parse failures and ties.
     """
     rows = []
     for run in runs:
@@ -125,21 +126,27 @@ def accuracy_rows(runs: Sequence[Run], level: float = 0.95) -> list[StatisticsRo
             sums = share_of(samples)
             share = Share.of(sums, level)
             worth = float(effective_n(sums))
+            # A quarter but for other benchmarks' items, which may have two options, or six.
+            chance = float(share_of(samples, _guess).mean)
             rows.append(
                 {
                     **about(run, kind, tasks[0].name),
                     **renamed(share, "accuracy"),
-                    "chance_corrected": (share.share - CHANCE) / (1 - CHANCE),
+                    "chance_corrected": (share.share - chance) / (1 - chance),
                     "effective_n": known(worth),
-                    "p_chance": known(chance_p(sums, CHANCE)),
+                    "p_chance": known(chance_p(sums, chance)),
                     "detectable": known(
-                        detectable_accuracy(worth, sums.n_clusters, chance=CHANCE, level=level)
+                        detectable_accuracy(worth, sums.n_clusters, chance=chance, level=level)
                     ),
                     "no_answer": float(share_of(samples, _no_answer).mean),
                 }
             )
     add_holm(rows, "p_chance")
     return rows
+
+
+def _guess(sample: Sample) -> float:
+    return 1 / len(sample.options)
 
 
 def _no_answer(sample: Sample) -> float:

@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from tempo_tasks.stats.accuracy import MACRO, StatisticsRow, about, add_holm, known
-from tempo_tasks.stats.names import KINDS, TaskName
+from tempo_tasks.stats.names import TaskName, kind_order
 from tempo_tasks.stats.pairs import Paired, compare
 from tempo_tasks.stats.runs import Run, TaskRun
 
@@ -73,7 +73,7 @@ def _with_macros(twos: Sequence[Two]) -> Iterator[tuple[str, list[Two]]]:
     for two in twos:
         families.setdefault(two[1].name.but(kind=""), []).append(two)
     for family in families.values():
-        ordered = sorted(family, key=lambda two: KINDS.index(two[1].name.kind))
+        ordered = sorted(family, key=lambda two: kind_order(two[1].name.kind))
         for two in ordered:
             yield two[1].name.kind, [two]
         if len(ordered) > 1:

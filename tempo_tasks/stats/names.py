@@ -67,3 +67,26 @@ def parse_task(name: str) -> TaskName | None:
         prompt=int(prompts[0][1]) if prompts else None,
         rotated="rot" in parts,
     )
+
+
+_OTHER = re.compile(
+    r"(tempo_(?!synth_|hard_)[a-z][a-z0-9]*)_([a-z][a-z0-9]*)_(aqa|silence)(?:_(ll|text))?"
+)
+
+
+def parse_other(name: str) -> TaskName | None:
+    """Return the parts of the name of a task about another benchmark; None for any other task.
+
+    The kind is the benchmark's part. Tasks that ask for a time (`_seconds`) are none: they have no
+    accuracy.
+    """
+    found = _OTHER.fullmatch(name)
+    if found is None or parse_task(name) is not None:
+        return None
+    source, part, condition, scoring = found.groups()
+    return TaskName(source, part, condition, SCORINGS[scoring or ""])
+
+
+def kind_order(kind: str) -> tuple[int, str]:
+    """Return what kinds are sorted by: ours as they stand, then other benchmarks' parts."""
+    return (KINDS.index(kind), "") if kind in KINDS else (len(KINDS), kind)

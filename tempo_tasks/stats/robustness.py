@@ -92,7 +92,9 @@ def _kappa(chosen: Sequence[tuple[str | None, str | None]]) -> float | None:
     """Return Cohen's kappa; None where both always say the same one thing."""
     from statsmodels.stats.inter_rater import cohens_kappa
 
-    names = [*LETTERS, None]
+    # Other benchmarks' items may have more letters than ours; those never said change nothing.
+    said = {letter for pair in chosen for letter in pair if letter is not None}
+    names = [*sorted(said.union(LETTERS)), None]
     table = np.zeros((len(names), len(names)))
     for one, other in chosen:
         table[names.index(one), names.index(other)] += 1

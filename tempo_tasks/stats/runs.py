@@ -9,7 +9,7 @@ from typing import Any
 
 from tempo_attn.errors import OptionError
 from tempo_tasks.errors import SamplesError
-from tempo_tasks.stats.names import CONDITIONS, KINDS, TaskName, parse_task
+from tempo_tasks.stats.names import CONDITIONS, TaskName, kind_order, parse_other, parse_task
 from tempo_tasks.stats.run_files import (
     data_fingerprint,
     dates_by_run,
@@ -57,13 +57,14 @@ class Run:
     notes: Sequence[str] = field(default=())
 
 
-def read_runs(given: Sequence[str]) -> list[Run]:
+def read_runs(given: Sequence[str], *, others: bool = False) -> list[Run]:
     """Read runs, in the order given.
 
     Args:
         given: Folders that `lm_eval --output_path` wrote, or `results_*.json` files; `NAME=PATH`
             names a run. Each folder with samples below a path is a run, or several: calls with
             another model, edit, settings or data are runs of their own.
+        others: Read tasks about other benchmarks too; else they are left out with a note.
 
     Raises:
         SamplesNotFoundError: A path does not exist, or has no samples.
@@ -76,7 +77,7 @@ def read_runs(given: Sequence[str]) -> list[Run]:
         found = [
             run
             for folder, date in folders_with_samples(path)
-            for run in _read_folder(folder, date, name)
+            for run in _read_folder(folder, date, name, others)
         ]
         if name and len({run.folder for run in found}) > 1:
             found = [replace(run, label=f"{name}/{run.folder.name}") for run in found]
@@ -100,11 +101,15 @@ def split_name(argument: str) -> tuple[str | None, Path]:
     return (name, Path(path)) if named else (None, Path(argument))
 
 
-def _read_folder(folder: Path, date: str | None, name: str | None) -> list[Run]:
+def _read_folder(folder: Path, date: str | None, name: str | None, others: bool) -> list[Run]:
     """Return the runs of one folder: lm_eval names it after the model's name alone."""
     dated = samples_by_date(folder, date)
     found = {task for files in dated.values() for task in files}
-    ours = {task: parsed for task in found if (parsed := parse_task(task))}
+    ours = {
+        task: parsed
+        for task in found
+        if (parsed := parse_task(task) or (parse_other(task) if others else None))
+    }
     if not ours:
         raise SamplesError(
             f"{folder}: samples of {', '.join(sorted(found))} only; expected tasks of tempo, such "
@@ -167,7 +172,7 @@ def _read_run(
 
 def task_order(name: TaskName) -> tuple[object, ...]:
     """Return what the tasks of a run are sorted by."""
-    condition, kind = CONDITIONS.index(name.condition), KINDS.index(name.kind)
+    condition, kind = CONDITIONS.index(name.condition), kind_order(name.kind)
     return name.source, name.variant, name.scoring, condition, kind
 
 

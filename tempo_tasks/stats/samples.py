@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 from tempo_attn.files.strict_json import parse_json
 from tempo_tasks.errors import SamplesError
+from tempo_tasks.questions.choice_items import FEWEST, MOST, letters_of
 from tempo_tasks.questions.questions import LETTERS
 from tempo_tasks.questions.strata import STRATA
 from tempo_tasks.scoring import most_likely, parse_answer
@@ -26,7 +28,7 @@ class Sample:
         cluster: What standard errors are clustered by: the document's `cluster`, else its clip.
         correct: Credit, 0 to 1; letters that tie share it.
         chosen: The chosen letter; None for a parse failure or a tie.
-        options: The four options, in the order of the letters.
+        options: The options, four in our own tasks, in the order of the letters.
         answer: The right letter.
         doc: The whole document, for its strata.
         rescored: The file calls the answer a parse failure, or none, and the rules of this release
@@ -51,12 +53,12 @@ class Sample:
     @property
     def question(self) -> tuple[str, frozenset[str]]:
         """What is asked, whatever the order of the options: the right one and all of them."""
-        return self.options[LETTERS.index(self.answer)], frozenset(self.options)
+        return self.options[ascii_uppercase.index(self.answer)], frozenset(self.options)
 
     @property
     def chosen_text(self) -> str | None:
         """The text of the chosen option."""
-        return None if self.chosen is None else self.options[LETTERS.index(self.chosen)]
+        return None if self.chosen is None else self.options[ascii_uppercase.index(self.chosen)]
 
 
 def read_samples(path: Path, task: TaskName) -> list[Sample]:
@@ -133,11 +135,14 @@ def _sample(data: Any, task: TaskName, where: str) -> Sample:
     # Runs of several releases are compared under one rule.
     failed = data.get("parse_failure") if task.scoring == GENERATION else None
     rescored = failed in (0, 1) and bool(failed) != (chosen is None)
+    # Of another benchmark's items, options of one text are right together.
+    given = doc.get("right_letters")
+    right = given if isinstance(given, list) and given else [doc["answer"]]
     return Sample(
         item=doc["id"],
         rotation=rotation if isinstance(rotation, int) else 0,
         cluster=str(doc.get("cluster") or doc["clip"]),
-        correct=float(chosen == doc["answer"] if rescored else correct),
+        correct=float(chosen in right if rescored else correct),
         chosen=chosen,
         options=tuple(doc["options"]),
         answer=doc["answer"],
@@ -151,9 +156,10 @@ def _is_question(doc: Mapping[str, Any]) -> bool:
     return (
         all(isinstance(doc.get(name), str) and doc[name] for name in ("id", "clip"))
         and isinstance(options, list)
-        and len(options) == len(LETTERS)
+        and FEWEST <= len(options) <= MOST
+        and (len(options) == len(LETTERS) or isinstance(doc.get("part"), str))
         and all(isinstance(option, str) for option in options)
-        and doc.get("answer") in LETTERS
+        and doc.get("answer") in letters_of(options)
         and all(_is_number(doc[name]) for name in STRATA if doc.get(name) is not None)
     )
 

@@ -43,7 +43,7 @@ def stats(
 
     check_level(level)
     check_output(out, folder=True)
-    report = make_report(read_runs(runs), level)
+    report = make_report(read_runs(runs, others=True), level)
     if as_json:
         import json
 

@@ -57,7 +57,7 @@ def audit_benchmark(parts: Sequence[BenchmarkPart]) -> Result:
 def _part(part: BenchmarkPart) -> Result:
     items = part.items
     about: Result = {
-        "part": part.part.name,
+        "part": part.label,
         **part.about(),
         "fingerprint": part.fingerprint,
         "n_clusters": len({item.cluster for item in items}),
@@ -67,7 +67,7 @@ def _part(part: BenchmarkPart) -> Result:
     }
     if not items:
         return {**about, "verdict": "No row is an item."}
-    if part.part.seconds:
+    if part.seconds:
         rows = guessed_times(items)
         best = max(rows, key=lambda row: row["within"]["1 s"]["share"])
         return {

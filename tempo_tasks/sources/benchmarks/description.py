@@ -35,7 +35,7 @@ Columns = tuple[str, ...]
 _NAME = re.compile(r"[a-z][a-z0-9]*")
 # Words that say something else in the names of tasks.
 _TAKEN = {kind.value for kind in Kind} | {
-    *("aqa", "cqa", "acqa", "silence", "mirror", "synth", "hard", "ll", "text", "rot"),
+    *("aqa", "cqa", "acqa", "silence", "mirror", "synth", "hard", "ll", "text", "rot", "seconds"),
 }
 _SOURCE = "file of the description"  # no key that a file can have: for messages
 ANSWERS = ("letter", "text")
@@ -59,7 +59,8 @@ class Part:
         options: One column with all options, or one column an option.
         answer: Column of the right one.
         answer_is: "letter" or "text".
-        seconds: Column of the right time: the items ask for seconds, and have no options.
+        seconds: Column of the right time, where the items can be asked for seconds too (or alone:
+            then `options: []`).
         sounds: Column of the labels of the sounds in the clip, in the order they start in.
         categories: Columns by which scores are split.
         may_lack: What rows may lack, of `MAY_LACK`: they are left out, and counted.

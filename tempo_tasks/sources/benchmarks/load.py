@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tempo_attn.errors import OptionError
 from tempo_tasks.audio import Handle, file_handle
 from tempo_tasks.errors import AudioNotFoundError, QuestionError
 from tempo_tasks.questions.choice_items import ChoiceItem, fingerprint_of
@@ -31,6 +32,7 @@ class BenchmarkPart:
         items: The items, in the order of the rows.
         read: What was read, with faults and what was left out.
         audio: Handle of each clip, by its name; empty where no audio was asked for.
+        seconds: Whether the items ask for a time.
     """
 
     name: str
@@ -39,6 +41,12 @@ class BenchmarkPart:
     items: tuple[ChoiceItem, ...]
     read: ReadItems
     audio: Mapping[str, Handle] = field(default_factory=dict)
+    seconds: bool = False
+
+    @property
+    def label(self) -> str:
+        """What the part is called in tables: times are told from options."""
+        return f"{self.part.name}_seconds" if self.seconds else self.part.name
 
     @cached_property
     def fingerprint(self) -> str:
@@ -64,18 +72,23 @@ def load_items(
     *,
     data: str | None = None,
     revision: str | None = None,
+    seconds: bool = False,
 ) -> tuple[BenchmarkPart, Path]:
     """Return a part without its audio, and where its copy lies; faults are in `read`.
 
     Raises:
+        OptionError: There is no such part, or a time is asked for and the part has none.
         DataUnavailableError: The data cannot be had.
         DataVersionError: Another layout than the description's.
     """
     copy, name = find_copy(description, data, revision)
     asked = description.part(part)
+    if seconds and not asked.seconds:
+        raise OptionError(f"{description.name} {part} has no column of times: it asks for options")
     where, rows = rows_of(description, asked, copy)
-    read = read_items(description, asked, rows, f"{name}, {where}")
-    return BenchmarkPart(name, description, asked, tuple(read.items), read), copy
+    read = read_items(description, asked, rows, f"{name}, {where}", seconds=seconds)
+    items = tuple(read.items)
+    return BenchmarkPart(name, description, asked, items, read, seconds=seconds), copy
 
 
 def load_benchmark(
@@ -85,6 +98,7 @@ def load_benchmark(
     data: str | None = None,
     revision: str | None = None,
     skip_faulty: bool = False,
+    seconds: bool = False,
 ) -> BenchmarkPart:
     """Return a part with the audio of its clips.
 
@@ -94,14 +108,16 @@ def load_benchmark(
         data: Folder, file or id on the Hub; default: the set's environment variable, else the Hub.
         revision: Branch, tag or commit on the Hub.
         skip_faulty: Leave out rows that are no item; results say how many.
+        seconds: Whether the items ask for a time, and not for an option.
 
     Raises:
+        OptionError: A time is asked for, and the part has none.
         DataUnavailableError: The data cannot be had.
         DataVersionError: Another layout than the description's.
         QuestionError: Rows that are no item, and `skip_faulty` is not given; or no item is left.
         AudioNotFoundError: Clips are missing; all are listed.
     """
-    loaded, copy = load_items(description, part, data=data, revision=revision)
+    loaded, copy = load_items(description, part, data=data, revision=revision, seconds=seconds)
     faults = loaded.read.faults
     if faults and not skip_faulty:
         raise QuestionError(
@@ -127,7 +143,7 @@ def load_benchmark(
             f"{loaded.name}, {part}: {len(missing)} of {len(wanted)} clips are not in {copy} (nor "
             f"in its {places}); unpack the archives of the set there:\n" + listed(missing)
         )
-    return BenchmarkPart(loaded.name, description, loaded.part, loaded.items, loaded.read, audio)
+    return replace(loaded, audio=audio)
 
 
 def _handle(

@@ -59,7 +59,12 @@ class _LeftOutError(Exception):
 
 
 def read_items(
-    description: Description, part: Part, rows: Iterable[tuple[int, Row]], where: str
+    description: Description,
+    part: Part,
+    rows: Iterable[tuple[int, Row]],
+    where: str,
+    *,
+    seconds: bool = False,
 ) -> ReadItems:
     """Read the items of a part.
 
@@ -68,6 +73,7 @@ def read_items(
         part: The part.
         rows: Numbers and rows.
         where: What the rows are read from, for messages.
+        seconds: Whether the items ask for a time, and not for an option.
 
     Raises:
         DataVersionError: The first row lacks columns that the description names, or no row belongs
@@ -80,7 +86,7 @@ def read_items(
     for number, row in rows:
         n_rows += 1
         if n_rows == 1:
-            _check_columns(part, row, where)
+            _check_columns(part, row, where, seconds)
         values[tuple(as_text(dig(row, column)) for column in part.where)] += 1
         if any(as_text(dig(row, column)) != value for column, value in part.where.items()):
             continue
@@ -90,15 +96,17 @@ def read_items(
         unique = name if seen[name] == 1 else f"{name}#{seen[name]}"
         try:
             for run in range(description.runs):
-                item, clips = _item(description, part, row, name, unique, run)
+                item, clips = _item(description, part, row, name, unique, run, seconds)
                 read.items.append(item)
                 read.clips |= clips
         except _LeftOutError as missing:
             read.left_out[str(missing)] += 1
         except QuestionError as error:
-            read.faults.append(RowFault(number, f"{unique}: {error}"))
+            named = "" if unique == f"row {number}" else f"{unique}: "
+            read.faults.append(RowFault(number, f"{named}{error}"))
     if not read.rows:
-        found = ", ".join(str(value) for value, _ in values.most_common(8)) or "no row"
+        shown = [", ".join(map(str, value)) for value, _ in values.most_common(8)]
+        found = " | ".join(shown) or "no row"
         raise DataVersionError(
             f"{where}: no row of {n_rows} belongs to {description.name} {part.name}"
             + (f", where {dict(part.where)}; found {found}" if part.where else "")
@@ -106,23 +114,19 @@ def read_items(
     return read
 
 
-def _check_columns(part: Part, row: Row, where: str) -> None:
+def _check_columns(part: Part, row: Row, where: str, seconds: bool) -> None:
     alternatives = {"audio": part.audio, "question": part.question, "id": part.id}
-    if part.seconds:
-        alternatives["seconds"] = part.seconds
-    else:
-        alternatives["answer"] = part.answer
+    alternatives |= {"seconds": part.seconds} if seconds else {"answer": part.answer}
     present = set(row)
     missing = [
         f"{what} ({' or '.join(names)})"
         for what, names in alternatives.items()
         if names and not any(name in present or name.split(".")[0] in present for name in names)
     ]
-    if not part.seconds:
+    if not seconds:
         missing += [f"option ({name})" for name in part.options if name not in present]
     missing += [f"where ({name})" for name in part.where if name.split(".")[0] not in present]
-    # An answer that follows from the order of the clips has no column.
-    if missing and not (missing == [f"answer ({' or '.join(part.answer)})"] and not part.answer):
+    if missing:
         raise DataVersionError(
             f"{where}: columns are missing: {', '.join(missing)}; found {sorted(map(str, row))}. "
             "Is it another version of the set? A description of your own can name its columns "
@@ -136,13 +140,14 @@ def _name(part: Part, row: Row, number: int) -> str:
 
 
 def _item(
-    description: Description, part: Part, row: Row, name: str, unique: str, run: int
+    description: Description, part: Part, row: Row, name: str, unique: str, run: int, timed: bool
 ) -> tuple[ChoiceItem, dict[str, Any]]:
     question = as_text(first_of(row, part.question))
     if not question:
         raise QuestionError("there is no question")
     clips = _clips(part, row, unique)
-    options, answer, seconds = _asked(part, row, ordered=bool(description.clip_order))
+    seconds = _seconds(part, row) if timed else None
+    options, answer = ([], "") if timed else _asked(part, row, bool(description.clip_order))
     names = list(clips)
     if description.clip_order:
         heard, text = reordered(description.clip_order, name, run, names, options)
@@ -211,14 +216,16 @@ def _clips(part: Part, row: Row, item_id: str) -> dict[str, Any]:
     return found
 
 
-def _asked(part: Part, row: Row, *, ordered: bool) -> tuple[list[str], str, float | None]:
-    """Return options, letter and seconds, as far as the row has them."""
-    if part.seconds:
-        given = as_text(first_of(row, part.seconds))
-        try:
-            return [], "", float(given or "")
-        except ValueError:
-            raise QuestionError(f"the time is {given!r}; expected seconds") from None
+def _seconds(part: Part, row: Row) -> float:
+    given = as_text(first_of(row, part.seconds))
+    try:
+        return float(given or "")
+    except ValueError:
+        raise QuestionError(f"the time is {given!r}; expected seconds") from None
+
+
+def _asked(part: Part, row: Row, ordered: bool) -> tuple[list[str], str]:
+    """Return options and letter; the letter is empty where the order of the clips decides it."""
     if len(part.options) > 1:
         options = [as_text(dig(row, name)) or "" for name in part.options]
         # Sets with fewer options leave the last columns empty.
@@ -234,13 +241,13 @@ def _asked(part: Part, row: Row, *, ordered: bool) -> tuple[list[str], str, floa
     if not all(options):
         raise QuestionError(f"an option is empty: {options}")
     if ordered:
-        return options, "", None
+        return options, ""
     answer = as_text(first_of(row, part.answer))
     if not answer:
         if "answer" in part.may_lack:
             raise _LeftOutError("answer")
         raise QuestionError(f"there is no answer in {' or '.join(part.answer)}")
-    return options, _letter(part, options, answer), None
+    return options, _letter(part, options, answer)
 
 
 def _letter(part: Part, options: Sequence[str], answer: str) -> str:

@@ -47,7 +47,10 @@ def evaluate(model, tasks, metadata, folder=None):
 
 def test_the_embedded_model_is_scored_on_every_way_of_asking(embedded, copies):
     groups = ["tempo_trea_aqa", "tempo_trea_silence_ll", "tempo_mmau_aqa_text"]
-    results = evaluate(embedded, groups, copies)
+    three_clips = "tempo_starbench_temporal_aqa_ll"
+    results = evaluate(embedded, [*groups, three_clips], copies)
+    assert 0 <= results["results"][three_clips]["acc_every_run,none"] <= 1
+    assert results["n-samples"][three_clips]["effective"] == 6
     for group in groups:
         assert 0 <= results["results"][group]["acc,none"] <= 1
     order = results["results"]["tempo_trea_order_aqa"]
@@ -118,11 +121,11 @@ def test_two_to_four_options_and_a_group_over_them(copies):
 
 
 def test_free_number_answers(embedded, copies):
-    results = evaluate(embedded, ["tempo_abstime_startseconds_aqa"], copies)
-    scores = results["results"]["tempo_abstime_startseconds_aqa"]
+    results = evaluate(embedded, ["tempo_abstime_start_aqa_seconds"], copies)
+    scores = results["results"]["tempo_abstime_start_aqa_seconds"]
     assert scores["parse_failure,none"] == 1  # it knows letters only
     assert scores["seconds_error,none"] == "N/A"
-    _, tasks = tasks_of(["tempo_abstime_startseconds_aqa"], copies)
+    _, tasks = tasks_of(["tempo_abstime_start_aqa_seconds"], copies)
     (task,) = tasks.values()
     docs = list(task.test_docs())
     assert docs[0]["prompt"].endswith("\nAnswer with a number of seconds and nothing else.")

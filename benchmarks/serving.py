@@ -68,7 +68,8 @@ def main() -> None:
             _stop(server)
     report = {
         "what": "items a second on a vLLM server, edited as a ratio of plain",
-        "command": "python benchmarks/serving.py --json benchmarks/results/serving.json",
+        "command": "python benchmarks/serving.py "
+        f"--items {options.items} --rounds {options.rounds}",
         "machine": _machine(),
         "vllm": about["vllm"],
         "model": "embedded (1.9 M parameters, float32); client and server on the same cores",

@@ -1,7 +1,8 @@
-"""What an edit costs on a vLLM server: items a second, plain and edited, on one server in one run.
+"""What an edit costs on a vLLM server: time of an item, plain and edited, on one server in one run.
 
 The server is started by `tempo serve embedded` and ended afterwards. In each round all arms run in
-shuffled order, and ratios are taken within a round, so that a busy machine disturbs all alike. Each
+shuffled order, and ratios are taken within a round, so that a busy machine disturbs all alike; the
+ratio is that of the CPU time of all processes of the server, which waits for nobody. Each
 request has a salt of its own, so that no arm reads another request's prefix from vLLM's cache: an
 edited request never does, a plain one would here, where the same items are asked again and again.
 
@@ -62,13 +63,17 @@ def main() -> None:
         server, url = _start(options.python, Path(folder))
         try:
             _wait(server, url, Path(folder))
-            rows = [row for n in options.at_once for row in _measure(url, bodies, n, options)]
+            rows = [
+                row for n in options.at_once for row in _measure(server, url, bodies, n, options)
+            ]
             about = _get(f"{url}/tempo/edits")
         finally:
             _stop(server)
     report = {
-        "what": "items a second on a vLLM server, edited as a ratio of plain",
-        "command": "python benchmarks/serving.py --json benchmarks/results/serving.json",
+        "what": "time of an item on a vLLM server, edited as a ratio of plain",
+        "clock": "CPU time of the server's processes; items a second by the wall clock",
+        "command": "python benchmarks/serving.py "
+        f"--items {options.items} --rounds {options.rounds}",
         "machine": _machine(),
         "vllm": about["vllm"],
         "model": "embedded (1.9 M parameters, float32); client and server on the same cores",
@@ -152,27 +157,43 @@ def _get(address):
         return json.load(answer)
 
 
-def _measure(url, bodies, at_once, options):
-    """Rates of all arms with `at_once` requests under way."""
+def _measure(server, url, bodies, at_once, options):
+    """Rates and CPU time of all arms with `at_once` requests under way."""
     rates = {name: [] for name in ARMS}
+    cpu = {name: [] for name in ARMS}
     order = random.Random(0)
     with ThreadPoolExecutor(at_once) as pool:
         for round_number in tqdm(range(options.rounds + 1), desc=f"{at_once} at once"):
             for name in order.sample(sorted(ARMS), len(ARMS)):
                 edit = "none" if ARMS[name] is None else f"arm{list(ARMS).index(name)}"
-                begin = time.perf_counter()
+                begin, used = time.perf_counter(), _cpu_seconds(server.pid)
                 list(pool.map(lambda body, edit=edit: _ask(url, body, edit), bodies))
                 if round_number:  # the first one fills vLLM's cache of decoded clips
                     rates[name].append(len(bodies) / (time.perf_counter() - begin))
+                    cpu[name].append((_cpu_seconds(server.pid) - used) / len(bodies))
     return [
         {
             "at_once": at_once,
             "arm": name,
             "items_per_second": round(float(np.median(rates[name])), 2),
-            **_ratio(rates[name], rates["plain"]),
+            "cpu_ms_per_item": round(1000 * float(np.median(cpu[name])), 1),
+            **_ratio(cpu[name], cpu["plain"]),
         }
         for name in ARMS
     ]
+
+
+def _cpu_seconds(session):
+    """CPU time so far of all processes of a session, in seconds (Linux)."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it ended meanwhile
+            continue
+        if int(fields[3]) == session:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _ask(url, body, edit):
@@ -186,9 +207,9 @@ def _ask(url, body, edit):
         json.load(answer)
 
 
-def _ratio(rates, plain):
+def _ratio(times, plain):
     """Median ratio within rounds, with a 95 % bootstrap interval of the median."""
-    ratios = np.array(rates) / np.array(plain)
+    ratios = np.array(times) / np.array(plain)
     if np.ptp(ratios) == 0:
         low = high = ratios[0]
     else:
@@ -211,16 +232,17 @@ def _machine():
 
 def _print(report):
     table = Table(title=f"vLLM {report['vllm']}; {report['machine']}")
-    for column in ("at once", "arm", "items/s", "of plain, %", "95 % interval"):
+    for column in ("at once", "arm", "items/s", "CPU ms an item", "added, %", "95 % interval"):
         table.add_column(column, justify="left" if column == "arm" else "right")
     for row in report["rows"]:
-        low, high = (100 * bound for bound in row["ratio_ci95"])
+        low, high = (100 * (bound - 1) for bound in row["ratio_ci95"])
         table.add_row(
             str(row["at_once"]),
             row["arm"],
             f"{row['items_per_second']:.1f}",
-            f"{100 * row['ratio']:.1f}",
-            f"{low:.1f} to {high:.1f}",
+            f"{row['cpu_ms_per_item']:.1f}",
+            f"{100 * (row['ratio'] - 1):+.1f}",
+            f"{low:+.1f} to {high:+.1f}",
         )
     Console(width=110).print(table)
 

@@ -17,7 +17,7 @@ def test_a_request_without_audio_is_refused(server):
 
 def test_a_prompt_without_a_row_is_refused(server, in_process):
     _, wave = in_process.items[0]
-    answer = server.ask("<audio>\nWhat is this?", wave, "scale-keyword")
+    answer = server.ask("<audio>What is this?", wave, "scale-keyword")
     assert answer.status == 400
     assert "none of the keywords" in answer.error
     assert "model.positions" not in answer.error
@@ -41,7 +41,7 @@ def test_a_beam_search_is_refused(server, in_process, edit):
 def test_a_clip_that_was_refused_first_is_heard_afterwards(server, in_process, edit):
     text, wave = in_process.items[11]
     wave = wave[: 30_000 + 1_000 * len(edit)]  # a clip that this server has not seen
-    assert server.ask("<audio>\nWhat is this?", wave, edit).status == 400
+    assert server.ask("<audio>What is this?", wave, edit).status == 400
     expected, _ = in_process.ask(text, wave, "scale-option")
     assert server.ask(text, wave, "scale-option").letters == pytest.approx(expected, abs=1e-3)
 

@@ -60,9 +60,9 @@ def test_requests_that_are_preempted_are_edited_again(crowded, in_process):
 
 def test_a_prompt_without_a_row_may_be_let_through(crowded, in_process):
     _, wave = in_process.items[0]
-    expected, _ = in_process.ask("<audio>\nWhat is this?", wave)
+    expected, _ = in_process.ask("<audio>What is this?", wave)
     before = crowded.get("/tempo/edits")["totals"]["let_through_unedited"]
-    answer = crowded.ask("<audio>\nWhat is this?", wave, "heads")
+    answer = crowded.ask("<audio>What is this?", wave, "heads")
     assert answer.letters == pytest.approx(expected, abs=1e-3)
     assert (answer.edits["configuration"], answer.edits["edited_rows"]) == (None, 0)
     assert crowded.get("/tempo/edits")["totals"]["let_through_unedited"] == before + 1

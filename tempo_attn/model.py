@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -127,6 +127,21 @@ class AttnScaleModel(ShareableModel, TransparentModule):
         """
         given = Given(audio_mask, transcript_mask, query_mask, prompt_length, questions, options)
         return self._tracker.stating(given)
+
+    def going_on(self, inputs: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """Go on, in the calls inside the context, from a cache that was filled without the edit.
+
+        For prompts that share their beginning: what the edit's rows are is read from the whole
+        prompts, and the calls inside are given the rest of them with the cache.
+
+        Args:
+            inputs: `input_ids` and `attention_mask` of the whole prompts, (batch, tokens), and the
+                cache under its name in the model's forward.
+
+        Raises:
+            UnsupportedInputError: The edit acts on positions within the cache, or is adaptive.
+        """
+        return self._tracker.going_on(inputs)
 
     # ------------------------------------------------------------------ adapters
 

@@ -12,6 +12,7 @@ from tempo_attn import AUDIO_PLACEHOLDER
 from tempo_tasks.audio import AudioLimits, Handle, Wave, check_audio, is_silenced
 from tempo_tasks.harness import editing
 from tempo_tasks.harness.delivery import check_silence_differs, is_silent, noise
+from tempo_tasks.harness.kept import Clips
 from tempo_tasks.harness.transcripts import no_transcripts
 
 if TYPE_CHECKING:
@@ -27,10 +28,12 @@ class ListeningModel(Protocol):
     Attributes:
         limits: What audio is accepted.
         processor: The model's processor.
+        clips: The waveforms.
     """
 
     limits: AudioLimits
     processor: Any
+    clips: Clips
 
     @property
     def model(self) -> Any:
@@ -97,7 +100,11 @@ class HearingChecks:
         if cache is not None and not all(map(is_silenced, every)):
             cache[_HEARD] = True
         self._silent |= check_audio(
-            every, lm.sampling_rate, lm.limits, progress=progress and lm.rank == 0
+            every,
+            lm.sampling_rate,
+            lm.limits,
+            progress=progress and lm.rank == 0,
+            read=lm.clips.read,
         )
         self._checked |= {handle["path"] for handle in every}
         if self.clip_change is not None:

@@ -32,7 +32,7 @@ KEY = "tempo_identity"
 _NOT_OF_ANSWERS = (
     *("batch_size", "max_batch_size", "device", "offload_folder", "max_memory"),
     *("max_memory_per_gpu", "max_cpu_memory", "cache_dir", "force_download", "local_files_only"),
-    *("token", "proxies"),
+    *("token", "proxies", "share_prefix", "cache_mb"),
 )
 """Arguments that a killed run may go on without; they change the last bits of a sum at most.
 

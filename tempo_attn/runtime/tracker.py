@@ -194,33 +194,6 @@ class Tracker:
         if bool((rows & prompt.keys(edit.config).any(1, keepdim=True)).any()):
             raise not_applied(sorted(edit.heads))
 
-    @contextmanager
-    def going_on(self, inputs: Mapping[str, Any]) -> Iterator[None]:
-        """Go on from a cache that was filled without the edit, which does not reach that far.
-
-        Args:
-            inputs: Token ids and attention mask of the whole prompts, and the cache.
-
-        Raises:
-            UnsupportedInputError: The edit does reach into it.
-        """
-        edit = self.edit
-        assert edit is not None
-        cache = cache_in(inputs)
-        first = cached_positions(cache)
-        prompt = read_prompt(self.family, self._config(), inputs, self.given)
-        heard = prompt.keys(edit.config).cumsum(1) > 0
-        if edit.config.adaptive is not None or bool(
-            (self.planner.rows(prompt, edit) & heard)[:, :first].any()
-        ):
-            raise UnsupportedInputError(
-                "the edit acts on positions that the key/value cache holds already: run the prompts"
-                " as a whole"
-            )
-        put_note(cache, CacheNote(prompt, covered=first))
-        with self.generating(inputs):
-            yield
-
     def is_pinned(self, inputs: Mapping[str, Any]) -> bool:
         """Return whether a generation on these very inputs is under way."""
         return self._of_generation(inputs, 0, self._shape_of(inputs), None) is not None

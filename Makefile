@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 NEWEST := .venv-newest/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-newest lint build clean
+.PHONY: help demo test test-newest lint bench build clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lint: $(STAMP) ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict tempo_tasks tempo_attn _tempo_lalm_autoload.py
+
+bench: $(STAMP) ## measure lalm beside a plain script and lm_eval's audio class (20 minutes on 2 quiet cores)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/harness.py --json benchmarks/results/harness.json
 
 build: $(STAMP) ## build the source distribution, and the wheel from it, into dist/
 	$(BIN)/python -m build

@@ -6,7 +6,7 @@ NEWEST := .venv-newest/bin
 SERVING := .venv-serving
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-newest test-serving lint build clean demo-recorded
+.PHONY: help demo test test-newest test-serving lint build clean demo-recorded bench
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ lint: $(STAMP) ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict tempo_tasks tempo_attn _tempo_lalm_autoload.py
+
+bench: $(STAMP) ## measure lalm beside a plain script and lm_eval's audio class (20 minutes on 2 quiet cores)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/harness.py --json benchmarks/results/harness.json
 
 build: $(STAMP) ## build the source distribution, and the wheel from it, into dist/
 	$(BIN)/python -m build

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,17 @@ from tempo_attn.families import get_family
 from tempo_attn.hub.adapter_folder import check_adapter_name
 from tempo_attn.hub.share_model import ShareableModel, no_adapter
 from tempo_attn.prompts.decoded_text import TextReader
-from tempo_attn.prompts.positions import Given
 from tempo_attn.runtime.adaptive_strength import is_decoding_step, last_of_prompts, plain_inputs
 from tempo_attn.runtime.forward_call import arguments, refuse_compiled
 from tempo_attn.runtime.generate_stand_in import stand_in_for_generate
 from tempo_attn.runtime.resolve_edit import ResolvedEdit, find_tokenizer, resolve_edit
+from tempo_attn.runtime.stated_by_caller import StatedByCaller
 from tempo_attn.runtime.tracker import Tracker
 from tempo_attn.status import AttnScaleStatus
 from tempo_attn.transparent_to_peft import TransparentModule
 
 
-class AttnScaleModel(ShareableModel, TransparentModule):
+class AttnScaleModel(ShareableModel, StatedByCaller, TransparentModule):
     """An audio language model with edited attention; made by `apply_attn_scale`.
 
     Attributes of the model (`config`, `device`, `dtype`, `generation_config` ...) are those of the
@@ -103,30 +103,6 @@ class AttnScaleModel(ShareableModel, TransparentModule):
         """Generate; see the model's own `generate`."""
         generate: Any = self.base_model.generate
         return generate(*args, **kwargs)
-
-    def positions(
-        self,
-        *,
-        audio_mask: Any = None,
-        transcript_mask: Any = None,
-        query_mask: Any = None,
-        prompt_length: int | None = None,
-        questions: Sequence[str] | None = None,
-        options: Sequence[Sequence[str]] | None = None,
-    ) -> AbstractContextManager[None]:
-        """State positions for the calls inside the context, instead of finding them.
-
-        Args:
-            audio_mask: (batch, tokens) bool: audio positions; needed with `inputs_embeds` only.
-            transcript_mask: (batch, tokens) bool: transcript positions.
-            query_mask: (batch, tokens) bool: the edited query rows.
-            prompt_length: Number of prompt tokens (padding included) where an answer follows in
-                the same call.
-            questions: Exact text of each prompt's question, where it cannot be told from options.
-            options: Exact option names of each prompt.
-        """
-        given = Given(audio_mask, transcript_mask, query_mask, prompt_length, questions, options)
-        return self._tracker.stating(given)
 
     # ------------------------------------------------------------------ adapters
 

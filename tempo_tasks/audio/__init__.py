@@ -8,6 +8,7 @@ libsndfile takes what is there of a damaged file without a word, so the two are 
 from tempo_tasks.audio.handles import (
     DocumentAudio,
     Handle,
+    content_of,
     document_audio,
     document_handle,
     file_handle,
@@ -17,7 +18,7 @@ from tempo_tasks.audio.handles import (
     reversed_handle,
     silenced_handle,
 )
-from tempo_tasks.audio.reading import Wave, check_audio, read_audio
+from tempo_tasks.audio.reading import Wave, as_heard, check_audio, read_audio
 from tempo_tasks.audio.refusals import DEFAULT_LIMITS, MAX_CHANNELS, MAX_RATE, AudioLimits
 
 __all__ = [
@@ -28,7 +29,9 @@ __all__ = [
     "DocumentAudio",
     "Handle",
     "Wave",
+    "as_heard",
     "check_audio",
+    "content_of",
     "document_audio",
     "document_handle",
     "file_handle",

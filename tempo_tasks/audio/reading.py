@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +60,16 @@ def read_audio(handle: Handle, rate: int, limits: AudioLimits = DEFAULT_LIMITS) 
         )
     if own_rate != rate:
         wave = soxr.resample(wave, own_rate, rate, quality="HQ")
+    return as_heard(wave, handle)
+
+
+def as_heard(wave: Wave, handle: Handle) -> Wave:
+    """Return what is heard of a file's waveform: itself, reversed, or zeros of its length.
+
+    Args:
+        wave: The file's, at the wanted rate.
+        handle: Says what is to be heard.
+    """
     if is_silenced(handle):
         return np.zeros(len(wave), dtype=np.float32)
     if is_reversed(handle):
@@ -69,9 +79,21 @@ def read_audio(handle: Handle, rate: int, limits: AudioLimits = DEFAULT_LIMITS) 
 
 
 def check_audio(
-    handles: Iterable[Handle], rate: int, limits: AudioLimits, *, progress: bool = True
+    handles: Iterable[Handle],
+    rate: int,
+    limits: AudioLimits,
+    *,
+    progress: bool = True,
+    read: Callable[[Handle], Wave] | None = None,
 ) -> set[str]:
     """Decode every distinct file once, before inference.
+
+    Args:
+        handles: The clips.
+        rate: See `read_audio`.
+        limits: See `read_audio`.
+        progress: Whether to show how far it is.
+        read: What decodes a handle, where the waveforms are kept; default: `read_audio`.
 
     Returns:
         Paths of the files that are silent in all channels; a warning says how many there are.
@@ -86,7 +108,8 @@ def check_audio(
     for handle in tqdm(distinct.values(), desc="Checking audio", disable=not progress):
         try:
             # What the file holds, also where a condition puts silence in its place.
-            wave = read_audio(silenced_handle(handle, False), rate, limits)
+            plain = silenced_handle(handle, False)
+            wave = read_audio(plain, rate, limits) if read is None else read(plain)
         except TempoError as error:
             bad.append(error)
             continue

@@ -282,6 +282,7 @@ _CHECKS: dict[str, Check] = {
     "max_length": partial(_whole, least=1),
     "max_thinking_toks": partial(_whole, least=0),
     "max_batch_size": partial(_whole, least=1),
+    "cache_mb": partial(_whole, least=0),
     "prefix_token_id": partial(_whole, least=0),
     "batch_size": _batch_size,
     "device": _device,
@@ -293,7 +294,13 @@ _CHECKS: dict[str, Check] = {
     **dict.fromkeys(
         (
             *("trust_remote_code", "use_fast_tokenizer", "parallelize", "truncation"),
-            *("logits_cache", "add_bos_token", "enable_thinking", "local_files_only"),
+            *(
+                "share_prefix",
+                "logits_cache",
+                "add_bos_token",
+                "enable_thinking",
+                "local_files_only",
+            ),
             *("load_in_4bit", "load_in_8bit", "low_cpu_mem_usage", "gptqmodel"),
         ),
         _true_or_false,

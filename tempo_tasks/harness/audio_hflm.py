@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, cast
 
 import torch
@@ -21,12 +21,15 @@ from tempo_tasks.audio import (
     AudioLimits,
     Handle,
     Wave,
-    read_audio,
 )
 from tempo_tasks.harness import editing, response_cache
+from tempo_tasks.harness.ahead import Ahead, Processed, Row
 from tempo_tasks.harness.control_tokens import control_tokens, refuse_control_tokens
 from tempo_tasks.harness.delivery import check_placeholders
 from tempo_tasks.harness.hearing import HearingChecks
+from tempo_tasks.harness.kept import Clips
+from tempo_tasks.harness.model_at_hand import best_device, is_true, name_of, ties_kept
+from tempo_tasks.harness.prefix_sharing import PrefixSharing
 from tempo_tasks.harness.quantization import refuse_llm_int8
 from tempo_tasks.harness.transcripts import describe_transcripts, give_transcripts
 from tempo_tasks.tiny import EMBEDDED, WEIGHTS_DIR, is_embedded
@@ -54,6 +57,9 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             "warn" once and run it unedited.
         max_thinking_toks: With `think_end_token`: how many tokens a model may think, beside those
             of its answer (`max_gen_toks`). `--gen_kwargs max_new_tokens=N` bounds both together.
+        share_prefix: Encode and prefill a clip once for all questions about it, where that changes
+            no logits (beyond rounding); see `tempo_tasks.harness.prefix_sharing`.
+        cache_mb: MiB that may be kept of what was prefilled, and a quarter of it of waveforms.
         device: As for `hf`; default: CUDA, else MPS, else the CPU.
         kwargs: Everything that `hf` takes.
 
@@ -79,6 +85,8 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         attn_scale_revision: str | None = None,
         attn_scale_missing: str = "raise",
         max_thinking_toks: int = 1024,
+        share_prefix: bool = True,
+        cache_mb: float = 512,
         device: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -105,12 +113,14 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             "attn_scale": attn_scale,
             "attn_scale_missing": attn_scale_missing,
             "max_thinking_toks": max_thinking_toks,
+            "share_prefix": share_prefix,
+            "cache_mb": cache_mb,
         }
         self.max_thinking_toks = int(max_thinking_toks)
         with ExitStack() as self._ties:
             if isinstance(pretrained, torch.nn.Module):
                 self._ties.enter_context(ties_kept(pretrained))
-            super().__init__(pretrained, device=device or _best_device(), **kwargs)
+            super().__init__(pretrained, device=device or best_device(), **kwargs)
         if hasattr(self, "accelerator"):
             # HFLM sets these only with several GPUs, and then to the rank within one machine.
             self._rank = self.accelerator.process_index
@@ -126,6 +136,10 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         self.window_seconds = window
         self._window = int(window * self.sampling_rate)
         self.hearing = HearingChecks()
+        kept = int(float(cache_mb) * 2**20)
+        self.clips = Clips(self.sampling_rate, self.limits, self._window, kept // 4)
+        self.sharing = PrefixSharing(is_true(share_prefix), kept)
+        self.ahead = Ahead(self._process, lambda: self.processor)
         self._claimed_weights: str | None = None
         self.family.prepare(self.model, **{k: kwargs[k] for k in _PLACE if kwargs.get(k)})
         if attn_scale is not None:
@@ -156,7 +170,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             # An explicit False: left out, transformers would ask at the terminal.
             given: dict[str, Any] = {"trust_remote_code": bool(kwargs.get("trust_remote_code"))}
             if processor is None:
-                processor = _name(pretrained)
+                processor = name_of(pretrained)
                 given |= {k: kwargs[k] for k in _PLACE if kwargs.get(k)}
             processor = self.family.load_processor(processor, **given)
         self.family.check(self.config, processor)  # first: it may be a bare tokenizer
@@ -221,19 +235,27 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
 
     def waves(self, handles: Sequence[Handle]) -> list[Wave]:
         """Decode clips: mono at `sampling_rate`, no longer than the model's window."""
-        waves = [read_audio(handle, self.sampling_rate, self.limits) for handle in handles]
-        return [wave[: self._window] for wave in waves]
+        return [self.clips.heard(handle) for handle in handles]
 
     def inputs(self, prompts: Sequence[str], waves_of_rows: Sequence[Sequence[Wave]]) -> Any:
         """Turn prompts and waveforms into model inputs: the one place where audio goes in."""
         flat = [wave for waves in waves_of_rows for wave in waves]
-        inputs = self.family.process(self.processor, prompts, flat)
+        return self.deliver(self.family.process(self.processor, prompts, flat), waves_of_rows)
+
+    def deliver(self, inputs: Any, waves_of_rows: Sequence[Sequence[Wave]]) -> Any:
+        """Check what the processor returned for a batch, and bring it to the model."""
         check_placeholders(self.family, self.processor, self.config, inputs, waves_of_rows)
         inputs = inputs.to(self.device)
         for name, value in inputs.items():
             if isinstance(value, torch.Tensor) and value.is_floating_point():
                 inputs[name] = value.to(self.family.feature_dtype(self.model))
         return inputs
+
+    def _process(self, rows: Sequence[Row], processor: Any) -> Processed:
+        """Decode rows' clips and let a processor make inputs of them, on the CPU."""
+        waves = [self.waves(handles) for _, handles in rows]
+        flat = [wave for waves_of_row in waves for wave in waves_of_row]
+        return self.family.process(processor, [prompt for prompt, _ in rows], flat), waves
 
     def set_cache_hook(self, cache_hook: Any) -> None:
         """Take the response cache (`--use_cache`), unless it holds another model's answers.
@@ -252,7 +274,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
 
     def public_name(self) -> str:
         """Return the model's name as results show it; "embedded" for tempo's own."""
-        name = _name(self.pretrained)
+        name = name_of(self.pretrained)
         return EMBEDDED if name == str(WEIGHTS_DIR) else name
 
     def get_model_info(self) -> dict[str, Any]:
@@ -272,31 +294,6 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
             "max_thinking_toks": None if self.think_end_token is None else self.max_thinking_toks,
             "attn_scale": editing.describe(self.model),
             "checks": self.hearing.to_dict(),
+            "share_prefix": self.sharing.to_dict(),
         }
         return info
-
-
-@contextmanager
-def ties_kept(model: torch.nn.Module) -> Iterator[None]:
-    """Let `model.tie_weights()` do nothing inside the context.
-
-    `from_pretrained` has tied what belongs together, by the configuration and the checkpoint. HFLM
-    ties once more, by the configuration alone, where a wrong value, or an older transformers'
-    default (Qwen2-Audio's in 5.10), would put the input embeddings in place of a loaded head.
-    """
-    vars(model)["tie_weights"] = lambda *args, **kwargs: None
-    try:
-        yield
-    finally:
-        del vars(model)["tie_weights"]
-
-
-def _name(pretrained: Any) -> str:
-    """Return the name of a model given by name or loaded."""
-    return str(pretrained if isinstance(pretrained, str) else pretrained.name_or_path)
-
-
-def _best_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""Batches of any requests: longest first, halved where memory runs out under `batch_size=auto`."""
+"""Batches of any requests, in a given order, halved where memory runs out (`batch_size=auto`)."""
 
 from __future__ import annotations
 
@@ -18,26 +18,33 @@ def run_in_batches(
     items: Sequence[T],
     run: Callable[[Sequence[T]], list[R]],
     *,
-    length: Callable[[T], int],
+    order: Sequence[int],
     batch_size: int,
     adaptive: bool,
+    begin: Callable[[Sequence[T]], None] | None = None,
+    n_ahead: int = 0,
 ) -> Iterator[tuple[int, R]]:
-    """Run items in batches of like length, the longest first so that memory runs out at once.
+    """Run items in batches.
 
     Args:
         items: What to run.
         run: Runs one batch and returns a result for each item.
-        length: Rough length of an item, in tokens.
+        order: Indices of the items in the order in which they are run; the longest come first, so
+            that memory runs out at once.
         batch_size: Items a batch.
         adaptive: Halve the batch when memory runs out and go on; otherwise the error is raised.
+        begin: Told of each batch once, some batches before it is run.
+        n_ahead: How many batches before.
 
     Yields:
         The index of an item and its result, in the order of completion.
     """
-    order = sorted(range(len(items)), key=lambda index: -length(items[index]))
-    place = 0
+    place = begun = 0
     while place < len(order):
         batch = order[place : place + batch_size]
+        while begin is not None and begun < min(len(order), place + n_ahead * batch_size + 1):
+            begin([items[index] for index in order[begun : begun + batch_size]])
+            begun += batch_size
         try:
             results = run([items[index] for index in batch])
         except RuntimeError as error:

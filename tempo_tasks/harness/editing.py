@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,11 @@ def describe(model: Any) -> dict[str, Any] | None:
     return described | {"base_model_name_or_path": None if base is None else shared_name(base)}
 
 
+def base_of(model: Any) -> Any:
+    """Return the model inside the wrapper, if there is one."""
+    return model.base_model if isinstance(model, AttnScaleModel) else model
+
+
 def plain(model: Any) -> AbstractContextManager[None]:
     """Run without the edit inside the context."""
     return model.disable_adapter() if isinstance(model, AttnScaleModel) else nullcontext()
@@ -47,6 +53,16 @@ def prompt_of(model: Any, n_tokens: int) -> AbstractContextManager[None]:
     if isinstance(model, AttnScaleModel):
         return model.positions(prompt_length=n_tokens)
     return nullcontext()
+
+
+def going_on(model: Any, inputs: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """Go on inside the context from a cache that was filled without the edit.
+
+    Args:
+        model: The model.
+        inputs: See `AttnScaleModel.going_on`.
+    """
+    return model.going_on(inputs) if isinstance(model, AttnScaleModel) else nullcontext()
 
 
 def check_requests(model: Any, n_without_audio: int) -> None:

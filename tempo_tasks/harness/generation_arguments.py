@@ -14,6 +14,33 @@ _ONE_ANSWER = {
     "return_dict_in_generate": (False, "the answers' tokens alone are read"),
 }
 
+_GOES_ON = (
+    *("do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty"),
+    *("no_repeat_ngram_size", "min_new_tokens", "until", "max_gen_toks", "max_length", *_TOTAL),
+)
+"""With these alone, `generate` goes on from a cache that is given; beams would not find theirs."""
+_OTHERWISE = {
+    **{"num_beams": 1, "num_beam_groups": 1, "guidance_scale": 1, "use_cache": True},
+    **dict.fromkeys(
+        ("penalty_alpha", "prompt_lookup_num_tokens", "cache_implementation", "cache_config")
+    ),
+    **dict.fromkeys(("prefill_chunk_size", "dola_layers", "assistant_early_exit", "constraints")),
+    **dict.fromkeys(("low_memory", "force_words_ids")),
+}
+"""Settings of a model's own with which it would not, where they are others than these."""
+
+
+def goes_on(gen_kwargs: Mapping[str, Any], config: Any) -> bool:
+    """Return whether a generation can begin with a key/value cache, one row for each prompt.
+
+    Args:
+        gen_kwargs: A task's and a user's.
+        config: The model's own generation configuration.
+    """
+    own = config.to_diff_dict() if config is not None else {}
+    plain = all(own.get(name) in (None, False, value) for name, value in _OTHERWISE.items())
+    return set(gen_kwargs) <= set(_GOES_ON) and plain and own.get("use_cache") is not False
+
 
 def check_generation(gen_kwargs: Mapping[str, Any]) -> None:
     """Refuse arguments with which answers could not be told to their prompts.

@@ -12,6 +12,7 @@ from tempo_attn import AUDIO_PLACEHOLDER
 from tempo_tasks.audio import AudioLimits, Handle, Wave, check_audio, is_silenced
 from tempo_tasks.harness import editing
 from tempo_tasks.harness.delivery import check_silence_differs, is_silent, noise
+from tempo_tasks.harness.kept import Clips
 from tempo_tasks.harness.transcripts import no_transcripts
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ class AskedModel(Protocol):
     """
 
     limits: AudioLimits
+
+    @property
+    def clips(self) -> Clips | None:
+        """The waveforms that are kept; None where clips are decoded whenever they are needed."""
 
     @property
     def rank(self) -> int:
@@ -107,7 +112,11 @@ class HearingChecks:
         if cache is not None and not all(map(is_silenced, every)):
             cache[_HEARD] = True
         self._silent |= check_audio(
-            every, lm.sampling_rate, lm.limits, progress=progress and lm.rank == 0
+            every,
+            lm.sampling_rate,
+            lm.limits,
+            progress=progress and lm.rank == 0,
+            read=None if lm.clips is None else lm.clips.read,
         )
         self._checked |= {handle["path"] for handle in every}
         if self.clip_change is not None:

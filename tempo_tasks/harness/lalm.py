@@ -8,9 +8,9 @@ of models lies in `tempo_attn.families`.
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -19,20 +19,22 @@ from lm_eval.models.utils import normalize_gen_kwargs
 from tqdm import tqdm
 from transformers import StoppingCriteriaList
 
-from tempo_attn.errors import NonFiniteLogitsError
+from tempo_attn.runtime.prefix_cache import last_logits_only
 from tempo_tasks.audio import Handle
 from tempo_tasks.harness import editing
+from tempo_tasks.harness.ahead import BATCHES, Row
 from tempo_tasks.harness.arguments import check_arguments, unreadable
 from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.harness.batching import run_in_batches
-from tempo_tasks.harness.generation_arguments import check_generation, names_total
-from tempo_tasks.harness.stopping import AnswerRule, AnswerStops
+from tempo_tasks.harness.generation_arguments import check_generation, goes_on, names_total
+from tempo_tasks.harness.likelihoods import Answer, continuations_in
+from tempo_tasks.harness.shared_inputs import SharedInputs
+from tempo_tasks.harness.stopping import AnswerRule, AnswerStops, think_end_of
 from tempo_tasks.tiny import EMBEDDED
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
-Answer = tuple[float, bool]
 R = TypeVar("R")
 _USUAL_WINDOW = 30  # seconds
 
@@ -145,28 +147,42 @@ class LALM(AudioHFLM):
             for at, text in run_in_batches(
                 rows,
                 lambda batch, kw=gen_kwargs: self.generate_batch(batch, kw),  # type: ignore[misc]
-                length=lambda row: self.length(*row),
+                order=self._order(rows, size),
                 batch_size=size,
                 adaptive=adaptive,
+                begin=self._begin_batch,
+                n_ahead=BATCHES,
             ):
                 results[indices[at]] = text
                 self.cache_hook.add_partial("generate_until", requests[indices[at]].args, text)
                 bar.update(1)
         bar.close()
+        self.ahead.end()
         return [results[index] for index in range(len(requests))]
 
-    def _row(self, request: Instance) -> tuple[str, Sequence[Handle]]:
+    def _order(self, rows: Sequence[Row], batch_size: int) -> list[int]:
+        """Return the order in which rows are run."""
+        self.ahead.end()
+        return self.sharing.plan(self, rows, lambda number: self.length(*rows[number]), batch_size)
+
+    def _begin_batch(self, batch: Sequence[Sequence[Any]]) -> None:
+        """Begin to decode and process what a later batch will need."""
+        self.ahead.begin(self.sharing.rows_to_process(self, [(job[0], job[1]) for job in batch]))
+
+    def _shared(self, rows: Sequence[Row]) -> SharedInputs | None:
+        with self._autocast():
+            return self.sharing.inputs(self, rows)
+
+    def _row(self, request: Instance) -> Row:
         handles = _handles(request) or []
         return self.render(request.args[0], handles), handles
 
-    def generate_batch(
-        self, batch: Sequence[tuple[str, Sequence[Handle]]], gen_kwargs: Mapping[str, Any]
-    ) -> list[str]:
+    def generate_batch(self, batch: Sequence[Row], gen_kwargs: Mapping[str, Any]) -> list[str]:
         """Generate for one batch; returns the answers: see `tempo_tasks.harness.stopping`."""
         check_generation(gen_kwargs)
-        inputs = self.inputs(
-            [prompt for prompt, _ in batch], [self.waves(handles) for _, handles in batch]
-        )
+        may_share = goes_on(gen_kwargs, self.model.generation_config)
+        shared = self._shared(batch) if may_share else None
+        inputs = self.deliver(*self.ahead.take(batch)) if shared is None else shared.whole()
         kwargs = normalize_gen_kwargs(dict(gen_kwargs), self.max_gen_toks)
         kwargs.pop("max_length", None)
         if kwargs.get("temperature", 0.0) == 0.0 and not kwargs.get("do_sample"):
@@ -178,11 +194,12 @@ class LALM(AudioHFLM):
             decode=self.tok_decode,
             until=kwargs.pop("until", None) or [],
             ends_of_turn=self._ends_of_turn(),
-            think_end=self._think_end(),
+            think_end=think_end_of(self.tokenizer, self.think_end_token),
             max_tokens=n_new if thinks else None,
         )
         n_prompt = inputs["input_ids"].shape[1]
-        with torch.inference_mode(), self._autocast():
+        going_on = nullcontext() if shared is None else editing.going_on(self.model, inputs)
+        with torch.inference_mode(), self._autocast(), going_on:
             output = self.model.generate(
                 **inputs,
                 stopping_criteria=StoppingCriteriaList([AnswerStops(rule, n_prompt)]),
@@ -197,13 +214,6 @@ class LALM(AudioHFLM):
         """Return the tokens that end a turn: the tokenizer's, and those that end a generation."""
         stops = self.model.generation_config.eos_token_id
         return {self.eot_token_id, *(stops if isinstance(stops, list) else [stops])} - {None}
-
-    def _think_end(self) -> str | int | None:
-        """Return what ends thinking; a special token, which decoding leaves out, by its number."""
-        think_end: str | int | None = self.think_end_token
-        if think_end in self.tokenizer.all_special_tokens:
-            return int(self.tokenizer.convert_tokens_to_ids(think_end))
-        return think_end
 
     def _autocast(self) -> Any:
         dtype = self.mixed_precision_dtype
@@ -230,15 +240,18 @@ class LALM(AudioHFLM):
         for at, answers in run_in_batches(
             jobs,
             self._score,
-            length=lambda job: self.length(job[0], job[1]) + len(job[2]),
+            order=self._order([(prompt, handles) for prompt, handles, *_ in jobs], size),
             batch_size=size,
             adaptive=adaptive,
+            begin=self._begin_batch,
+            n_ahead=BATCHES,
         ):
             for (index, _), answer in zip(asked[keys[at]], answers, strict=True):
                 results[index] = answer
                 self.cache_hook.add_partial("loglikelihood", requests[index].args, answer)
                 bar.update(1)
         bar.close()
+        self.ahead.end()
         return [results[index] for index in range(len(requests))]
 
     def continuation(self, prompt: str, continuation: str) -> tuple[int, ...]:
@@ -256,7 +269,9 @@ class LALM(AudioHFLM):
         batch: Sequence[tuple[str, Sequence[Handle], tuple[int, ...], Sequence[tuple[int, ...]]]],
     ) -> list[list[Answer]]:
         """Return (log-probability, is greedy) of every continuation of every row."""
-        inputs = self.inputs([job[0] for job in batch], [self.waves(job[1]) for job in batch])
+        rows = [(prompt, handles) for prompt, handles, *_ in batch]
+        shared = self._shared(rows)
+        inputs = self.deliver(*self.ahead.take(rows)) if shared is None else shared.whole()
         ids, mask = inputs["input_ids"], inputs["attention_mask"]
         n_prompt, n_more = ids.shape[1], max(len(job[2]) for job in batch)
         more = ids.new_full((len(batch), n_more), self.tokenizer.pad_token_id)
@@ -264,22 +279,22 @@ class LALM(AudioHFLM):
         for row, job in enumerate(batch):
             more[row, : len(job[2])] = torch.tensor(job[2], dtype=ids.dtype)
             seen[row, : len(job[2])] = 1
-        inputs = self.family.append(inputs, more, seen)
-        with torch.inference_mode(), self._autocast(), editing.prompt_of(self.model, n_prompt):
-            logits = self.model(**inputs).logits[:, n_prompt - 1 :]
+        last = last_logits_only(editing.base_of(self.model), n_more + 1)
+        with (
+            torch.inference_mode(),
+            self._autocast(),
+            editing.prompt_of(self.model, n_prompt),
+            ExitStack() as stack,
+        ):
+            if shared is None:
+                inputs = self.family.append(inputs, more, seen)
+            else:
+                shared = shared.followed_by(more, seen)
+                stack.enter_context(editing.going_on(self.model, shared.whole()))
+                inputs = shared.rest()
+            logits = self.model(**inputs, **last).logits[:, -n_more - 1 :]
         logits = logits.log_softmax(-1, dtype=self.softmax_dtype or torch.float32)
-        scored = []
-        for row, job in enumerate(batch):
-            answers = []
-            for tokens in job[3]:
-                wanted = torch.tensor(tokens, device=logits.device)
-                steps = logits[row, : len(tokens)]
-                total = float(steps.gather(-1, wanted[:, None]).sum())
-                if not math.isfinite(total):
-                    raise NonFiniteLogitsError(
-                        f"the log-probability of {self.tok_decode(list(tokens))!r} is {total}; run "
-                        "the model with dtype=bfloat16 or dtype=float32 among its arguments"
-                    )
-                answers.append((total, bool((steps.argmax(-1) == wanted).all())))
-            scored.append(answers)
-        return scored
+        return [
+            continuations_in(row, job[3], self.tok_decode)
+            for row, job in zip(logits, batch, strict=True)
+        ]

@@ -7,6 +7,7 @@ the same fingerprints (`tempo_attn.lab.run_folder.fingerprints`).
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from importlib import metadata
@@ -32,7 +33,7 @@ KEY = "tempo_identity"
 _NOT_OF_ANSWERS = (
     *("batch_size", "max_batch_size", "device", "offload_folder", "max_memory"),
     *("max_memory_per_gpu", "max_cpu_memory", "cache_dir", "force_download", "local_files_only"),
-    *("token", "proxies"),
+    *("token", "proxies", "share_prefix", "cache_mb"),
 )
 """Arguments that a killed run may go on without; they change the last bits of a sum at most.
 
@@ -145,7 +146,7 @@ def processor_fingerprint(processor: Any) -> str:
             **read,
             "features": _plain(feature_extractor(processor).to_dict()),
             "chat_template": getattr(processor, "chat_template", None),
-            "tokenizer": _vocabulary(tokenizer) if backend is None else backend.to_str(),
+            "tokenizer": _vocabulary(tokenizer) if backend is None else _settled(backend),
             "special_tokens": {name: str(t) for name, t in tokenizer.special_tokens_map.items()},
         }
     )
@@ -156,6 +157,12 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         n: value.tolist() if hasattr(value, "tolist") else value for n, value in settings.items()
     }
+
+
+def _settled(backend: Any) -> dict[str, Any]:
+    """Return a tokenizer without what its last call left in it: how that call padded and cut."""
+    described: dict[str, Any] = json.loads(backend.to_str())
+    return {n: v for n, v in described.items() if n not in ("padding", "truncation")}
 
 
 def _vocabulary(tokenizer: Any) -> Any:

@@ -95,6 +95,13 @@ class AnswerRule:
         return not reading.thinking and bool(reading.answer)
 
 
+def think_end_of(tokenizer: Any, text: str | None) -> str | int | None:
+    """Return what ends thinking; a special token, which decoding leaves out, by its number."""
+    if text in tokenizer.all_special_tokens:
+        return int(tokenizer.convert_tokens_to_ids(text))
+    return text
+
+
 class AnswerStops(StoppingCriteria):
     """Stops each row of a generation where its answer is done.
 

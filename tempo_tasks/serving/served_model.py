@@ -32,6 +32,7 @@ class ServedModel:
     Attributes:
         arguments: What it was told.
         limits: What audio is accepted.
+        clips: None: no waveform is kept, every clip is sent once a request.
         traffic: What it took so far.
         server: What the server is.
         model: The id that it is asked by.
@@ -43,6 +44,8 @@ class ServedModel:
         ServersDifferError: The servers are not the same.
         ServerError: One cannot be reached, or refuses.
     """
+
+    clips: None = None
 
     def __init__(self, arguments: ApiArguments) -> None:
         self.arguments = arguments

@@ -58,12 +58,9 @@ class BatchPlan:
             decoder_config: The decoder's configuration.
             memory: As the attribute.
         """
-        heads = decoder_config.num_attention_heads
-        width = decoder_config.hidden_size
-        kv = _largest(decoder_config, "num_key_value_heads") or heads
-        dim = _largest(decoder_config, "head_dim") or width // heads
         longest = max((item.length for item in items), default=1)
-        one = 4 * decoder_config.num_hidden_layers * longest * (2 * kv * dim + width)
+        kept = keys_and_values(decoder_config) + decoder_config.hidden_size
+        one = 4 * decoder_config.num_hidden_layers * longest * kept
         return cls(max(1, min(MOST_ITEMS, 16 * memory // one)), memory)
 
     def batches(self, items: Sequence[Item]) -> list[list[Item]]:
@@ -163,6 +160,14 @@ class InBatches(ABC, Generic[R]):
 def out_of_memory(error: Exception) -> bool:
     """Return whether memory ran out, of the machine or of a device."""
     return isinstance(error, MemoryError) or bool(should_reduce_batch_size(error))
+
+
+def keys_and_values(decoder_config: Any) -> int:
+    """Return how many numbers one position's key and value are in a layer; the most of any."""
+    heads = decoder_config.num_attention_heads
+    kv = _largest(decoder_config, "num_key_value_heads") or heads
+    dim = _largest(decoder_config, "head_dim") or decoder_config.hidden_size // heads
+    return int(2 * kv * dim)
 
 
 def _largest(config: Any, name: str) -> int | None:

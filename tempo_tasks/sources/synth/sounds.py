@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal
 
 RATE = 16_000  # Hz
 Wave = npt.NDArray[np.float64]
@@ -62,6 +61,8 @@ def _harmonics(frequency: Wave | float, n: int, weights: list[float]) -> Wave:
 
 def _noise(n: int, rng: np.random.RandomState, low: float, high: float) -> Wave:
     """White noise in a band (Hz)."""
+    from scipy import signal  # takes most of a second to import; rendered scenes are kept
+
     sos = signal.butter(2, [low, min(high, 0.49 * RATE)], "bandpass", fs=RATE, output="sos")
     return np.asarray(signal.sosfilt(sos, rng.standard_normal(n)))
 

@@ -74,6 +74,38 @@ def test_lm_evals_arguments_are_checked_before_its_tasks_are_indexed(typed, monk
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    ("tasks", "alone"),
+    [("tempo_synth_eo_aqa,tempo_synth", True), ("tempo_eo_aqa,hellaswag", False)],
+)
+def test_lm_evals_own_tasks_are_indexed_only_where_one_is_named(tasks, alone, monkeypatch):
+    from lm_eval.config.evaluate_config import EvaluatorConfig
+    from lm_eval.tasks import TaskManager
+
+    from tempo_tasks.harness.run_command import run
+
+    class SeenError(Exception):
+        """Ends the run where tasks would be loaded."""
+
+    managers = []
+
+    def process(self, metadata=None):
+        TaskManager()
+        raise SeenError
+
+    def init(self, verbosity=None, include_path=None, include_defaults=True, metadata=None):
+        managers.append(include_defaults)
+
+    monkeypatch.setattr(TaskManager, "__init__", init)
+    monkeypatch.setattr("tempo_tasks.harness.run_command.register", lambda: None)
+    monkeypatch.setattr(EvaluatorConfig, "process_tasks", process)
+    with pytest.raises(SeenError):
+        run(["run", "--model", "lalm", "--tasks", tasks])
+    assert managers == [not alone]
+    TaskManager()
+    assert managers[1:] == [True]  # nothing is left of it
+
+
 def test_a_task_of_ours_under_another_name_is_told_of(monkeypatch, capsys):
     from lm_eval.config.evaluate_config import EvaluatorConfig
 

@@ -215,3 +215,10 @@ def test_a_cache_of_text_asks_for_no_audio(folder, manager, tmp_path):
     for _ in range(2):
         info = evaluate(LALM(str(folder)), manager, tmp_path / "cache", "tempo_synth_eo_cqa")
         assert info["config"]["tempo"]["checks"]["noise_logit_change_by_silence"] is None
+
+
+def test_a_processor_is_the_same_after_it_was_used(lalm):
+    before = response_cache.processor_fingerprint(lalm.processor)
+    for padding in (True, False):
+        lalm.tokenizer(["a", "a longer text"], padding=padding)
+        assert response_cache.processor_fingerprint(lalm.processor) == before

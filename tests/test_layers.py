@@ -24,7 +24,8 @@ from tests.support.source_imports import (
 )
 
 EXPERIMENTS = tuple(
-    f"tempo_attn.lab.{name}" for name in ("sweep", "mass", "lens", "trace", "presets", "compare")
+    f"tempo_attn.lab.{name}"
+    for name in ("sweep", "mass", "heads", "try_heads", "lens", "trace", "presets", "compare")
 )
 SHARED = tuple(
     f"tempo_attn.lab.{name}"
@@ -95,7 +96,7 @@ LAYERS = (
             todo="an experiment imports no other. Move what both need to tempo_attn/lab/engine "
             "(or figures, or beside the folders)",
         )
-        for name in ("sweep", "mass", "lens", "trace")
+        for name in ("sweep", "mass", "heads", "lens", "trace")
     ),
     Layer(
         "statistics-know-no-laboratory",

@@ -19,7 +19,10 @@ from tempo_tasks.lab import tasks_to_items as lab_items
 from tests.support.lab_commands import contents, tempo
 from tests.support.paths import ROOT
 
-COMMANDS = (*("sweep", "mass", "lens", "trace", "choose", "compare", "presets", "merge"),)
+COMMANDS = (
+    *("sweep", "mass", "heads", "try-heads", "lens", "trace", "choose", "compare", "presets"),
+    "merge",
+)
 pytestmark = pytest.mark.usefixtures("loaded_once")
 DATA = ["--tasks", "tempo_synth_eo_aqa", "--metadata", '{"synth_scenes": 2}']
 

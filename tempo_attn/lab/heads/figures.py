@@ -48,6 +48,7 @@ def score_table(rows: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
             if (row["kind"], row["condition"]) == column:
                 panels.setdefault((f"{row['target']}, rows {row['rows']}", head), []).append(row)
     numbers = n_heads <= _MOST_NUMBERS
+    most = max(abs(float(row["r"])) for row in scored) or 1.0
     size = 0.5 + n_heads * (0.36 if numbers else 0.16), 0.6 + max(0.6, 0.17 * n_layers)
     figures = []
     with style():
@@ -57,11 +58,12 @@ def score_table(rows: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
                 marked = np.zeros(values.shape, dtype=bool)
                 for row in panels[panel]:
                     values[row["layer"], row["head"]] = row["r"]
-                    marked[row["layer"], row["head"]] = (row["p_holm"] or 1.0) < SIGNIFICANT
+                    p = row["p_holm"]
+                    marked[row["layer"], row["head"]] = p is not None and p < SIGNIFICANT
                 mesh = draw_cells(
                     axes,
                     values,
-                    most=1.0,
+                    most=most,
                     columns=[str(head) for head in range(n_heads)],
                     lines=[str(layer) for layer in range(n_layers)],
                     marked=marked,

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tempo_attn.lab.heads.write import HeadsReport
-from tempo_tasks.lab.show.numbers import percent
+from tempo_tasks.lab.show.numbers import p_value, percent
 
 SHOWN = 3
 """Heads shown of each kind, condition, set of rows and target."""
@@ -37,7 +37,7 @@ def show(report: HeadsReport) -> None:
                 f"{row['r']:+.2f}",
                 "-" if row["low"] is None else f"{row['low']:+.2f} to {row['high']:+.2f}",
                 "-" if row["spearman"] is None else f"{row['spearman']:+.2f}",
-                "-" if row["p_holm"] is None else f"{row['p_holm']:.2g}",
+                p_value(row["p_holm"]),
             )
     if shown.row_count:
         console.print(shown)

@@ -13,6 +13,13 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f}"
 
 
+def p_value(p: float | None) -> str:
+    """Return a p that tables hold with six decimals; "-" where it is undefined."""
+    if p is None:
+        return "-"
+    return f"{p:.2g}" if p else "< 1e-6"
+
+
 def points(change: float, low: float, high: float) -> str:
     """Return a change from -1 to 1 with its interval, in percentage points."""
     return f"{100 * change:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tempo_attn.lab.try_heads.write import TrialReport
-from tempo_tasks.lab.show.numbers import percent, points
+from tempo_tasks.lab.show.numbers import p_value, percent, points
 
 
 def show(report: TrialReport) -> None:
@@ -21,7 +21,7 @@ def show(report: TrialReport) -> None:
             str(row["heads"]),
             percent(row["control_accuracy"]),
             points(row["change"], row["low"], row["high"]),
-            f"{row['p_holm']:.2g}",
+            p_value(row["p_holm"]),
             points(row["random"], row["random_low"], row["random_high"]) if random else "-",
             points(row["excess"], row["excess_low"], row["excess_high"]) if random else "-",
         )

@@ -32,7 +32,8 @@ class _Phrasing:
 
     Attributes:
         question: Holds the question's sentence at `{}`, unchanged in all phrasings.
-        option: Holds a letter and an option; each has its own line, where captions and
+        option: Holds a letter and an option.
+        joined: What stands between options: by default each has its own line, where captions and
             instructions do not imitate the list.
         before: Before the question.
         between: Between question and options.
@@ -44,6 +45,7 @@ class _Phrasing:
     before: str = ""
     between: str = ""
     after: str = ""
+    joined: str = "\n"
 
 
 # The order differs too: question, options, instruction; instruction, question, options; question,
@@ -64,6 +66,15 @@ _PHRASINGS = {
     ),
 }
 VARIANTS = tuple(_PHRASINGS)
+QUOTED = 0
+"""The phrasing without letters, as the authors of DeSTA2.5-Audio recommend it."""
+_PHRASINGS[QUOTED] = _Phrasing(
+    question="{}",
+    option='"{1}"',
+    joined=", ",
+    after="Choose one of the options without any explanation.",
+)
+OPTIONS_FORMS = ("lettered", "quoted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +82,7 @@ class PromptStyle:
     """How a question is put into words; the default is the benchmark's.
 
     Attributes:
-        variant: The phrasing: 1 (default), 2 or 3.
+        variant: The phrasing: 1 (default), 2 or 3; or `QUOTED`, whose options have no letters.
         caption_place: "before" the question or "after" the options.
         caption_wording: What is said of the caption, which stands at `{}`.
 
@@ -86,7 +97,7 @@ class PromptStyle:
     def __post_init__(self) -> None:
         if self.variant not in _PHRASINGS:
             raise PromptError(
-                f"prompt is {self.variant!r}; expected one of the phrasings {list(_PHRASINGS)}"
+                f"prompt is {self.variant!r}; expected one of the phrasings {list(VARIANTS)}"
             )
         if self.caption_place not in CAPTION_PLACES:
             raise PromptError(
@@ -103,6 +114,8 @@ class PromptStyle:
     @property
     def version(self) -> str:
         """What the results name as `prompt_version`."""
+        if self.variant == QUOTED:
+            return f"{PROMPT_VERSION}/quoted"
         return PROMPT_VERSION if self.variant == 1 else f"{PROMPT_VERSION}/variant-{self.variant}"
 
 
@@ -143,10 +156,16 @@ def make_prompt(
     Raises:
         MissingCaptionError: CQA or ACQA without a caption.
         QuestionError: Audio is missing; a text holds the audio placeholder; the caption is not on
-            one line, so that it could imitate the list of options; or options are the same but for
+            one line, so that it could imitate the list of options; an option breaks the quotation
+            marks of `QUOTED`; or options are the same but for
             case, blanks, punctuation and normal form, so that no answer could tell them apart.
     """
     _refuse_alike(question)
+    if style.variant == QUOTED and any('"' in option for option in question.options):
+        raise QuestionError(
+            f"{question.id}: an option of {list(question.options)} holds a quotation mark, and "
+            "this phrasing has options between such marks; expected options without any"
+        )
     lines = _asked(question, _PHRASINGS[style.variant])
     if condition.has_caption:
         if not (caption and caption.strip()):
@@ -206,7 +225,7 @@ def _parts(
         "before": phrasing.before,
         "question": phrasing.question.format(text),
         "between": phrasing.between,
-        "options": "\n".join(lines),
+        "options": phrasing.joined.join(lines),
         "after": phrasing.after,
     }
 

@@ -26,12 +26,12 @@ from tempo_tasks.audio import Handle, document_handle
 from tempo_tasks.errors import PromptError
 from tempo_tasks.harness.documents import ROTATIONS, mirror_documents, to_documents
 from tempo_tasks.harness.generation_arguments import updated
-from tempo_tasks.prompts import CAPTION_WORDING, PromptStyle
+from tempo_tasks.prompts import CAPTION_WORDING, OPTIONS_FORMS, QUOTED, PromptStyle
 from tempo_tasks.questions.conditions import Condition
 from tempo_tasks.questions.events import Clip
 from tempo_tasks.questions.mirror import MirrorSet, opposite
 from tempo_tasks.questions.question_set import QuestionSet
-from tempo_tasks.questions.questions import Kind, Question
+from tempo_tasks.questions.questions import LETTERS, Kind, Question
 
 
 class TempoTask(ConfigurableTask):  # type: ignore[misc]
@@ -49,6 +49,11 @@ class TempoTask(ConfigurableTask):  # type: ignore[misc]
         metadata = self.config.metadata or {}
         kind, condition = Kind(settings["kind"]), Condition(settings["condition"])
         style = prompt_style(settings.get("prompt", 1), metadata)
+        if style.variant == QUOTED and self.config.doc_to_choice == list(LETTERS):
+            raise PromptError(
+                f"options_form is 'quoted', and {self.config.task} scores letters, which such a "
+                "prompt does not have; use tasks by generation or those with _text"
+            )
         questions: QuestionSet | MirrorSet
         # What the laboratory asks of an item's clip; times of mirrored twins are other ones.
         self.questions: tuple[Question, ...] = ()
@@ -149,11 +154,23 @@ def prompt_style(variant: int, metadata: Mapping[str, Any]) -> PromptStyle:
 
     Args:
         variant: The phrasing that the task names.
-        metadata: The task's, where `caption_place` and `caption_wording` may be given.
+        metadata: The task's, where `caption_place`, `caption_wording` and `options_form` may be
+            given.
 
     Raises:
-        PromptError: See `PromptStyle`.
+        PromptError: See `PromptStyle`; or an unknown form of options, or one for a task that has
+            another phrasing.
     """
+    form = metadata.get("options_form", "lettered")
+    if form not in OPTIONS_FORMS:
+        raise PromptError(f"options_form is {form!r}; expected one of {list(OPTIONS_FORMS)}")
+    if form == "quoted":
+        if variant != 1:
+            raise PromptError(
+                f"options_form is 'quoted', and the task asks by phrasing {variant}; use tasks "
+                "without _prompt in their names"
+            )
+        variant = QUOTED
     return PromptStyle(
         variant=variant,
         caption_place=metadata.get("caption_place", "before"),

@@ -31,8 +31,8 @@ _OF_THE_MACHINE = {
     *("base_url", "api_key_env"),
 }
 _SETTINGS = (
-    *("synth_scenes", "synth_quartets", "caption_place", "caption_wording", "data_split"),
-    "data_revision",
+    *("synth_scenes", "synth_quartets", "caption_place", "caption_wording", "options_form"),
+    *("data_split", "data_revision"),
 )
 _ENVIRONMENT = re.compile(
     r"(PyTorch version|Python version|OS|CUDA runtime version|Is CUDA available|"

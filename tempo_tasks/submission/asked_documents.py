@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tempo_tasks.questions.question_set import QuestionSet
 
 _SIZES = ("synth_scenes", "synth_quartets")
-_TEXTS = ("caption_place", "caption_wording", "data_split", "data_revision")
+_TEXTS = ("caption_place", "caption_wording", "options_form", "data_split", "data_revision")
 _LONGEST = 500
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tempo_tasks.errors import MissingCaptionError, PromptError, QuestionError
-from tempo_tasks.prompts import PROMPT_VERSION, VARIANTS, PromptStyle, make_prompt
+from tempo_tasks.prompts import PROMPT_VERSION, QUOTED, VARIANTS, PromptStyle, make_prompt
 from tempo_tasks.questions.conditions import SUITE, Condition
 from tempo_tasks.questions.questions import Kind, Question
 
@@ -135,3 +135,16 @@ def test_a_caption_is_not_given_where_the_condition_has_none(variant):
 def test_a_style_that_cannot_be_is_refused(style, message):
     with pytest.raises(PromptError, match=message):
         PromptStyle(**style)
+
+
+def test_options_in_quotation_marks_have_no_letters():
+    style = PromptStyle(QUOTED)
+    assert make_prompt(QUESTION, Condition.AQA, audio=AUDIO, style=style).text == (
+        "<audio>Which sound event ends latest in the given audio?\n"
+        '"Rain", "Siren", "Wind", "Piano"\n'
+        "Choose one of the options without any explanation."
+    )
+    assert style.version == "tempo-prompt-1/quoted"
+    broken = Question("1/lo", "1", Kind.LO, ('Rain" or "Hail', "Siren", "Wind", "Piano"), "B", 2)
+    with pytest.raises(QuestionError, match="quotation mark"):
+        make_prompt(broken, Condition.AQA, audio=AUDIO, style=style)

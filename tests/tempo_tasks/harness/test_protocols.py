@@ -18,6 +18,7 @@ from tempo_attn.errors import OptionError
 from tempo_attn.lab.items import Item
 from tempo_attn.prompts.decoded_text import TextReader
 from tempo_attn.prompts.keyword_and_option_rows import keyword_rows, option_spans
+from tempo_attn.prompts.option_lists import option_blocks
 from tempo_tasks.errors import PromptError
 from tempo_tasks.harness import task as task_module
 from tempo_tasks.harness.documents import rotate, to_documents
@@ -29,6 +30,7 @@ from tempo_tasks.questions.conditions import SUITE, Condition
 from tempo_tasks.questions.question_set import QuestionSet
 from tempo_tasks.questions.questions import LETTERS, Kind, Question
 from tempo_tasks.questions.strata import strata_of
+from tempo_tasks.scoring import parse_answer
 from tests.support.released_layout import released_rows, write_layout
 
 SCENES, QUARTETS = 6, 3
@@ -323,11 +325,32 @@ def test_where_and_how_a_caption_is_given_is_recorded():
     assert "caption_place" not in load("tempo_synth_eo_aqa").config.metadata
 
 
+def test_options_in_quotation_marks_are_answered_by_their_text():
+    """And an edit finds them; tasks that score letters refuse to ask so."""
+    quoted = {"options_form": "quoted", "synth_scenes": 3}
+    for name in ("tempo_synth_eo_aqa", "tempo_synth_eo_aqa_text", "tempo_synth_eo_aqa_rot"):
+        task = load(name, **quoted)
+        assert task.config.metadata["prompt_version"] == "tempo-prompt-1/quoted"
+        document = next(iter(task.test_docs()))
+        listed = ", ".join(f'"{option}"' for option in document["options"])
+        assert f"\n{listed}\nChoose one of the options" in document["prompt"]
+        (block,) = option_blocks(document["prompt"])
+        names = [document["prompt"][start:end] for start, end in block.names]
+        assert names == document["options"]
+        assert parse_answer(f'"{names[2]}"', names) == "C"
+    for name in ("tempo_synth_eo_aqa_ll", "tempo_synth_eo_aqa_rot_ll"):
+        with pytest.raises(PromptError, match="scores letters"):
+            load(name, **quoted)
+    with pytest.raises(PromptError, match="phrasing 2"):
+        load("tempo_synth_eo_aqa_prompt2", **quoted)
+
+
 @pytest.mark.parametrize(
     ("metadata", "error", "message"),
     [
         ({"caption_place": "middle"}, PromptError, "caption_place is 'middle'"),
         ({"caption_wording": "no place"}, PromptError, "caption_wording is 'no place'"),
+        ({"options_form": "numbered"}, PromptError, "options_form is 'numbered'"),
         ({"synth_scenes": 0}, OptionError, "synth_scenes is 0"),
         ({"synth_scenes": True}, OptionError, "synth_scenes is True"),
     ],

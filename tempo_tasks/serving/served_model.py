@@ -144,7 +144,9 @@ class ServedModel:
             body["vllm_xargs"] = {"tempo_attn_scale": edit or served_edits.PLAIN}
         answered = await session.chat(body)
         if self.server.edits is not None and edit is not None:
-            self.traffic.edited_rows += await served_edits.check_applied(session, answered, edit)
+            # Not `+= await`: the sum would be read before, and other requests' rows be lost.
+            rows = await served_edits.check_applied(session, answered, edit)
+            self.traffic.edited_rows += rows
         return answered.completion
 
     def _messages(self, chat: str, clips: Sequence[Any]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from tempo_attn import AttnScaleConfig
 from tempo_tasks.audio import file_handle, silenced_handle
 from tempo_tasks.harness import prefix_sharing
 from tempo_tasks.harness.lalm import LALM
-from tests.support.tiny_checkpoints import CHECKPOINTS, save
+from tests.support.tiny_checkpoints import ARGUMENTS, CHECKPOINTS, save
 from tests.support.tiny_models import without_timm
 
 QUESTIONS = [
@@ -23,6 +23,7 @@ NOT_SHARED = {
     "desta25": "no key/value cache",
     "moss_transcribe_diarize": "no key/value cache",
     "voxtral": "not encoded as text",
+    "kimi_audio": "not encoded as text",
     "gemma3n": "DynamicSlidingWindowLayer",
     "gemma4": "DynamicSlidingWindowLayer",
     "gemma4_unified": "DynamicSlidingWindowLayer",
@@ -79,6 +80,7 @@ def test_answers_are_those_of_prompts_run_as_a_whole(name, edited, folder_of, no
     full = {name: [1, 3, 4] for name in ("gemma3n", "gemma4", "gemma4_unified")}
     edit = AttnScaleConfig(strength=3.0, layers=full.get(name, "all")) if edited else None
     arguments = {"pretrained": str(folder_of(name)), "batch_size": 4, "attn_scale": edit}
+    arguments |= ARGUMENTS.get(name, {})
     sharing, whole = (LALM(**arguments, dtype="float32", share_prefix=s) for s in (True, False))
     scores, texts = answers(sharing, noises)
     expected_scores, expected_texts = answers(whole, noises)

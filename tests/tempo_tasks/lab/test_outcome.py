@@ -19,7 +19,7 @@ def test_every_command_has_what_writes_and_what_shows_its_tables(command):
 @pytest.mark.parametrize("command", ["merge", "../sweep", ""])
 def test_a_run_of_a_command_without_tables_is_refused(tmp_path, command):
     run = Run(tmp_path, manifest(command=command), [record(0)])
-    with pytest.raises(RunFolderError, match=r"has no tables; expected one of sweep, mass, lens"):
+    with pytest.raises(RunFolderError, match=r"has no tables; expected one of sweep, mass, heads"):
         write_tables(run)
 
 

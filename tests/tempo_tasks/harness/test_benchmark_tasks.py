@@ -239,6 +239,7 @@ def test_rows_that_are_no_item_are_listed_or_left_out_and_counted(tmp_path):
     assert (about["items"], about["faulty_rows"], about["rows"]) == (1, 1, 2)
 
 
+@pytest.mark.slow  # lm_eval reads its own 14,000 task files
 def test_names_do_not_meet_those_of_lm_eval():
     defaults = TaskManager()
     ours = TaskManager(include_defaults=False, include_path=task_yamls_dir())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -67,20 +68,27 @@ LAUNCHERS = {
     # `--multi_gpu` means "by torchrun"; ACCELERATE_USE_CPU keeps the processes on the CPU.
     "accelerate": [
         "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1",
-        "--main_process_port=29617",
     ],
-    "torchrun": ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29618"],
+    "torchrun": ["-m", "torch.distributed.run", "--nproc-per-node=2"],
     None: [],
 }  # fmt: skip
 
 
+def free_port():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
 def evaluate(tmp_path, launcher, *arguments, **more):
     """Run the script by a launcher, or by one process."""
+    option = {"accelerate": "--main_process_port", "torchrun": "--master-port"}.get(launcher)
+    port = [] if option is None else [f"{option}={free_port()}"]
     script = tmp_path / "evaluate.py"
     script.write_text(SCRIPT)
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
-        [sys.executable, *LAUNCHERS[launcher], str(script), *map(str, arguments)],
+        [sys.executable, *LAUNCHERS[launcher], *port, str(script), *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": path, "ACCELERATE_USE_CPU": "true", **more},
         capture_output=True,
         text=True,

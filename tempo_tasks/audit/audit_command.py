@@ -125,7 +125,8 @@ def _audit_benchmark(
     """Audit a copy of another benchmark."""
     from tempo_attn.errors import OptionError
     from tempo_tasks.audit.benchmarks.assemble import audit_benchmark
-    from tempo_tasks.audit.benchmarks.result_output import show, to_json, write
+    from tempo_tasks.audit.benchmarks.result_output import show, write
+    from tempo_tasks.audit.result_files import to_json
     from tempo_tasks.sources.benchmarks.description import describe
     from tempo_tasks.sources.benchmarks.load import load_items
 

@@ -56,7 +56,22 @@ def write(result: Result, folder: Path) -> list[Path]:
     Raises:
         OptionError: The folder cannot be written to.
     """
-    texts = {"audit.json": to_json(result), "audit.csv": to_csv(result), "audit.html": page(result)}
+    return write_texts(
+        folder,
+        {"audit.json": to_json(result), "audit.csv": to_csv(result), "audit.html": page(result)},
+    )
+
+
+def write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Write an audit's files, each whole or not at all.
+
+    Args:
+        folder: Where to; it is made where it is missing.
+        texts: By name.
+
+    Raises:
+        OptionError: The folder cannot be written to.
+    """
     files = []
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -162,6 +162,11 @@ class Segment:
     n_positions: int
 
 
+def status_of(findings: Sequence[Finding]) -> Literal["passed", "failed"]:
+    """Return whether no check failed."""
+    return "failed" if any(finding.status == "failed" for finding in findings) else "passed"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
     """All that the doctor found.
@@ -187,8 +192,7 @@ class Diagnosis:
     @property
     def status(self) -> Literal["passed", "failed"]:
         """Whether no check failed."""
-        bad = any(finding.status == "failed" for finding in self.findings)
-        return "failed" if bad else "passed"
+        return status_of(self.findings)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the diagnosis as JSON data, keys in a fixed order."""

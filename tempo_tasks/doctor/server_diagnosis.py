@@ -11,7 +11,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.markup import escape
 
-from tempo_tasks.doctor.diagnosis import Finding, Number
+from tempo_tasks.doctor.diagnosis import Finding, Number, status_of
 from tempo_tasks.doctor.server_checks import SERVER_CHECKS
 from tempo_tasks.doctor.server_examination import server_examination
 from tempo_tasks.doctor.show import COLOURS, line
@@ -39,8 +39,7 @@ class ServerDiagnosis:
     @property
     def status(self) -> Literal["passed", "failed"]:
         """Whether no check failed."""
-        bad = any(finding.status == "failed" for finding in self.findings)
-        return "failed" if bad else "passed"
+        return status_of(self.findings)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the diagnosis as JSON data, keys in a fixed order."""

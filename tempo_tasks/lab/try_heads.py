@@ -6,7 +6,7 @@ Heavy imports wait until the command runs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -189,7 +189,7 @@ def _require_same(study: Study, run: Run) -> None:
     from tempo_attn.errors import OptionError
     from tempo_attn.lab.run_folder.fingerprints import content_key
 
-    mine = replace(study.manifest("heads", {})).fingerprints
+    mine = study.manifest("heads", {}).fingerprints
     theirs = run.manifest.fingerprints
     for what, one, other in (
         ("items", mine.items, theirs.items),

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tempo_attn.errors import OptionError
 from tempo_attn.families.shared.extras import require_extra
+from tempo_attn.families.shared.own_loading import one_device, refuse_arguments
 
 COMMIT = "5503dfcb8c07ddc608ef705542f0f9b94cc99de8"
 """The package's commit that was compared with this file; see docs/families.md."""
@@ -178,16 +178,9 @@ class DestaLoader:
             MissingExtraError: The package is not installed.
         """
         dtype = others.pop("torch_dtype", dtype)
-        if asked := sorted(name for name, value in others.items() if value):
-            raise OptionError(
-                f"{pretrained}: DeSTA2.5 is loaded by its own package, which takes no "
-                f"{', '.join(asked)}; leave it out of the model arguments"
-            )
-        devices = set(device_map.values()) if isinstance(device_map, dict) else {device_map}
-        if len(devices) > 1 or devices & {"auto", "balanced", "sequential"}:
-            raise OptionError(
-                f"{pretrained}: DeSTA2.5 runs on one device; found device_map={device_map!r}"
-            )
+        asked = sorted(name for name, value in others.items() if value)
+        refuse_arguments(pretrained, asked, "DeSTA2.5 is loaded by its own package")
+        device = one_device(pretrained, device_map, "DeSTA2.5")
         require_desta(pretrained)
         from desta import DeSTA25AudioModel  # type: ignore[import-not-found,unused-ignore]
 
@@ -203,7 +196,6 @@ class DestaLoader:
             model.llm_model.set_attn_implementation(attn_implementation)
         if dtype not in (None, "auto"):
             model.to(dtype)
-        device = devices.pop()
         if device is not None:
             model.to(device)
         result: nn.Module = model.eval()

@@ -28,6 +28,7 @@ from tempo_attn.families.kimi import kernel
 from tempo_attn.families.kimi.repair import choose_any_position, repair_for_transformers_5
 from tempo_attn.families.kimi.speech_tokens import load_speech_tokenizer, speech_tokenizer_of
 from tempo_attn.families.kimi.tokenizer import BLANK, TEXT_END, load_tokenizer
+from tempo_attn.families.shared.own_loading import one_device, refuse_arguments
 
 WHISPER = "whisper-large-v3"
 """The checkpoint's folder with the Whisper that gives features."""
@@ -270,16 +271,8 @@ class KimiLoader:
         asked = sorted(name for name, value in others.items() if value)
         if attn_implementation is not None:
             asked.append("attn_implementation")
-        if asked:
-            raise OptionError(
-                f"{pretrained}: Kimi-Audio is loaded by its checkpoint's own code, which takes no "
-                f"{', '.join(asked)}; leave it out of the model arguments"
-            )
-        devices = set(device_map.values()) if isinstance(device_map, dict) else {device_map}
-        if len(devices) > 1 or devices & {"auto", "balanced", "sequential"}:
-            raise OptionError(
-                f"{pretrained}: Kimi-Audio runs on one device; found device_map={device_map!r}"
-            )
+        refuse_arguments(pretrained, asked, "Kimi-Audio is loaded by its checkpoint's own code")
+        device = one_device(pretrained, device_map, "Kimi-Audio")
         if not trust_remote_code:
             raise OptionError(f"{pretrained}: {REMOTE_CODE}")
         place: dict[str, Any] = {"revision": revision or "main", "cache_dir": cache_dir}
@@ -306,7 +299,6 @@ class KimiLoader:
                 f"{pretrained}: four frames of its Whisper are {width} numbers, and the adaptor "
                 f"takes {model.config.kimia_adaptor_input_dim}; take a complete checkpoint"
             )
-        device = devices.pop()
         if device is not None:
             model.to(device)
         result: nn.Module = model.eval()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tempo_attn.errors import OptionError
-from tempo_attn.files.atomic import replacing
 from tempo_tasks.audit.benchmarks.assemble import beats_chance
+from tempo_tasks.audit.result_files import to_json, write_texts
 
 Result = Mapping[str, Any]
 _ITEMS = 8  # names of items in a line
@@ -111,11 +109,6 @@ def lines_of(part: Result) -> list[str]:
     return lines
 
 
-def to_json(result: Result) -> str:
-    """Return an audit as JSON."""
-    return json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
 def to_csv(result: Result) -> str:
     """Return one row for each part's strategy."""
     text = io.StringIO()
@@ -139,13 +132,4 @@ def write(result: Result, folder: Path) -> list[Path]:
     Raises:
         OptionError: The folder cannot be written to.
     """
-    files = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in {"audit.json": to_json(result), "audit.csv": to_csv(result)}.items():
-            with replacing(folder / name) as partial:
-                partial.write_text(text, encoding="utf-8", newline="")
-            files.append(folder / name)
-    except OSError as error:
-        raise OptionError(f"cannot write to {folder}: {error}; name another --out") from error
-    return files
+    return write_texts(folder, {"audit.json": to_json(result), "audit.csv": to_csv(result)})

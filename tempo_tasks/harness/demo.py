@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import lm_eval
-from lm_eval.tasks import TaskManager
 
 from tempo_attn.files.atomic import replacing
 from tempo_tasks.harness.lalm import LALM
-from tempo_tasks.paths import task_yamls_dir
+from tempo_tasks.harness.task_index import our_tasks
 from tempo_tasks.questions.conditions import SUITE
 from tempo_tasks.questions.questions import Kind
 
@@ -29,12 +28,10 @@ def run_demo(
     """
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     metadata: dict[str, Any] = {} if scenes is None else {"synth_scenes": scenes}
-    # Our folder alone: indexing the harness's 14,000 built-in tasks takes seconds.
-    manager = TaskManager(include_defaults=False, include_path=task_yamls_dir(), metadata=metadata)
     results = lm_eval.simple_evaluate(
         model=LALM(batch_size=batch_size),
         tasks=["tempo_synth"],
-        task_manager=manager,
+        task_manager=our_tasks(metadata),
         log_samples=False,
         bootstrap_iters=1,  # only switches closed-form errors on
     )

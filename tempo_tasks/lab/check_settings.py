@@ -68,7 +68,7 @@ def check_settings(
         raise OptionError(f"seed must be 0 or more; found {settings.seed}")
     if settings.shard is not None and not 0 <= settings.shard[0] < settings.shard[1]:
         raise OptionError(f"shard is {settings.shard}; expected (i, n) with i from 0 to n - 1")
-    asked = asked_tasks(settings.tasks)
+    asked = asked_tasks(settings.tasks, settings.metadata)
     for name, task in asked.items():
         if deaf := [condition for condition in task.conditions if not condition.has_audio]:
             raise no_audio(name, deaf[0])

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lm_eval.tasks import TaskManager
-
 from tempo_attn.errors import OptionError
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.run_folder.fingerprints import content_key
 from tempo_tasks.audio import Handle, check_audio
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.harness.task import TempoTask
-from tempo_tasks.harness.task_index import check_names
-from tempo_tasks.paths import task_yamls_dir
+from tempo_tasks.harness.task_index import check_names, our_tasks
 from tempo_tasks.questions.conditions import Condition
 from tempo_tasks.questions.questions import LETTERS, Kind
 from tempo_tasks.scoring import cluster_of, parse_answer
@@ -33,9 +30,7 @@ def load_tasks(names: Sequence[str], metadata: Mapping[str, Any]) -> dict[str, T
     Raises:
         OptionError: An unknown name.
     """
-    manager = TaskManager(
-        include_defaults=False, include_path=task_yamls_dir(), metadata=dict(metadata)
-    )
+    manager = our_tasks(metadata)
     check_names(names, manager.all_tasks)
     found: dict[str, TempoTask] = {}
     for name, task in _flat(manager.load_task_or_group(list(names))):

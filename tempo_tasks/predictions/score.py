@@ -12,10 +12,9 @@ from typing import Any
 
 import lm_eval
 from lm_eval.evaluator import evaluate
-from lm_eval.tasks import TaskManager
 
 import tempo_tasks
-from tempo_tasks.paths import task_yamls_dir
+from tempo_tasks.harness.task_index import our_tasks
 from tempo_tasks.predictions.match import Matched, TaskItems, match
 from tempo_tasks.predictions.read_predictions import Prediction, Predictions
 from tempo_tasks.predictions.recorded_model import RecordedModel
@@ -91,11 +90,7 @@ def score(
     """
     wanted = _task_names(predictions, source)
     with _quiet():
-        manager = TaskManager(
-            include_defaults=False,
-            include_path=task_yamls_dir(),
-            metadata=dict(source.metadata),
-        )
+        manager = our_tasks(source.metadata)
         loaded = manager.load(_with_groups(wanted, source.prefix, manager.task_index))
         tasks = loaded["tasks"]
         matched = match(

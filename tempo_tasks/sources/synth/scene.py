@@ -24,6 +24,7 @@ SCENE_VERSION = "1"  # raise it with ANY change to what is drawn or rendered
 MARGIN = 1.0  # seconds; every scene has a right answer to all three questions at this margin
 
 _N_EVENTS = (3, 4, 5)
+_N_INTERVALS = (1, 1, 1, 2, 2, 3)
 _GRID = 0.01  # seconds: intervals are whole centiseconds, so they survive any text format
 _SHORTEST, _LONGEST = 0.6, 8.0  # seconds of one interval, of which half the clip is a limit too
 _GAP = 0.3  # seconds between two intervals of one event
@@ -82,7 +83,7 @@ def draw_scene(name: str) -> Scene:
     rng = seeded(name)
     difficulty = _CLEAR if name.split("/")[1] == TRAIN_SPLIT else NOISY
     while True:
-        count = int(rng.choice(_N_EVENTS))
+        count = _N_EVENTS[rng.randint(0, len(_N_EVENTS))]
         labels = [LABELS[i] for i in rng.permutation(len(LABELS))[:count]]
         clip = Clip(name, tuple(Event(label, draw_intervals(rng)) for label in labels))
         levels = tuple(float(rng.uniform(*difficulty.levels)) for _ in clip.events)
@@ -102,17 +103,19 @@ def draw_intervals(
         seconds: Length of the clip.
     """
     if wanted is None:
-        wanted = int(rng.choice([1, 1, 1, 2, 2, 3]))
+        # `rng.choice` draws this very number too, in three times the time.
+        wanted = _N_INTERVALS[rng.randint(0, len(_N_INTERVALS))]
     steps = round(seconds / _GRID)
     longest = min(seconds / 2, _LONGEST)
+    gap = round(_GAP / _GRID)
+    lengths = (np.log(_SHORTEST), np.log(longest))
     chosen: list[tuple[int, int]] = []
     for _ in range(wanted):
-        length = np.exp(rng.uniform(np.log(_SHORTEST), np.log(longest)))
+        length = np.exp(rng.uniform(*lengths))
         if wanted > 1:
             length = max(_SHORTEST, length / wanted)
         size = round(length / _GRID)
         start = int(rng.randint(0, steps - size + 1))
-        gap = round(_GAP / _GRID)
         if all(start >= end + gap or start + size + gap <= begin for begin, end in chosen):
             chosen.append((start, start + size))
     return tuple((round(begin * _GRID, 2), round(end * _GRID, 2)) for begin, end in sorted(chosen))

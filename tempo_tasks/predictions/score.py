@@ -15,6 +15,7 @@ from lm_eval.evaluator import evaluate
 
 import tempo_tasks
 from tempo_tasks.harness.task_index import our_tasks
+from tempo_tasks.paths import task_yamls_dir
 from tempo_tasks.predictions.match import Matched, TaskItems, match
 from tempo_tasks.predictions.read_predictions import Prediction, Predictions
 from tempo_tasks.predictions.recorded_model import RecordedModel

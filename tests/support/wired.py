@@ -100,6 +100,13 @@ def _look(attention, flag, read, write):
     attention.o_proj.weight[range(write.start, write.stop), range(DIM)] = 1.0
 
 
+def lay_decoy(model, processor, word):
+    """Let the head of `FETCH` look at a word, where it stands, in place of the audio."""
+    (token,) = processor.tokenizer(f" {word}").input_ids
+    with torch.no_grad():
+        model.get_decoder().embed_tokens.weight[token, IS_AUDIO] = 3 * FLAG
+
+
 def wired_twins(processor):
     """Four items, a padded batch: each clip says its answer, and its corrupted twin another one."""
     case = build_case(processor, SCENES * 2)

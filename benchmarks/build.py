@@ -21,6 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from about_this_run import command, machine
 from rich.console import Console
 from rich.table import Table
 
@@ -48,8 +49,8 @@ def main():
     last = rows[-1]
     report = {
         "what": "tempo data build: interval CSV in, folder out, three kinds, no audio",
-        "command": "python benchmarks/build.py " + " ".join(_public(sys.argv[1:])),
-        "machine": _machine(),
+        "command": command("build.py", sys.argv[1:]),
+        "machine": machine(),
         "python": platform.python_version(),
         "clock": "CPU time, one thread, imports included; peak resident memory of the process",
         "rounds": options.rounds,
@@ -134,19 +135,6 @@ def _intervals(draw):
     times = sorted(draw.sample(range(int(SECONDS * 100) + 1), 2 * count))
     spans = zip(times[::2], times[1::2], strict=True)
     return "[" + ", ".join(f"{a / 100:.2f}-{b / 100:.2f}" for a, b in spans) + "]"
-
-
-def _public(arguments):
-    return [Path(a).name if os.path.isabs(a) else a for a in arguments]
-
-
-def _machine():
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        cpu = names[0].partition(": ")[2] if names else cpu
-    return f"{platform.system()}, {cpu}, {os.cpu_count()} cores"
 
 
 def _print(report):

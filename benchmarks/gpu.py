@@ -20,8 +20,9 @@ import numpy as np
 import soundfile
 import torch
 import transformers
+from about_this_run import command, machine
 from lm_eval.api.instance import Instance
-from overhead import SIZES, _machine, _public
+from overhead import SIZES
 from transformers import (
     Qwen2AudioConfig,
     Qwen2AudioForConditionalGeneration,
@@ -75,8 +76,8 @@ def main() -> None:
                 rows.append({"kernel": kernel, "not measured": why})
     report = {
         "what": "the harness and the laboratory on one GPU",
-        "command": "python benchmarks/gpu.py " + " ".join(_public(sys.argv[1:])),
-        "machine": _machine(device),
+        "command": command("gpu.py", sys.argv[1:]),
+        "machine": machine(device),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "tiny": options.tiny,

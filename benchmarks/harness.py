@@ -37,9 +37,9 @@ import numpy as np
 import soundfile
 import torch
 import transformers
+from about_this_run import command, machine
 from lm_eval.api.instance import Instance
 from lm_eval.tasks import TaskManager
-from overhead import _machine, _public
 from rich.console import Console
 from rich.table import Table
 from transformers import (
@@ -94,8 +94,8 @@ def main() -> None:
         growth = [] if options.quick else _growth(requests, Path(folder), options)
     report = {
         "what": "the harness's model class beside a plain script and lm_eval's audio class",
-        "command": "python benchmarks/harness.py " + " ".join(_public(sys.argv[1:])),
-        "machine": _machine("cpu"),
+        "command": command("harness.py", sys.argv[1:]),
+        "machine": machine("cpu"),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "batch_size": BATCH,

@@ -14,8 +14,6 @@ time on one thread; on a GPU, wall time around a synchronised call.
 import argparse
 import copy
 import json
-import os
-import platform
 import random
 import sys
 import time
@@ -24,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+from about_this_run import command, machine
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import bootstrap
@@ -81,8 +80,8 @@ def main() -> None:
             rows += _measure(arms, tokenizer, base, length, options)
     report = {
         "what": "time of a wrapped model as a ratio of the plain one's, by phase",
-        "command": "python benchmarks/overhead.py " + " ".join(_public(sys.argv[1:])),
-        "machine": _machine(options.device),
+        "command": command("overhead.py", sys.argv[1:]),
+        "machine": machine(options.device),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "clock": "CPU time, one thread" if options.device == "cpu" else "wall time, synchronised",
@@ -95,10 +94,6 @@ def main() -> None:
     if options.json:
         with replacing(options.json) as temporary:
             temporary.write_text(json.dumps(report, indent=2) + "\n")
-
-
-def _public(arguments: list[str]) -> list[str]:
-    return [Path(a).name if os.path.isabs(a) else a for a in arguments]
 
 
 def _model(tokenizer, options):
@@ -204,16 +199,6 @@ def _ratio(times, plain):
         "ratio_ci95": [round(float(low), 4), round(float(high), 4)],
         "ratio_quartiles": [round(float(q), 4) for q in np.quantile(ratios, [0.25, 0.75])],
     }
-
-
-def _machine(device):
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        cpu = names[0].partition(": ")[2] if names else cpu
-    machine = f"{platform.system()}, {cpu}, {os.cpu_count()} cores"
-    return machine if device == "cpu" else f"{torch.cuda.get_device_name()}; {machine}"
 
 
 def _print(report):

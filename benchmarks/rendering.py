@@ -21,6 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from about_this_run import command, machine
 from rich.console import Console
 from rich.table import Table
 
@@ -49,8 +50,8 @@ def main():
     last = rows[-1]
     report = {
         "what": "tempo data render --set quartets --seconds 30: recordings in, folder out",
-        "command": "python benchmarks/rendering.py " + " ".join(_public(sys.argv[1:])),
-        "machine": _machine(),
+        "command": command("rendering.py", sys.argv[1:]),
+        "machine": machine(),
         "python": platform.python_version(),
         "load": "average number of running processes in the minute before and after each run: "
         "above the number of cores, wall time counts the waiting too",
@@ -134,19 +135,6 @@ def _write_bank(folder, count):
         path = folder / label / f"{number:05d}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, soxr.resample(wave, sounds.RATE, RATE), RATE, subtype="PCM_16")
-
-
-def _public(arguments):
-    return [Path(a).name if os.path.isabs(a) else a for a in arguments]
-
-
-def _machine():
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        cpu = names[0].partition(": ")[2] if names else cpu
-    return f"{platform.system()}, {cpu}, {os.cpu_count()} cores"
 
 
 def _print(report):

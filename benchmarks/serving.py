@@ -14,7 +14,6 @@ import argparse
 import base64
 import json
 import os
-import platform
 import random
 import signal
 import socket
@@ -27,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from about_this_run import machine
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import bootstrap
@@ -74,7 +74,7 @@ def main() -> None:
         "clock": "CPU time of the server's processes; items a second by the wall clock",
         "command": "python benchmarks/serving.py "
         f"--items {options.items} --rounds {options.rounds}",
-        "machine": _machine(),
+        "machine": machine(),
         "vllm": about["vllm"],
         "model": "embedded (1.9 M parameters, float32); client and server on the same cores",
         "prompt": "one clip of at most 10 s and a question, about 190 tokens; one token is asked",
@@ -219,15 +219,6 @@ def _ratio(times, plain):
         "ratio": round(float(np.median(ratios)), 4),
         "ratio_ci95": [round(float(low), 4), round(float(high), 4)],
     }
-
-
-def _machine():
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        cpu = names[0].partition(": ")[2] if names else cpu
-    return f"{platform.system()}, {cpu}, {os.cpu_count()} cores"
 
 
 def _print(report):

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy
-from overhead import _machine, _public
+from about_this_run import command, machine
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
@@ -64,8 +64,8 @@ def main() -> None:
     }
     report = {
         "what": "coverage of 95 % intervals and rejection at 5 % by tests, simulated",
-        "command": "python benchmarks/simulate_statistics.py " + " ".join(_public(sys.argv[1:])),
-        "machine": _machine("cpu"),
+        "command": command("simulate_statistics.py", sys.argv[1:]),
+        "machine": machine("cpu"),
         "numpy": np.__version__,
         "scipy": scipy.__version__,
         "replicates": options.replicates,

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
-from overhead import SIZES, _machine, _prompt, _public
+from about_this_run import command, machine
+from overhead import SIZES, _prompt
 from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
@@ -84,8 +85,8 @@ def main() -> None:
     rows = [row for name in options.models for row in _measure(name, options)]
     report = {
         "what": "a layer sweep by the engine and by one full forward for every variant",
-        "command": "python benchmarks/sweep.py " + " ".join(_public(sys.argv[1:])),
-        "machine": _machine(options.device),
+        "command": command("sweep.py", sys.argv[1:]),
+        "machine": machine(options.device),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "clock": "CPU time, one thread" if options.device == "cpu" else "wall time, synchronised",

@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
-from overhead import SIZES, _machine, _public
+from about_this_run import command, machine
+from overhead import SIZES
 from rich.console import Console
 from rich.table import Table
 from sweep import _embedded, _items, _random
@@ -63,8 +64,8 @@ def main() -> int:
     rows = [row for name in options.models for row in _measure(name, options)]
     report = {
         "what": "a causal trace by the engine and by one full forward for every patch",
-        "command": "python benchmarks/trace.py " + " ".join(_public(sys.argv[1:])),
-        "machine": _machine(options.device),
+        "command": command("trace.py", sys.argv[1:]),
+        "machine": machine(options.device),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "clock": "CPU time, one thread",

@@ -41,5 +41,3 @@ def test_the_one_head_that_hears_is_found(tiny_processor):
     for row in found.values():
         assert row["r"] is None or (abs(row["r"]) < 0.3 and row["p_holm"] > 0.05)
     assert sum(row["r"] is not None for row in found.values()) > 10  # there was something to find
-        sum(row["r"] is not None for row in found.values()) > 10
-    )  # so there was something to find

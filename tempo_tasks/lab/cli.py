@@ -8,6 +8,7 @@ from tempo_tasks.lab.choose import choose
 from tempo_tasks.lab.compare import compare
 from tempo_tasks.lab.heads import heads
 from tempo_tasks.lab.lens import lens
+from tempo_tasks.lab.listen import listen
 from tempo_tasks.lab.mass import mass
 from tempo_tasks.lab.merge import merge
 from tempo_tasks.lab.presets import presets
@@ -18,5 +19,8 @@ from tempo_tasks.lab.try_heads import try_heads
 
 def add_commands(app: typer.Typer) -> None:
     """Add the laboratory's commands to `tempo`."""
-    for command in (sweep, mass, heads, try_heads, lens, trace, choose, compare, presets, merge):
+    for command in (
+        *(sweep, mass, heads, try_heads, listen, lens, trace),
+        *(choose, compare, presets, merge),
+    ):
         app.command(rich_help_panel="Laboratory")(command)

@@ -21,7 +21,7 @@ from tests.support.paths import ROOT
 
 COMMANDS = (
     *("sweep", "mass", "heads", "try-heads", "lens", "trace", "choose", "compare", "presets"),
-    "merge",
+    *("listen", "merge"),
 )
 pytestmark = pytest.mark.usefixtures("loaded_once")
 DATA = ["--tasks", "tempo_synth_eo_aqa", "--metadata", '{"synth_scenes": 2}']

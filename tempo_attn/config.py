@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from tempo_attn import config_fields as check
 from tempo_attn.adaptive import Adaptive
+from tempo_attn.directions import DIRECTIONS_NAME, Directions
 from tempo_attn.errors import ConfigError
 from tempo_attn.hub.config_file import ConfigFile
 from tempo_attn.layers_and_heads import heads_by_layer, layer_number, layer_numbers
@@ -98,6 +100,13 @@ class AttnScaleConfig(ConfigFile):
             "negative ones count from the end."
         },
     )
+    directions: Directions | None = field(
+        default=None,
+        metadata={
+            "help": "steer only: a direction of every steered layer. They lie in a file beside the "
+            "JSON, which has that file's SHA-256 here."
+        },
+    )
     base_model_name_or_path: str | None = field(
         default=None, metadata={"help": "The model that this was chosen for."}
     )
@@ -145,27 +154,28 @@ class AttnScaleConfig(ConfigFile):
                 f"phase is 'all' with queries {self.queries}; expected 'last' or 'all_text' among "
                 "them, as no other row exists in a decoding step. Or set phase='prefill'"
             )
-        self._check_source()
+        self._check_states()
         for name in ("base_model_name_or_path", "revision", "tempo_version"):
             if getattr(self, name) is not None:
                 setattr(self, name, check.text(name, getattr(self, name)))
         self.provenance = check.json_object("provenance", self.provenance)
 
-    def _check_source(self) -> None:
-        if not self.spec.edits_states:
-            if self.source is not None:
-                raise check.wrong("source", self.source, f"None: mode {self.mode!r} has no source")
+    def _check_states(self) -> None:
+        """Check what only edits of states have, and what they cannot have."""
+        takes = self.spec.states_with
+        for name in ("source", "directions"):
+            if name != takes and getattr(self, name) is not None:
+                expected = f"None: mode {self.mode!r} has no {name}"
+                raise check.wrong(name, getattr(self, name), expected)
+        if takes is None:
             return
-        try:
-            (self.source,) = check.integers("source", [self.source])
-        except ConfigError:
-            expected = (
-                "the layer whose states are mixed in, an integer such as 1: mode "
-                f"{self.mode!r} needs one"
-            )
-            raise check.wrong("source", self.source, expected) from None
+        if takes == "source":
+            self.source = check.source("source", self.source, self.mode)
+        else:
+            self.directions = Directions.checked(self.directions, self.layers, self.mode)
+        deeper = "deeper" if takes == "source" else "steered"
         alone = {
-            "layers": (self.layers != "all", "the deeper layers, such as [20]"),
+            "layers": (self.layers != "all", f"the {deeper} layers, such as [20]"),
             "heads": (self.heads is None, "None: states have no heads"),
             "keys": (self.keys == ["audio"], "['audio']: states have no keys"),
             "phase": (self.phase == "prefill", "'prefill'"),
@@ -235,6 +245,21 @@ class AttnScaleConfig(ConfigFile):
             )
         return source
 
+    def resolve_directions(self, n_layers: int, width: int | None) -> Directions:
+        """Return the directions of mode `steer`, which fit a decoder.
+
+        Args:
+            n_layers: Layers of the decoder.
+            width: Components of its states; None where that is not known.
+
+        Raises:
+            ConfigError: They are not loaded, an edited layer has none, or states have another
+                width.
+        """
+        assert self.directions is not None
+        self.directions.require(self.resolve_layers(n_layers), width, self._base())
+        return self.directions
+
     def resolve_heads(self, n_layers: int, n_heads: int) -> dict[int, list[int] | None]:
         """Return the edited query heads of every edited layer; None for all of them.
 
@@ -248,13 +273,41 @@ class AttnScaleConfig(ConfigFile):
         name = self.base_model_name_or_path
         return "this model" if name is None else f"this model (the edit is for {name})"
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the checked fields as plain JSON types; of directions their file's SHA-256."""
+        values = super().to_dict()
+        values["directions"] = None if self.directions is None else self.directions.sha256
+        return values
+
+    def files(self) -> dict[str, bytes]:
+        """Return the files that lie beside the JSON, by name.
+
+        Raises:
+            ConfigError: Directions are not loaded.
+        """
+        return {} if self.directions is None else {DIRECTIONS_NAME: self.directions.data}
+
+    def read_files(self, find: Callable[[str], Path]) -> None:
+        """Load what lies beside the JSON.
+
+        Args:
+            find: Returns the path of a file by its name.
+
+        Raises:
+            ConfigError: A file is missing, wrong, or another one than the configuration names.
+        """
+        if self.directions is not None and not self.directions.loaded:
+            self.directions = Directions.read(find(DIRECTIONS_NAME), self.directions.sha256)
+            self.validate()
+
     def fingerprint(self) -> str:
         """Return the SHA-256 of what decides the edit: no base model, version or provenance."""
         values = {name: value for name, value in self.to_dict().items() if name not in _ORIGIN}
         # Words that no row asks for change nothing, nor does their order.
         values["keywords"] = sorted(self.keywords) if "keyword" in self.queries else []
-        if self.source is None:  # as it was before there was such a field
-            del values["source"]
+        for name in ("source", "directions"):
+            if values[name] is None:  # as it was before there was such a field
+                del values[name]
         canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

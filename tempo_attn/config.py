@@ -2,7 +2,8 @@
 
 L is the pre-softmax attention logits, (batch, heads, queries, keys). An edit changes L at some
 layers, heads, query rows and key positions; `AttnScaleConfig` says which, and how. It holds a few
-hundred bytes of JSON and no weights. Reading it runs no code.
+hundred bytes of JSON and no weights; mode `steer` has a file of directions beside it. Reading runs
+no code.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from typing import Any, ClassVar, Literal, get_args
 
 from tempo_attn import config_fields as check
 from tempo_attn.adaptive import Adaptive
+from tempo_attn.config_in_a_model import InAModel
 from tempo_attn.directions import DIRECTIONS_NAME, Directions
 from tempo_attn.errors import ConfigError
 from tempo_attn.hub.config_file import ConfigFile
-from tempo_attn.layers_and_heads import heads_by_layer, layer_number, layer_numbers
 from tempo_attn.modes import MODES, Mode, ModeSpec
 
 Phase = Literal["prefill", "all"]
@@ -32,7 +33,7 @@ _ORIGIN = ("base_model_name_or_path", "revision", "tempo_version", "provenance")
 
 
 @dataclass(kw_only=True)
-class AttnScaleConfig(ConfigFile):
+class AttnScaleConfig(InAModel, ConfigFile):
     """Which attention logits on audio are edited, and how (arXiv 2606.17417).
 
     Fields may be set after construction; `validate` then checks them again.
@@ -220,58 +221,6 @@ class AttnScaleConfig(ConfigFile):
         if self.adaptive is not None:
             return self.adaptive.low == neutral == self.adaptive.high
         return neutral is not None and self.strength == neutral
-
-    def resolve_layers(self, n_layers: int) -> list[int]:
-        """Return the edited layers of a decoder with `n_layers` layers, ascending, from 0.
-
-        Raises:
-            ConfigError: A layer is out of range, or named twice (as 27 and as -1).
-        """
-        return layer_numbers(self.layers, n_layers, self._base())
-
-    def resolve_source(self, n_layers: int) -> int:
-        """Return the layer whose states mode `enrich` mixes in, from 0.
-
-        Raises:
-            ConfigError: It is out of range, or not before every edited layer.
-        """
-        assert self.source is not None
-        source = layer_number(self.source, n_layers, self._base())
-        layers = self.resolve_layers(n_layers)
-        if source >= layers[0]:
-            raise ConfigError(
-                f"source is layer {source} and layer {layers[0]} is edited; expected a source "
-                "before every edited layer"
-            )
-        return source
-
-    def resolve_directions(self, n_layers: int, width: int | None) -> Directions:
-        """Return the directions of mode `steer`, which fit a decoder.
-
-        Args:
-            n_layers: Layers of the decoder.
-            width: Components of its states; None where that is not known.
-
-        Raises:
-            ConfigError: They are not loaded, an edited layer has none, or states have another
-                width.
-        """
-        assert self.directions is not None
-        self.directions.require(self.resolve_layers(n_layers), width, self._base())
-        return self.directions
-
-    def resolve_heads(self, n_layers: int, n_heads: int) -> dict[int, list[int] | None]:
-        """Return the edited query heads of every edited layer; None for all of them.
-
-        Raises:
-            ConfigError: A layer or head is out of range, or a layer has two entries.
-        """
-        return heads_by_layer(self.heads, self.layers, n_layers, n_heads, self._base())
-
-    def _base(self) -> str:
-        """Return what an error calls the model."""
-        name = self.base_model_name_or_path
-        return "this model" if name is None else f"this model (the edit is for {name})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the checked fields as plain JSON types; of directions their file's SHA-256."""

@@ -277,7 +277,7 @@ def _by_layer(found: Mapping[str, Any], where: str) -> dict[int, tuple[Vector, f
             f"{where}: has directions of the layers {sorted(directions)} and norms (rho) of "
             f"{sorted(rhos)}; expected both of the same layers, at least one"
         )
-    width = next(iter(directions.values())).shape
+    width = directions[min(directions)].shape
     for layer in sorted(directions):
         shape, rho = directions[layer].shape, rhos[layer]
         if len(shape) != 1 or not shape[0] or shape != width:

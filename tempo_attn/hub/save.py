@@ -1,7 +1,7 @@
 """Saving adapters into a folder, with a model card.
 
-Nothing but the adapters' configurations, their directions and the card is written, and every file is
-complete or as it was before.
+Nothing but the adapters' configurations, their directions and the card is written, and every file
+is complete or as it was before.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from tempo_tasks.lab.lens import lens
 from tempo_tasks.lab.mass import mass
 from tempo_tasks.lab.merge import merge
 from tempo_tasks.lab.presets import presets
+from tempo_tasks.lab.steer import steer
 from tempo_tasks.lab.sweep import sweep
 from tempo_tasks.lab.trace import trace
 from tempo_tasks.lab.try_heads import try_heads
@@ -18,5 +19,6 @@ from tempo_tasks.lab.try_heads import try_heads
 
 def add_commands(app: typer.Typer) -> None:
     """Add the laboratory's commands to `tempo`."""
-    for command in (sweep, mass, heads, try_heads, lens, trace, choose, compare, presets, merge):
+    measuring = (sweep, mass, heads, try_heads, lens, trace, steer)
+    for command in (*measuring, choose, compare, presets, merge):
         app.command(rich_help_panel="Laboratory")(command)

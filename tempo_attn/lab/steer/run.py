@@ -126,7 +126,7 @@ class SteerTrial(InBatches[SteerRecord]):
     def _fast(
         self, batch: Batch, places: Sequence[QueryRows], readout: Readout
     ) -> tuple[Tensor, Tensor]:
-        """Return the candidates' logits without a push, and (items, pushes, options, candidates)."""
+        """Return logits without a push, and those of (items, pushes, options, candidates)."""
         start = min(at.first for at in places)
         prefill, _ = self._decoder.remember(lambda: self.subject.call(batch), start)
         plain = readout(prefill.output[:, -1:], batch.candidates)[:, 0]

@@ -112,7 +112,9 @@ def _flips(
     flipped = own.flipped.astype(float)
     if not len(flipped):
         return dict.fromkeys(_FLIPS) | {"random_directions": len(draws)}
-    drawn = np.array([draw.flipped for draw in draws], dtype=float).reshape(len(draws), -1)
+    drawn = np.array([draw.flipped for draw in draws], dtype=float).reshape(
+        len(draws), len(flipped)
+    )
     of_random = drawn.mean(0) if draws else np.full(len(flipped), np.nan)
     columns = np.stack([flipped, of_random, flipped - of_random], 1)
     ends = interval_of_mean(columns, clusters, **how)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tempo_attn.errors import RunFolderError
 from tempo_attn.files.csv_and_json import write_json, write_table
-from tempo_attn.lab.figures.lines import Line, draw_lines, percent, percent_interval
+from tempo_attn.lab.figures.lines import Line, draw_lines, percent_interval, points
 from tempo_attn.lab.item_records import is_right
 from tempo_attn.lab.report import Report
 from tempo_attn.lab.run_folder.folder import Run
@@ -103,7 +103,7 @@ def flips_by_strength(rows: Sequence[Mapping[str, Any]], path: Path) -> list[Pat
             Line(
                 name=name,
                 x=[float(row["strength"]) for row in mine],
-                y=[percent(row[columns[0]]) for row in mine],
+                y=[points(row[columns[0]]) for row in mine],
                 intervals=[percent_interval((row[columns[1]], row[columns[2]])) for row in mine],
             )
             for name, columns in series.items()

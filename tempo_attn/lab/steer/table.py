@@ -57,9 +57,9 @@ def steer_rows(
     ordered = sorted(records, key=lambda record: record.index)
     how = {"resamples": resamples, "seed": seed, "level": level}
     found = []
-    for condition in dict.fromkeys(record.condition for record in ordered):
+    for condition in sorted({record.condition for record in ordered}):
         of_condition = [record for record in ordered if record.condition == condition]
-        kinds = list(dict.fromkeys(record.kind for record in of_condition))
+        kinds = sorted({record.kind for record in of_condition})
         for kind in [POOLED, *kinds] if len(kinds) > 1 else kinds:
             chosen = [record for record in of_condition if kind in (record.kind, POOLED)]
             for row in _rows(chosen, pushes, how):
@@ -112,9 +112,9 @@ def _flips(
     flipped = own.flipped.astype(float)
     if not len(flipped):
         return dict.fromkeys(_FLIPS) | {"random_directions": len(draws)}
-    drawn = np.array([draw.flipped for draw in draws], dtype=float).reshape(
-        len(draws), len(flipped)
-    )
+    drawn = np.zeros((len(draws), len(flipped)))
+    for number, draw in enumerate(draws):
+        drawn[number] = draw.flipped
     of_random = drawn.mean(0) if draws else np.full(len(flipped), np.nan)
     columns = np.stack([flipped, of_random, flipped - of_random], 1)
     ends = interval_of_mean(columns, clusters, **how)

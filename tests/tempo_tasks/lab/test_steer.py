@@ -130,9 +130,8 @@ def test_clips_of_the_directions_are_left_out(tmp_path, capsys):
     run = read_run(tmp_path / "o" / "trial")
     assert len(run.records) == len(clusters) - n_left > 0
     assert run.manifest.settings.of_command["directions"]["n_left_out"] == n_left
-    assert f"{n_left} items of clips that the directions" in " ".join(
-        capsys.readouterr().out.split()
-    )
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"{n_left} items of clips that the directions" in shown
     folder = write_timeline(tmp_path / "all", clips_used=json.dumps(clusters))
     with pytest.raises(OptionError, match="made from the clips of all 6 items"):
         run_steer(SETTINGS, request(folder, tmp_path / "p"))
@@ -161,7 +160,7 @@ def test_wrong_requests(nothing_loads, timeline, tmp_path, changes, settings, me
 
 def test_another_models_directions(tmp_path):
     narrow = write_timeline(tmp_path / "narrow", tensors(width=64))
-    with pytest.raises(OptionError, match="directions have 64 components, and the states .* 128"):
+    with pytest.raises(OptionError, match=r"directions have 64 components, and the states .* 128"):
         run_steer(SETTINGS, request(narrow, tmp_path / "o"))
     other = write_timeline(tmp_path / "other", model_weights="f" * 64)
     with pytest.raises(OptionError, match=r"a model with other weights \(ffffffff\)"):

@@ -2,7 +2,8 @@
 
 L is the pre-softmax attention logits, (batch, heads, queries, keys). An edit changes L at some
 layers, heads, query rows and key positions; `AttnScaleConfig` says which, and how. It holds a few
-hundred bytes of JSON and no weights. Reading it runs no code.
+hundred bytes of JSON and no weights; mode `steer` has a file of directions beside it. Reading runs
+no code.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from tempo_attn import config_fields as check
 from tempo_attn.adaptive import Adaptive
+from tempo_attn.config_in_a_model import InAModel
+from tempo_attn.directions import DIRECTIONS_NAME, Directions
 from tempo_attn.errors import ConfigError
 from tempo_attn.hub.config_file import ConfigFile
-from tempo_attn.layers_and_heads import heads_by_layer, layer_number, layer_numbers
 from tempo_attn.modes import MODES, Mode, ModeSpec
 
 Phase = Literal["prefill", "all"]
@@ -30,7 +33,7 @@ _ORIGIN = ("base_model_name_or_path", "revision", "tempo_version", "provenance")
 
 
 @dataclass(kw_only=True)
-class AttnScaleConfig(ConfigFile):
+class AttnScaleConfig(InAModel, ConfigFile):
     """Which attention logits on audio are edited, and how (arXiv 2606.17417).
 
     Fields may be set after construction; `validate` then checks them again.
@@ -98,6 +101,13 @@ class AttnScaleConfig(ConfigFile):
             "negative ones count from the end."
         },
     )
+    directions: Directions | None = field(
+        default=None,
+        metadata={
+            "help": "steer only: a direction of every steered layer. They lie in a file beside the "
+            "JSON, which has that file's SHA-256 here."
+        },
+    )
     base_model_name_or_path: str | None = field(
         default=None, metadata={"help": "The model that this was chosen for."}
     )
@@ -145,27 +155,28 @@ class AttnScaleConfig(ConfigFile):
                 f"phase is 'all' with queries {self.queries}; expected 'last' or 'all_text' among "
                 "them, as no other row exists in a decoding step. Or set phase='prefill'"
             )
-        self._check_source()
+        self._check_states()
         for name in ("base_model_name_or_path", "revision", "tempo_version"):
             if getattr(self, name) is not None:
                 setattr(self, name, check.text(name, getattr(self, name)))
         self.provenance = check.json_object("provenance", self.provenance)
 
-    def _check_source(self) -> None:
-        if not self.spec.edits_states:
-            if self.source is not None:
-                raise check.wrong("source", self.source, f"None: mode {self.mode!r} has no source")
+    def _check_states(self) -> None:
+        """Check what only edits of states have, and what they cannot have."""
+        takes = self.spec.states_with
+        for name in ("source", "directions"):
+            if name != takes and getattr(self, name) is not None:
+                expected = f"None: mode {self.mode!r} has no {name}"
+                raise check.wrong(name, getattr(self, name), expected)
+        if takes is None:
             return
-        try:
-            (self.source,) = check.integers("source", [self.source])
-        except ConfigError:
-            expected = (
-                "the layer whose states are mixed in, an integer such as 1: mode "
-                f"{self.mode!r} needs one"
-            )
-            raise check.wrong("source", self.source, expected) from None
+        if takes == "source":
+            self.source = check.source("source", self.source, self.mode)
+        else:
+            self.directions = Directions.checked(self.directions, self.layers, self.mode)
+        deeper = "deeper" if takes == "source" else "steered"
         alone = {
-            "layers": (self.layers != "all", "the deeper layers, such as [20]"),
+            "layers": (self.layers != "all", f"the {deeper} layers, such as [20]"),
             "heads": (self.heads is None, "None: states have no heads"),
             "keys": (self.keys == ["audio"], "['audio']: states have no keys"),
             "phase": (self.phase == "prefill", "'prefill'"),
@@ -211,50 +222,41 @@ class AttnScaleConfig(ConfigFile):
             return self.adaptive.low == neutral == self.adaptive.high
         return neutral is not None and self.strength == neutral
 
-    def resolve_layers(self, n_layers: int) -> list[int]:
-        """Return the edited layers of a decoder with `n_layers` layers, ascending, from 0.
+    def to_dict(self) -> dict[str, Any]:
+        """Return the checked fields as plain JSON types; of directions their file's SHA-256."""
+        values = super().to_dict()
+        values["directions"] = None if self.directions is None else self.directions.sha256
+        return values
+
+    def files(self) -> dict[str, bytes]:
+        """Return the files that lie beside the JSON, by name.
 
         Raises:
-            ConfigError: A layer is out of range, or named twice (as 27 and as -1).
+            ConfigError: Directions are not loaded.
         """
-        return layer_numbers(self.layers, n_layers, self._base())
+        return {} if self.directions is None else {DIRECTIONS_NAME: self.directions.data}
 
-    def resolve_source(self, n_layers: int) -> int:
-        """Return the layer whose states mode `enrich` mixes in, from 0.
+    def read_files(self, find: Callable[[str], Path]) -> None:
+        """Load what lies beside the JSON.
+
+        Args:
+            find: Returns the path of a file by its name.
 
         Raises:
-            ConfigError: It is out of range, or not before every edited layer.
+            ConfigError: A file is missing, wrong, or another one than the configuration names.
         """
-        assert self.source is not None
-        source = layer_number(self.source, n_layers, self._base())
-        layers = self.resolve_layers(n_layers)
-        if source >= layers[0]:
-            raise ConfigError(
-                f"source is layer {source} and layer {layers[0]} is edited; expected a source "
-                "before every edited layer"
-            )
-        return source
-
-    def resolve_heads(self, n_layers: int, n_heads: int) -> dict[int, list[int] | None]:
-        """Return the edited query heads of every edited layer; None for all of them.
-
-        Raises:
-            ConfigError: A layer or head is out of range, or a layer has two entries.
-        """
-        return heads_by_layer(self.heads, self.layers, n_layers, n_heads, self._base())
-
-    def _base(self) -> str:
-        """Return what an error calls the model."""
-        name = self.base_model_name_or_path
-        return "this model" if name is None else f"this model (the edit is for {name})"
+        if self.directions is not None and not self.directions.loaded:
+            self.directions = Directions.read(find(DIRECTIONS_NAME), self.directions.sha256)
+            self.validate()
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of what decides the edit: no base model, version or provenance."""
         values = {name: value for name, value in self.to_dict().items() if name not in _ORIGIN}
         # Words that no row asks for change nothing, nor does their order.
         values["keywords"] = sorted(self.keywords) if "keyword" in self.queries else []
-        if self.source is None:  # as it was before there was such a field
-            del values["source"]
+        for name in ("source", "directions"):
+            if values[name] is None:  # as it was before there was such a field
+                del values[name]
         canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

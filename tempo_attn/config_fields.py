@@ -105,6 +105,18 @@ def integers(field: str, value: object, minimum: int | None = None) -> list[int]
     return sorted(found)
 
 
+def source(field: str, value: object, mode: str) -> int:
+    """Return `value` as the layer whose states an edit of states mixes in."""
+    try:
+        (layer,) = integers(field, [value])
+    except ConfigError:
+        expected = (
+            f"the layer whose states are mixed in, an integer such as 1: mode {mode!r} needs one"
+        )
+        raise wrong(field, value, expected) from None
+    return layer
+
+
 def head_map(field: str, value: object) -> list[int] | dict[int, list[int]] | None:
     """Return heads: None for all, a list for every edited layer, or lists by layer."""
     if value is None:

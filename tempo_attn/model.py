@@ -14,6 +14,7 @@ from torch import nn
 
 from tempo_attn.attention.edited_attention import LayerEdit
 from tempo_attn.attention.enrich_between_layers import enrich_layers
+from tempo_attn.attention.steer_states import steer_layers
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import AdapterError, ConfigError
 from tempo_attn.families import get_family
@@ -160,9 +161,7 @@ class AttnScaleModel(ShareableModel, StatedByCaller, TransparentModule):
         self._restore()
         edits_states = edit.config.spec.edits_states
         if edits_states:
-            layers: Any = self._family.decoder(self.base_model).layers
-            source = edit.config.resolve_source(len(layers))
-            self._undo.append(enrich_layers(layers, source, list(edit.heads), self._tracker))
+            self._undo.append(self._hook_states(edit))
         for layer, attention in enumerate(self._attentions):
             if attention is None or (not edits_states and layer not in edit.heads):
                 continue
@@ -266,6 +265,15 @@ class AttnScaleModel(ShareableModel, StatedByCaller, TransparentModule):
         """Let the tracker follow the model's calls and generations."""
         self._tracker.install()
         stand_in_for_generate(self._tracker)
+
+    def _hook_states(self, edit: ResolvedEdit) -> Callable[[], None]:
+        """Put an edit of states on the layers; returns what takes it off."""
+        layers: Any = self._family.decoder(self.base_model).layers
+        edited, directions = list(edit.heads), edit.config.directions
+        if directions is not None:
+            return steer_layers(layers, directions, edited, self._tracker)
+        source = edit.config.resolve_source(len(layers))
+        return enrich_layers(layers, source, edited, self._tracker)
 
     def _restore(self) -> None:
         for undo in self._undo:

@@ -33,8 +33,9 @@ class ModeSpec:
         summary: One sentence for the help of `AttnScaleConfig`, plain ASCII.
         maths: The formula in the model card.
         explanation: What the formula means, in the model card: full sentences.
-        edits_states: It mixes hidden states between layers, from a source layer into deeper ones,
-            and has neither heads nor keys; every other mode edits attention logits.
+        states_with: What it changes hidden states between layers with: those that left a "source"
+            layer, or "directions" that are stored beside the configuration. It then has neither
+            heads nor keys. None: it edits attention logits.
         hides_keys: A row sees none of the edited keys any more.
         neutral: The strength at which it changes nothing; None for a mode without a strength.
         range: The lowest and the highest strength.
@@ -49,7 +50,7 @@ class ModeSpec:
     summary: str
     maths: str
     explanation: str
-    edits_states: bool = False
+    states_with: Literal["source", "directions"] | None = None
     hides_keys: bool = False
     neutral: float | None
     range: tuple[float, float] = (-inf, inf)
@@ -58,6 +59,11 @@ class ModeSpec:
     usual_strengths: tuple[float, ...] = ()
     example_strengths: tuple[float, ...] = (-1, 1)
     nulls: tuple[Null, ...] = NULLS
+
+    @property
+    def edits_states(self) -> bool:
+        """Whether the mode edits hidden states, and not attention logits."""
+        return self.states_with is not None
 
     @property
     def has_strength(self) -> bool:
@@ -150,13 +156,30 @@ _SPECS = (
             "No logits: h is what leaves an edited layer at the query rows after the first audio "
             "position, s what left the source layer there; the norm stays."
         ),
-        edits_states=True,
+        states_with="source",
         neutral=0.0,
         range=(0.0, 1.0),
         expected="the early states' weight, from 0 to 1",
         strengths_are="weights",
         example_strengths=(0.1, 0.3),
         nulls=("sign",),  # states have no keys
+    ),
+    ModeSpec(
+        name="steer",
+        summary=(
+            "no logits, but what leaves the layers: the query rows' states are moved along a "
+            "stored direction d, h <- h + alpha rho d"
+        ),
+        maths="h ← h + α · ρ · d",
+        explanation=(
+            "No logits: h is what leaves an edited layer at the query rows after the first audio "
+            "position, d the layer's direction and ρ the usual norm of its states, both stored "
+            "beside the configuration."
+        ),
+        states_with="directions",
+        neutral=0.0,
+        # Random directions of the same size are its null, and `tempo steer` runs them.
+        nulls=(),
     ),
 )
 MODES: dict[Mode, ModeSpec] = {spec.name: spec for spec in _SPECS}

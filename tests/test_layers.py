@@ -26,15 +26,8 @@ from tests.support.source_imports import (
 EXPERIMENTS = tuple(
     f"tempo_attn.lab.{name}"
     for name in (
-        "sweep",
-        "mass",
-        "heads",
-        "try_heads",
-        "listen",
-        "lens",
-        "trace",
-        "presets",
-        "compare",
+        *("sweep", "mass", "heads", "try_heads", "listen", "lens", "trace", "timeline", "steer"),
+        *("presets", "compare"),
     )
 )
 SHARED = tuple(
@@ -106,7 +99,7 @@ LAYERS = (
             todo="an experiment imports no other. Move what both need to tempo_attn/lab/engine "
             "(or figures, or beside the folders)",
         )
-        for name in ("sweep", "mass", "heads", "listen", "lens", "trace")
+        for name in ("sweep", "mass", "heads", "listen", "lens", "trace", "timeline", "steer")
     ),
     Layer(
         "statistics-know-no-laboratory",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
+from tempo_attn.attention.edited_states import change_rows
 from tempo_attn.attention.hidden_states import StateHooks
 from tempo_attn.attention.mode_formulas import edit_states
-from tempo_attn.attention.row_plan import Session
+from tempo_attn.attention.row_plan import RowPlan, Session
 from tempo_attn.errors import EditNotAppliedError
 
 
@@ -42,26 +42,19 @@ def enrich_layers(
         return is_edited(edited[0])
 
     def mix(layer: int, deep: Tensor) -> Tensor:
-        plan = session.plan_for(layer)
-        assert plan is not None
-        n_rows = deep.shape[1]
-        plan = plan.tail(n_rows).on(deep.device)
-        seen = torch.zeros(len(deep), dtype=torch.bool, device=deep.device)
-        batch, _, queries = plan.where
-        seen[batch] = True
-        session.applied(layer, seen)
-        if not kept:
-            raise EditNotAppliedError(
-                f"layer {layer} is edited and layer {source}, whose states it is enriched "
-                "with, ran without its hook: unload() and wrap the model again"
-            )
-        early = kept[0][:, -n_rows:].to(deep.device)[batch, queries]
-        if layer == edited[-1]:
-            kept.clear()  # neither hold a prompt's states nor give them to another call
-        mixed = deep.clone()
-        new = edit_states(deep[batch, queries], early, plan.mode, plan.strength)
-        mixed[batch, queries] = new.to(deep.dtype)
-        return mixed
+        def with_early(rows: Tensor, plan: RowPlan) -> Tensor:
+            if not kept:
+                raise EditNotAppliedError(
+                    f"layer {layer} is edited and layer {source}, whose states it is enriched "
+                    "with, ran without its hook: unload() and wrap the model again"
+                )
+            batch, _, queries = plan.where
+            early = kept[0][:, -deep.shape[1] :].to(deep.device)[batch, queries]
+            if layer == edited[-1]:
+                kept.clear()  # neither hold a prompt's states nor give them to another call
+            return edit_states(rows, early, plan.mode, plan.strength)
+
+        return change_rows(session, layer, deep, with_early)
 
     hooks = StateHooks()
     hooks.on_output(layers[source], kept.append, only_if=source_is_needed)

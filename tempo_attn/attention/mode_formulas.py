@@ -50,14 +50,15 @@ def edit_logits(
     return torch.where(keys, formula(logits, strength, keys, bias), logits)
 
 
-def edit_states(deep: Tensor, early: Tensor, mode: str, strength: Strength | None) -> Tensor:
-    """Return hidden states with those of an earlier layer mixed in.
+def edit_states(deep: Tensor, other: Tensor, mode: str, strength: Strength | None) -> Tensor:
+    """Return hidden states with those of an earlier layer mixed in, or moved along a direction.
 
     Args:
         deep: (..., width).
-        early: What left the earlier layer, of the same shape as `deep`.
+        other: What left the earlier layer, of the same shape as `deep`; or what strength 1 adds,
+            broadcastable to `deep`.
         mode: A mode that edits states.
-        strength: Weight of the early states; broadcastable to `deep`.
+        strength: w or alpha; broadcastable to `deep`.
 
     Returns:
         At least float32.
@@ -66,8 +67,8 @@ def edit_states(deep: Tensor, early: Tensor, mode: str, strength: Strength | Non
         ValueError: Unknown mode, or no strength where the mode needs one.
     """
     formula = _formula(STATE_FORMULAS, mode, strength)
-    mixed: Tensor = formula(deep, early, strength)
-    return mixed
+    edited: Tensor = formula(deep, other, strength)
+    return edited
 
 
 def _formula(
@@ -158,6 +159,24 @@ def enrich_states(deep: Tensor, early: Tensor, weight: float | Tensor) -> Tensor
     return result
 
 
+def steer_states(states: Tensor, step: Tensor, alpha: float | Tensor) -> Tensor:
+    """H <- h + alpha rho d.
+
+    After "On Temporal Binding in LALMs" (Primus & Widmer), which moves the states of event names
+    along the time that they hold.
+
+    Args:
+        states: (..., width).
+        step: rho d, broadcastable to `states`.
+        alpha: Its factor; broadcastable to `states`.
+
+    Returns:
+        The moved states, at least float32; with alpha = 0 exactly the same numbers.
+    """
+    states = states.to(torch.promote_types(states.dtype, torch.float32))
+    return states + alpha * step.to(states)
+
+
 def _directions(states: Tensor) -> Tensor:
     """Return the states with norm 1; 0 for one of norm 0, where a factor would be infinite."""
     tiny = torch.finfo(states.dtype).tiny
@@ -174,5 +193,8 @@ LOGIT_FORMULAS: dict[str, Callable[..., Tensor]] = {
     "knockout": knockout,
 }
 """The formulas of the modes that edit attention logits."""
-STATE_FORMULAS: dict[str, Callable[..., Tensor]] = {"enrich": enrich_states}
-"""The formulas of the modes that mix hidden states."""
+STATE_FORMULAS: dict[str, Callable[..., Tensor]] = {
+    "enrich": enrich_states,
+    "steer": steer_states,
+}
+"""The formulas of the modes that edit hidden states."""

@@ -32,8 +32,13 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return parse_json_object(read_bounded(path), str(path))
 
 
-def read_bounded(path: Path) -> bytes:
-    """Return the bytes of a regular file of at most `MAX_BYTES`.
+def read_bounded(path: Path, limit: int = MAX_BYTES, kind: str = "a JSON file") -> bytes:
+    """Return the bytes of a regular file of at most `limit` bytes.
+
+    Args:
+        path: The file.
+        limit: The largest number of bytes.
+        kind: What is expected, for messages.
 
     Raises:
         ConfigError: The file is missing, unreadable, too large, or a device or pipe.
@@ -42,11 +47,15 @@ def read_bounded(path: Path) -> bytes:
         # Looked at before opening: opening a pipe blocks, and a device never ends.
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise ConfigError(f"{path}: not a regular file; expected a JSON file")
-        if found.st_size > MAX_BYTES:
-            raise too_large(str(path), f"{found.st_size:,}")
+            raise ConfigError(f"{path}: not a regular file; expected {kind}")
+        if found.st_size > limit:
+            if limit == MAX_BYTES:
+                raise too_large(str(path), f"{found.st_size:,}")
+            raise ConfigError(
+                f"{path}: {found.st_size:,} bytes; expected {kind} of at most {limit:,}"
+            )
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)  # bounded as well: the file may have grown
+            data = file.read(limit + 1)  # bounded as well: the file may have grown
     except (OSError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise

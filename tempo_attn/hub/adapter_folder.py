@@ -1,7 +1,7 @@
 """Where adapters lie in a folder, and in a repository on the Hub, which has the same files.
 
 The adapter named "default" is the file `attn_scale_config.json` itself; another one is the same
-file in a subfolder of its name. Beside them lies the model card.
+file in a subfolder of its name. Beside it lie its directions, if it has some, and the model card.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tempo_attn.directions import DIRECTIONS_NAME
 from tempo_attn.errors import AdapterError
 
 CONFIG_NAME = "attn_scale_config.json"
@@ -25,11 +26,11 @@ def check_adapter_name(name: str) -> str:
     """
     usable = isinstance(name, str) and ADAPTER_NAME.fullmatch(name) and ".." not in name
     # A folder of this name would stand where a file of ours belongs.
-    if not usable or name.lower() in (CONFIG_NAME, CARD_NAME.lower()):
+    if not usable or name.lower() in (CONFIG_NAME, CARD_NAME.lower(), DIRECTIONS_NAME):
         raise AdapterError(
             f"adapter name {str(name)[:80]!r} cannot be used; expected 1 to 64 of A-Z, a-z, 0-9, "
             f"'.', '_' and '-', starting with a letter or digit, without '..', and not the name of "
-            f"a file ({CONFIG_NAME}, {CARD_NAME})"
+            f"a file ({CONFIG_NAME}, {DIRECTIONS_NAME}, {CARD_NAME})"
         )
     return name
 

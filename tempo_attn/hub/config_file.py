@@ -7,15 +7,16 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from tempo_attn import config_fields as check
 from tempo_attn.errors import ConfigError
 from tempo_attn.files.strict_json import parse_json_object, read_json_object
-from tempo_attn.hub.find_config import find_config
+from tempo_attn.hub.find_config import find_beside, find_config
 
 Self = TypeVar("Self", bound="ConfigFile")
 
@@ -47,6 +48,16 @@ class ConfigFile:
             ConfigError: A field is wrong.
         """
         raise NotImplementedError
+
+    def read_files(self, find: Callable[[str], Path]) -> None:
+        """Load what lies in files beside the JSON; most configurations have none.
+
+        Args:
+            find: Returns the path of a file by its name.
+
+        Raises:
+            ConfigError: A file is missing, wrong, or another one than the configuration names.
+        """
 
     def to_dict(self) -> dict[str, Any]:
         """Return the checked fields as plain JSON types; every key is a string."""
@@ -140,7 +151,20 @@ class ConfigFile:
             cache_dir=None if cache_dir is None else str(cache_dir),
             local_files_only=local_files_only,
         )
-        return cls.from_dict(read_json_object(path), where=str(path))
+        config = cls.from_dict(read_json_object(path), where=str(path))
+        config.read_files(
+            lambda name: find_beside(
+                path,
+                path_or_repo,
+                name,
+                subfolder,
+                revision=revision,
+                token=token,
+                cache_dir=None if cache_dir is None else str(cache_dir),
+                local_files_only=local_files_only,
+            )
+        )
+        return config
 
 
 def _split(cls: type[Any], values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -1,6 +1,6 @@
 """Finding a configuration's file: in a folder, by its own path, or in a repository on the Hub.
 
-Only that one file is ever fetched.
+Only that one file is ever fetched, and of a configuration that has directions theirs.
 """
 
 from __future__ import annotations
@@ -55,6 +55,41 @@ def find_config(
             **download,
         )
     return Path(downloaded)
+
+
+def find_beside(
+    path: Path,
+    path_or_repo: str | os.PathLike[str],
+    name: str,
+    subfolder: str | None = None,
+    **download: Any,
+) -> Path:
+    """Return the path of a file that lies beside a configuration that was found.
+
+    Args:
+        path: What `find_config` returned.
+        path_or_repo: Where it was found.
+        name: The file's name: one of ours, never a configuration's own choice.
+        subfolder: The folder inside.
+        download: As for `find_config`.
+
+    Raises:
+        ConfigError: There is no such file; the message says what to do.
+    """
+    if Path(os.fspath(path_or_repo)).expanduser().exists():
+        beside = path.parent / name
+        if not beside.exists():
+            raise ConfigError(
+                f"{beside}: no such file, and {path.name} needs it; copy both files, as "
+                "save_pretrained writes them"
+            )
+        return beside
+    with hub_errors(os.fspath(path_or_repo), file=name):
+        return Path(
+            huggingface_hub.hf_hub_download(
+                os.fspath(path_or_repo), name, subfolder=subfolder, **download
+            )
+        )
 
 
 def _in_folder(folder: Path, subfolder: str | None) -> Path:

@@ -15,12 +15,13 @@ from tempo_attn.hub.adapter_folder import CONFIG_NAME
 
 
 @contextmanager
-def hub_errors(repo_id: str, before: str = "") -> Iterator[None]:
+def hub_errors(repo_id: str, before: str = "", file: str = CONFIG_NAME) -> Iterator[None]:
     """Turn what the Hub's client raises about `repo_id` into a `ConfigError` that says what to do.
 
     Args:
         repo_id: The repository.
         before: What was tried before asking the Hub, for the message.
+        file: The file that is asked for.
 
     Raises:
         ConfigError: The repository, revision or file is not there, or cannot be reached.
@@ -51,8 +52,9 @@ def hub_errors(repo_id: str, before: str = "") -> Iterator[None]:
         ) from error
     except errors.EntryNotFoundError as error:
         raise ConfigError(
-            f"{repo_id}: the repository has no {CONFIG_NAME} at this place, so no adapter of "
-            f"tempo-lalm. See {page}/tree/main; a named adapter needs subfolder="
+            f"{repo_id}: the repository has no {file} at this place, so no "
+            f"{'' if file == CONFIG_NAME else 'whole '}adapter of tempo-lalm. See "
+            f"{page}/tree/main; a named adapter needs subfolder="
         ) from error
     except errors.HFValidationError as error:
         raise ConfigError(

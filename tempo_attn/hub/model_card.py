@@ -14,6 +14,7 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 from tempo_attn.config import AttnScaleConfig
+from tempo_attn.directions import DIRECTIONS_NAME
 from tempo_attn.hub.adapter_folder import DEFAULT_ADAPTER
 from tempo_attn.hub.model_names import is_repo_id, shared_name
 
@@ -36,7 +37,7 @@ _BODY = """
 # {title}
 
 {count} of an audio language model's attention, or of its states between layers, at inference. No
-weights are trained or stored: a configuration of a few hundred bytes says what is edited.
+weights are trained or stored: a configuration of a few hundred bytes says what is edited{beside}.
 Base model: {base}.
 
 ## What is edited
@@ -104,6 +105,7 @@ def model_card(configs: Mapping[str, AttnScaleConfig], *, repo_id: str | None = 
         mark=MARK,
         title="Attention scaling adapters" if many else "Attention scaling adapter",
         count=f"{len(configs)} edits" if many else "An edit",
+        beside=_beside(configs),
         base=_base(base),
         rows="\n".join(_row(name, config) for name, config in configs.items()),
         maths="\n".join(f"- **{mode.name}**: {mode.maths} — {mode.explanation}" for mode in modes),
@@ -122,6 +124,15 @@ def is_ours(text: str) -> bool:
 def plain(text: str) -> str:
     """Return `text` for running Markdown or a table cell; only letters and digits are trusted."""
     return "".join(c if c.isalnum() or c in " ,-/" else f"&#{ord(c)};" for c in text)
+
+
+def _beside(configs: Mapping[str, AttnScaleConfig]) -> str:
+    if all(config.directions is None for config in configs.values()):
+        return ""
+    return (
+        f",\nand {DIRECTIONS_NAME} beside it holds one direction for each steered layer. It is\n"
+        "loaded only if its SHA-256 is the one in the configuration"
+    )
 
 
 def _base(name: str | None) -> str:

@@ -1,6 +1,6 @@
 """Pushing adapters and their model card to a repository on the Hub, in one commit.
 
-Only the configurations and the card are uploaded.
+Only the configurations, their directions and the card are uploaded.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import huggingface_hub
@@ -27,7 +28,7 @@ from tempo_attn.hub.adapter_folder import (
     adapter_files,
     file_of,
 )
-from tempo_attn.hub.find_config import find_config
+from tempo_attn.hub.find_config import find_beside, find_config
 from tempo_attn.hub.hub_errors import hub_errors
 from tempo_attn.hub.model_card import model_card
 from tempo_attn.hub.model_names import shared_name
@@ -150,7 +151,11 @@ def to_share(
     if unknown:
         raise AdapterError(f"no adapter {unknown[0]!r}; there are {', '.join(configs)}")
     chosen = {name: configs[name] for name in configs if adapters is None or name in adapters}
-    sent = {str(file_of(name)): files[name] for name in chosen}
+    sent: dict[str, bytes] = {}
+    for name, config in chosen.items():
+        path = file_of(name)
+        sent |= {str(path.with_name(beside)): data for beside, data in config.files().items()}
+        sent[str(path)] = files[name]
     sent[CARD_NAME] = card or str(model_card(chosen, repo_id=repo_id)).encode()
     return ToShare(chosen, sent, card)
 
@@ -161,7 +166,9 @@ def _read_folder(folder: Path) -> tuple[dict[str, AttnScaleConfig], dict[str, by
     for name, path in adapter_files(folder).items():
         # The bytes go up as they are: a newer version's fields, unknown here, are not lost.
         data = read_bounded(path)
-        configs[name] = AttnScaleConfig.from_json(data, where=str(path))
+        config = AttnScaleConfig.from_json(data, where=str(path))
+        config.read_files(partial(find_beside, path, folder))
+        configs[name] = config
         files[name] = _without_path(data)
     if not configs:
         find_config(folder)  # says what the folder has instead
@@ -185,7 +192,8 @@ def _kept_on_hub(
         found = huggingface_hub.hf_hub_download(repo_id, path, revision=revision, token=token)
         with suppress(ConfigError), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the user asked to push, not to load these
-            kept[name] = AttnScaleConfig.from_pretrained(found)
+            # The card needs the text alone, and not what lies beside it.
+            kept[name] = AttnScaleConfig.from_json(read_bounded(Path(found)), where=path)
     return kept
 
 

@@ -1,7 +1,7 @@
 """Saving adapters into a folder, with a model card.
 
-Nothing but the adapters' configurations and the card is written, and every file is complete or as
-it was before.
+Nothing but the adapters' configurations, their directions and the card is written, and every file
+is complete or as it was before.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tempo_attn.config import AttnScaleConfig
+from tempo_attn.directions import DIRECTIONS_NAME
 from tempo_attn.errors import AdapterError, ConfigError
 from tempo_attn.files.atomic import replacing
 from tempo_attn.files.strict_json import parse_json_object
@@ -58,11 +59,15 @@ def save_adapters(
     """
     target = Path(folder).expanduser()
     ready = checked(configs, base_model, revision)
-    files = {file_of(name, target): json_bytes(name, config) for name, config in ready.items()}
+    files = files_of(ready, target)
     card = target / CARD_NAME
     if own_card(card) is None:
         files[card] = card_of(_loaded(target) | ready)
     write_together(files)
+    for name in ready:  # of an adapter that was there before
+        stale = file_of(name, target).with_name(DIRECTIONS_NAME)
+        if stale not in files:
+            stale.unlink(missing_ok=True)
     return list(files)
 
 
@@ -105,6 +110,20 @@ def checked(
             tempo_version=library_version(),
         )
     return ready
+
+
+def files_of(configs: Configs, folder: Path = Path()) -> dict[Path, bytes]:
+    """Return the files of adapters: each one's directions, if it has some, and its JSON after them.
+
+    Raises:
+        ConfigError: Directions are not loaded.
+    """
+    files: dict[Path, bytes] = {}
+    for name, config in configs.items():
+        path = file_of(name, folder)
+        files |= {path.with_name(beside): data for beside, data in config.files().items()}
+        files[path] = json_bytes(name, config)
+    return files
 
 
 def json_bytes(name: str, config: AttnScaleConfig) -> bytes:

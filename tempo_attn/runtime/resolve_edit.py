@@ -54,7 +54,7 @@ def resolve_edit(
     every = config.layers == "all"
     layers = with_attention if every else config.resolve_layers(len(attentions))
     if config.spec.edits_states:  # between layers, of any kind
-        config.resolve_source(len(attentions))
+        _check_states(config, len(attentions), family.decoder(model).config)
         return ResolvedEdit(config, dict.fromkeys(layers))
     without = sorted(set(layers) - set(with_attention))
     if without:
@@ -91,7 +91,16 @@ def check_size(config: AttnScaleConfig, model_config: Any, family: Family) -> No
     if size is not None:
         config.resolve_heads(*size)
         if config.spec.edits_states:
-            config.resolve_source(size[0])
+            _check_states(config, size[0], model_config)
+
+
+def _check_states(config: AttnScaleConfig, n_layers: int, model_config: Any) -> None:
+    """Check that an edit of states fits a decoder of some layers and the width it says."""
+    if config.directions is None:
+        config.resolve_source(n_layers)
+        return
+    width = getattr(model_config.get_text_config(decoder=True), "hidden_size", None)
+    config.resolve_directions(n_layers, width if isinstance(width, int) else None)
 
 
 def decoder_size(model_config: Any) -> tuple[int, int] | None:

@@ -173,11 +173,11 @@ def refuse_unserved(name: str, config: AttnScaleConfig) -> None:
     """Refuse what a server cannot do yet.
 
     Raises:
-        ConfigError: The configuration mixes states, is adaptive, or has other keys than audio.
+        ConfigError: The configuration edits states, is adaptive, or has other keys than audio.
     """
     if config.spec.edits_states:
         raise ConfigError(
-            f"configuration {name!r} has mode {config.mode!r}, which mixes hidden states between "
+            f"configuration {name!r} has mode {config.mode!r}, which changes hidden states between "
             "layers; a server edits attention logits only. Use apply_attn_scale in process"
         )
     if config.adaptive is not None:

@@ -12,15 +12,15 @@ from tempo_tasks.lab.listen import listen
 from tempo_tasks.lab.mass import mass
 from tempo_tasks.lab.merge import merge
 from tempo_tasks.lab.presets import presets
+from tempo_tasks.lab.steer import steer
 from tempo_tasks.lab.sweep import sweep
+from tempo_tasks.lab.timeline import timeline
 from tempo_tasks.lab.trace import trace
 from tempo_tasks.lab.try_heads import try_heads
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add the laboratory's commands to `tempo`."""
-    for command in (
-        *(sweep, mass, heads, try_heads, listen, lens, trace),
-        *(choose, compare, presets, merge),
-    ):
+    measuring = (sweep, mass, heads, try_heads, listen, lens, trace, timeline, steer)
+    for command in (*measuring, choose, compare, presets, merge):
         app.command(rich_help_panel="Laboratory")(command)

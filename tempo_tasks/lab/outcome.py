@@ -13,7 +13,10 @@ from tempo_attn.lab.report import Report
 from tempo_attn.lab.run_folder.folder import Run
 from tempo_tasks.lab.study import Study
 
-COMMANDS = ("sweep", "mass", "heads", "try_heads", "listen", "lens", "trace", "compare", "presets")
+COMMANDS = (
+    *("sweep", "mass", "heads", "try_heads", "listen", "lens", "trace", "timeline", "steer"),
+    *("compare", "presets"),
+)
 """Commands whose runs have tables.
 
 Each has a `tempo_attn/lab/<command>/write.py`, whose `write(run)` writes the files and returns a

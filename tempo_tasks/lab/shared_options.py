@@ -57,7 +57,7 @@ Edit = Annotated[
     list[str],
     typer.Option(
         help="MODE=STRENGTHS, several times: scale, scale_preserving, upweight, upweight_matched, "
-        "upweight_relative, knockout, enrich."
+        "upweight_relative, knockout, enrich. (Mode steer is tried by tempo steer.)"
     ),
 ]
 Layers = Annotated[

@@ -3,12 +3,14 @@
 from contextlib import contextmanager
 
 from tempo_attn import AttnScaleConfig
+from tests.support import steered_by_hand
 from tests.support.reference import FullMatrix, full_matrix
 
 # An edit of each sort, for what a wrapper does whatever the edit is.
 ATTENTION = AttnScaleConfig(strength=4.0, layers=[2])
 STATES = AttnScaleConfig(mode="enrich", strength=0.4, layers=[3], source=1)
-SORTS = {"attention": ATTENTION, "states": STATES}
+STEERED = steered_by_hand.steer(-2.0)
+SORTS = {"attention": ATTENTION, "states": STATES, "steered": STEERED}
 
 
 def mixed_by_hand(deep, early, weight):
@@ -80,6 +82,9 @@ def edited_by_hand(model, config, rows, audio, decode_rows=False):
     decoder = plain.model.language_model
     if config.mode == "enrich":
         with by_hand(decoder.layers, config.source, config.layers, rows, config.strength):
+            yield
+    elif config.mode == "steer":
+        with steered_by_hand.by_hand(decoder.layers, config, rows):
             yield
     else:
         edit = FullMatrix(config.mode, config.strength, config.layers, rows, audio)

@@ -16,6 +16,7 @@ from tempo_attn.config import KEYS, QUERIES, AttnScaleConfig
 from tempo_attn.errors import ConfigError
 from tempo_attn.hub.config_file import library_version
 from tempo_attn.modes import MODES
+from tests.support.steered_by_hand import directions
 
 ORDER = ("scale", "scale_preserving", "upweight_matched")
 numbers = st.floats(-1e4, 1e4)
@@ -35,8 +36,8 @@ def some(values):
 def configs(draw):
     """Every field of a valid configuration."""
     mode = draw(st.sampled_from(list(MODES)))
-    if mode == "enrich":
-        return draw(enrichments())
+    if MODES[mode].edits_states:
+        return draw(enrichments() if mode == "enrich" else steered())
     strengths = st.floats(0, 1e4) if mode in ORDER else numbers
     adaptive = mode != "knockout" and draw(st.booleans())
     thresholds = st.floats(0, 1, exclude_min=True, exclude_max=True)
@@ -59,6 +60,20 @@ def configs(draw):
         base_model_name_or_path=draw(names),
         revision=draw(names),
         tempo_version=draw(names),
+        provenance=draw(st.dictionaries(words, some_json, max_size=3)),
+    )
+
+
+@st.composite
+def steered(draw):
+    """Every field that mode "steer" has a choice of."""
+    return AttnScaleConfig(
+        mode="steer",
+        strength=draw(st.floats(-100, 100)),
+        layers=draw(st.lists(st.integers(-6, 5), min_size=1, unique=True)),
+        directions=directions(range(12), 4, seed=draw(st.integers(0, 3))),
+        queries=draw(some(QUERIES)),
+        keywords=draw(st.lists(words, min_size=1, max_size=4, unique=True)),
         provenance=draw(st.dictionaries(words, some_json, max_size=3)),
     )
 

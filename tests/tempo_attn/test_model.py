@@ -16,7 +16,13 @@ from tempo_attn.errors import (
     UnknownFamilyError,
     UnsupportedInputError,
 )
-from tests.support.enriched_by_hand import ATTENTION, SORTS, STATES, edited_by_hand
+from tests.support.enriched_by_hand import (
+    ATTENTION,
+    SORTS,
+    STATES,
+    STEERED,
+    edited_by_hand,
+)
 from tests.support.prompts import build_case
 from tests.support.reference import FullMatrix, difference, full_matrix
 
@@ -379,8 +385,9 @@ def test_a_cache_filled_without_the_edit_is_refused(wrapped, one):
         AttnScaleConfig(strength=3.0, layers=[1, 3]),
         AttnScaleConfig(strength=3.0, layers=[1, 3], phase="all"),
         AttnScaleConfig(mode="enrich", strength=0.9, layers=[3], source=1),
+        STEERED,
     ],
-    ids=["prefill", "all", "states"],
+    ids=["prefill", "all", "states", "steered"],
 )
 def test_beams_and_several_sequences(model, batch, config):
     """Each beam is edited as its prompt is."""
@@ -425,6 +432,7 @@ def test_a_prompt_prefilled_in_pieces(model, processor, batch):
     [
         AttnScaleConfig(strength=5.0, layers=[2]),
         AttnScaleConfig(mode="enrich", strength=0.7, layers=[2, 4], source=0),
+        STEERED,
     ],
     ids=SORTS,
 )

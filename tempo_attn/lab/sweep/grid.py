@@ -149,6 +149,11 @@ class Grid:
             ConfigError: The grid is empty, or has a value that the decoder or the edit refuses.
         """
         of_states = {mode for mode in self.strengths if mode in MODES and MODES[mode].edits_states}
+        if along := [mode for mode in of_states if MODES[mode].states_with == "directions"]:
+            raise ConfigError(
+                f"mode {along[0]!r} moves states along directions from a file, which a sweep does "
+                "not have: run `tempo steer --from TIMELINE`, which tries layers and strengths"
+            )
         if of_states and not self.sources:
             raise ConfigError(
                 f"mode {min(of_states)!r} needs the layers whose states are mixed in (sources)"

@@ -7,6 +7,7 @@ import torch
 
 from tempo_attn import AttnScaleConfig, apply_attn_scale
 from tests.support.reference import FullMatrix, biased_masks, difference, full_matrix
+from tests.support.steered_by_hand import directions
 
 MODES = {
     "scale": 2.5,
@@ -106,8 +107,9 @@ def test_generation_equals_the_full_matrix(model, processor, batch, mode, phase,
         {"strength": 3.0, "layers": [2], "phase": "prefill"},
         {"strength": 3.0, "layers": [2], "phase": "all"},
         {"mode": "enrich", "strength": 0.8, "layers": [2, 4], "source": 1},
+        {"mode": "steer", "strength": 0.8, "layers": [2, 4], "directions": directions()},
     ],
-    ids=["prefill", "all", "states"],
+    ids=["prefill", "all", "states", "steered"],
 )
 def test_generation_without_a_cache_keeps_the_prompts_rows(model, processor, batch, edit):
     config = AttnScaleConfig(queries=["last", "keyword"], **edit)
@@ -186,8 +188,9 @@ def test_the_identity_is_bit_identical(model, batch, mode, strength):
     [
         AttnScaleConfig(strength=5.0, layers="all"),
         AttnScaleConfig(mode="enrich", strength=0.5, layers=[2, 5], source=0),
+        AttnScaleConfig(mode="steer", strength=0.5, layers=[2, 5], directions=directions()),
     ],
-    ids=["attention", "states"],
+    ids=["attention", "states", "steered"],
 )
 def test_disabling_and_removing_are_bit_identical(model, batch, config):
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}

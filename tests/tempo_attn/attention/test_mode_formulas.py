@@ -73,11 +73,11 @@ def test_each_batch_row_has_its_strength():
 
 def test_every_mode_has_one_formula_of_its_kind():
     of_states = [mode.name for mode in MODES.values() if mode.edits_states]
-    assert list(STATE_FORMULAS) == of_states == ["enrich"]
+    assert list(STATE_FORMULAS) == of_states == ["enrich", "steer"]
     assert list(LOGIT_FORMULAS) == [mode for mode in MODES if mode not in of_states]
     with pytest.raises(ValueError, match="unknown mode 'enrich'"):
         edit_logits(torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1, dtype=bool), "enrich", 0.5)
-    with pytest.raises(ValueError, match="unknown mode 'scale'; expected one of enrich"):
+    with pytest.raises(ValueError, match="unknown mode 'scale'; expected one of enrich, steer"):
         edit_states(torch.zeros(1, 2), torch.zeros(1, 2), "scale", 0.5)
 
 

@@ -13,6 +13,7 @@ from tempo_attn.adaptive import Adaptive
 from tempo_attn.config import AttnScaleConfig
 from tempo_attn.hub.model_card import MARK, TAGS, is_ours, model_card, plain
 from tempo_attn.modes import MODES
+from tests.support.steered_by_hand import directions
 
 HOSTILE = [
     "---\nlicense: stolen\n---\n",
@@ -95,10 +96,11 @@ def test_how_it_was_chosen_may_not_be_stated():
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode_has_its_maths(mode):
     strength = None if mode == "knockout" else 0.5
-    places = {"layers": [3], "source": 1} if mode == "enrich" else {}
+    places = {"enrich": {"source": 1}, "steer": {"directions": directions()}}.get(mode)
+    places = {} if places is None else places | {"layers": [3]}
     config = AttnScaleConfig(mode=mode, strength=strength, **places)
     _, body = parts(model_card({"default": config}))
-    symbol = "h" if mode == "enrich" else "L"
+    symbol = "h" if places else "L"
     maths = rf"^- \*\*{mode}\*\*: {symbol} ← .+ — .+\.$"
     assert len(re.findall(maths, body, re.MULTILINE)) == 1
     assert body.count("- **") == 1
@@ -122,6 +124,16 @@ def test_what_is_edited_is_in_the_table():
     assert row[3:5] == ["-1, 9", "layer 9: 1, 4; other layers: all"]
     assert row[6:] == ["audio, transcript", "prefill and every decoding step"]
     assert cells(body, "b")[1:5] == ["knockout", "none", "all", "2"]
+
+
+def test_where_directions_are_is_said():
+    plain = AttnScaleConfig(strength=2.0, layers=[20])
+    steered = AttnScaleConfig(mode="steer", strength=-1, layers=[3], directions=directions())
+    _, without = parts(model_card({"default": plain}))
+    _, body = parts(model_card({"default": plain, "b": steered}))
+    assert "attn_scale_directions.safetensors" in body
+    assert "attn_scale_directions.safetensors" not in without
+    assert cells(body, "b")[1:5] == ["steer", "-1.0", "3", "all"]
 
 
 def test_the_source_of_an_enrichment_is_in_the_table():

@@ -13,6 +13,7 @@ from tempo_attn.serving.settings import (
     named_sources,
     read_settings,
 )
+from tests.support.steered_by_hand import steer
 
 
 @pytest.fixture
@@ -106,6 +107,7 @@ def test_a_wrong_on_missing_is_refused(folders):
     ("config", "message"),
     [
         (AttnScaleConfig(mode="enrich", strength=0.1, source=0, layers=[2]), "mode 'enrich'"),
+        (steer(), "mode 'steer', which changes hidden states between layers; a server edits att"),
         (AttnScaleConfig(adaptive=Adaptive(0.5, 0.5, 2.0)), "adaptive"),
         (AttnScaleConfig(strength=2, keys="audio+transcript"), "positions of audio only"),
     ],

@@ -14,6 +14,7 @@ from tempo_tasks.doctor import edit_checks
 from tempo_tasks.doctor.diagnosis import passed
 from tempo_tasks.doctor.every_check import ATTN_SCALE, CHECKS
 from tests.support import wrong_pieces as wrong
+from tests.support.steered_by_hand import directions, steer
 
 BY_NAME = {check.name: check for check in CHECKS}
 NO_AUDIO = "{% for m in messages %}{{ m['role'] }}: {% for p in m['content'] %}{{ p['text'] }}\n"
@@ -225,6 +226,8 @@ def test_nothing_is_said_of_bits_where_the_model_itself_changes(exam, patient):
         ),
         (AttnScaleConfig(mode="knockout"), "passed", "mode knockout, 6 layers, 1 rows"),
         (AttnScaleConfig(mode="enrich", strength=0.5, source=1, layers=[4]), "passed", "enrich"),
+        (steer(layers=[3]), "passed", "mode steer, 1 layer, .*changes logits"),
+        (steer(directions=directions(width=4)), "failed", "directions have 4 components"),
         (AttnScaleConfig(strength=1.0), "passed", "by its strength changes nothing"),
         (AttnScaleConfig(strength=0.5, layers=[6]), "failed", "this model has 6 layers"),
         (AttnScaleConfig(strength=0.5, heads=[4]), "failed", "head 4 of layer 0 is out of range"),

@@ -20,8 +20,8 @@ from tests.support.lab_commands import contents, tempo
 from tests.support.paths import ROOT
 
 COMMANDS = (
-    *("sweep", "mass", "heads", "try-heads", "lens", "trace", "choose", "compare", "presets"),
-    *("listen", "merge"),
+    *("sweep", "mass", "heads", "try-heads", "listen", "lens", "trace", "timeline", "steer"),
+    *("choose", "compare", "presets", "merge"),
 )
 pytestmark = pytest.mark.usefixtures("loaded_once")
 DATA = ["--tasks", "tempo_synth_eo_aqa", "--metadata", '{"synth_scenes": 2}']
@@ -109,6 +109,13 @@ MISTAKES = {
     "sweep DATA --out full/thesis.tex/a/b": r"OptionError: --out .*thesis.tex is a file",
     "sweep DATA --source 9 --edit enrich=0.1": r"OptionError: layers: layer 9 is out of range",
     "sweep DATA --edit enrich=0.1": r"OptionError: mode 'enrich' needs the layers whose states",
+    "sweep DATA --edit steer=1": r"OptionError: mode 'steer' moves .*: run `tempo steer --from TIM",
+    "sweep DATA --edit steer": r"OptionError: --edit steer: say the strengths, as in steer=-1,1",
+    "choose DATA --out edit --edit steer=1": r"OptionError: mode 'steer' moves states along",
+    "steer DATA --from full --out o": r"RunFolderError: full/directions.*give the run folder",
+    "steer DATA --from full --out o --strengths much": r"OptionError: --strengths much: 'much' is",
+    "steer DATA --from full --out o --layers first": r"OptionError: --layers first: cannot read",
+    "steer DATA --from full --out o --engine quick": r"OptionError: --engine: unknown 'quick'",
     "sweep DATA --model-args attn_scale=x": r"OptionError: attn_scale is among the model arg",
     "mass DATA --rows first": r"OptionError: --rows: unknown 'first'; expected one of last",
     "compare DATA --strengths much": r"OptionError: --strengths much: 'much' is not a number",

@@ -96,6 +96,7 @@ def test_a_lora_of_the_plain_model_is_loaded_around_the_wrapper(base, saved, one
     assert type(wrapped.unload()) is type(base)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
 def test_what_is_saved_loads_on_the_plain_model(base, saved, one, both, tmp_path, order):
     """In the other order, in a new process; with the keys of a plain LoRA."""

@@ -230,7 +230,13 @@ def no_figures(monkeypatch):
             monkeypatch.setattr(f"tempo_attn.lab.{command}.write.{function}", lambda *_, **__: [])
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.slow) if name == "trace of twins" else name
+        for name in CASES
+    ],
+)
 def name(request):
     return request.param
 

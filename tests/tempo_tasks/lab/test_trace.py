@@ -446,6 +446,7 @@ def test_the_command_runs_and_says_what_it_wrote(tmp_path, unseen, monkeypatch, 
 # ------------------------------------------------------------------------------ the embedded model
 
 
+@pytest.mark.slow
 def test_what_the_embedded_model_shows(tmp_path, unseen):
     """Sounds are heard into the options' rows and read off the last one, in the middle layers."""
     request = TraceRequest(groups=["option", "last", "audio"], layers=[-1, 0, 1, 2, 4])

@@ -181,11 +181,11 @@ def _read_or_refuse(file):
 
 def test_100_000_rows_in_seconds(read):
     ids = [f"clip {number}.mp3/eo" for number in range(100_000)]
-    start = time.perf_counter()
+    start = time.process_time()
     found = read("id,text,correct\n" + "".join(f"{name},B,1\n" for name in ids))
     tasks = {"tempo_eo_aqa": TaskItems("aqa", "eo", ids, [name[:-3] for name in ids])}
     matched = match(found.rows, tasks, allow_missing=False)
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 30  # about 2 s; quadratic would be minutes
     assert len(matched.found["tempo_eo_aqa"]) == 100_000
 
 

@@ -10,6 +10,7 @@ from tempo_tasks.tiny.packing import Packer
 from tempo_tasks.tiny.tokenizer_and_model import build_model, build_processor
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("segment", [0, 2, 3, 4], ids=["eo_aqa", "ld_aqa", "acqa", "cqa"])
 def test_packed_logits_equal_alone(segment):
     processor = build_processor()

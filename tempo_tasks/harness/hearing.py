@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from torch import Tensor
+
 from tempo_attn import AUDIO_PLACEHOLDER
 from tempo_tasks.audio import AudioLimits, Handle, Wave, check_audio, is_silenced
 from tempo_tasks.harness import editing
@@ -78,6 +80,8 @@ class HearingChecks:
         clip_change: How much the first clip's next-token logits change when it is zeroed; None
             before a clip was asked about.
         noise_change: The same for noise, which stands for the clips of cached answers.
+        reference: The prompt and clips by which hearing was proved, and the next token's logits,
+            (1, vocabulary), of the model without an edit.
     """
 
     noise_seconds = 1.0
@@ -85,6 +89,7 @@ class HearingChecks:
     def __init__(self) -> None:
         self.clip_change: float | None = None
         self.noise_change: float | None = None
+        self.reference: tuple[str, Sequence[Handle], Tensor] | None = None
         self._checked: set[str] = set()
         self._silent: set[str] = set()
 
@@ -128,7 +133,9 @@ class HearingChecks:
             waves = lm.waves(handles)
             if all(is_silent(wave) for wave in waves):
                 continue
-            self.clip_change = self.prove(lm, lm.render(request.args[0], handles), waves)
+            prompt = lm.render(request.args[0], handles)
+            self.clip_change, logits = self.prove(lm, prompt, waves)
+            self.reference = prompt, handles, logits
             return
 
     def before_cached_answers(self, lm: AskedModel, cache: Mapping[str, Any]) -> None:
@@ -142,10 +149,12 @@ class HearingChecks:
         if cache.get(_HEARD):
             wave = noise(min(self.noise_seconds, lm.window_seconds), lm.sampling_rate)
             prompt = lm.render(f"{AUDIO_PLACEHOLDER}What do you hear?", [{}])
-            self.noise_change = self.prove(lm, prompt, [wave])
+            self.noise_change, _ = self.prove(lm, prompt, [wave])
 
-    def prove(self, lm: Any, prompt: str, waves: Sequence[Wave]) -> float:
+    def prove(self, lm: Any, prompt: str, waves: Sequence[Wave]) -> tuple[float, Tensor]:
         """Return how much the next token's logits change when a prompt's audio is zeroed.
+
+        The logits with audio, (1, vocabulary), are returned beside it.
 
         Args:
             lm: The model, a `ListeningModel`.

@@ -19,7 +19,7 @@ from lm_eval.models.utils import normalize_gen_kwargs
 from tqdm import tqdm
 from transformers import StoppingCriteriaList
 
-from tempo_attn.runtime.prefix_cache import last_logits_only
+from tempo_attn.runtime.last_logits import last_logits
 from tempo_tasks.audio import Handle
 from tempo_tasks.harness import editing
 from tempo_tasks.harness.ahead import BATCHES, Row
@@ -199,7 +199,9 @@ class LALM(AudioHFLM):
         )
         n_prompt = inputs["input_ids"].shape[1]
         going_on = nullcontext() if shared is None else editing.going_on(self.model, inputs)
-        with torch.inference_mode(), self._autocast(), going_on:
+        # Where several rows or tokens a prompt are proposed, more logits may be asked for.
+        last = last_logits(editing.base_of(self.model), 1) if may_share else nullcontext()
+        with torch.inference_mode(), self._autocast(), going_on, last:
             output = self.model.generate(
                 **inputs,
                 stopping_criteria=StoppingCriteriaList([AnswerStops(rule, n_prompt)]),
@@ -279,11 +281,11 @@ class LALM(AudioHFLM):
         for row, job in enumerate(batch):
             more[row, : len(job[2])] = torch.tensor(job[2], dtype=ids.dtype)
             seen[row, : len(job[2])] = 1
-        last = last_logits_only(editing.base_of(self.model), n_more + 1)
         with (
             torch.inference_mode(),
             self._autocast(),
             editing.prompt_of(self.model, n_prompt),
+            last_logits(editing.base_of(self.model), n_more + 1) as only_last,
             ExitStack() as stack,
         ):
             if shared is None:
@@ -292,7 +294,7 @@ class LALM(AudioHFLM):
                 shared = shared.followed_by(more, seen)
                 stack.enter_context(editing.going_on(self.model, shared.whole()))
                 inputs = shared.rest()
-            logits = self.model(**inputs, **last).logits[:, -n_more - 1 :]
+            logits = self.model(**inputs, **only_last).logits[:, -n_more - 1 :]
         logits = logits.log_softmax(-1, dtype=self.softmax_dtype or torch.float32)
         return [
             continuations_in(row, job[3], self.tok_decode)

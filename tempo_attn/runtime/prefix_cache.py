@@ -11,7 +11,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import groupby
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -29,13 +30,12 @@ class Prefix:
 
     Attributes:
         ids: The token ids.
-        keys: Those of each layer, (heads, tokens, size).
-        values: Likewise.
+        blocks: Keys and values of each layer in turn, as many as are alike in one tensor, (number,
+            heads, tokens, size): all of most models, so that they are copied at once.
     """
 
     ids: Tensor
-    keys: Sequence[Tensor]
-    values: Sequence[Tensor]
+    blocks: Sequence[Tensor]
 
     @property
     def n_tokens(self) -> int:
@@ -45,7 +45,7 @@ class Prefix:
     @property
     def n_bytes(self) -> int:
         """Memory that it takes."""
-        return sum(part.nbytes for part in (*self.keys, *self.values))
+        return sum(block.nbytes for block in self.blocks)
 
 
 def cache_keyword(model: Any) -> str:
@@ -108,19 +108,18 @@ def prefixes_of(cache: Any, ids: Tensor, lengths: Sequence[int]) -> list[Prefix]
         ids: Token ids that end where the cache ends, (batch, tokens).
         lengths: How many positions of each row.
     """
+    both = [part for layer in cache.layers for part in (layer.keys, layer.values)]
+    alike = [list(group) for _, group in groupby(both, lambda part: (part.shape, part.device))]
     return [
         Prefix(
             ids[row, ids.shape[1] - length :].clone(),
-            [_last(layer.keys[row], length) for layer in cache.layers],
-            [_last(layer.values[row], length) for layer in cache.layers],
+            [
+                torch.stack([part[row, :, part.shape[2] - length :] for part in group])
+                for group in alike
+            ],
         )
         for row, length in enumerate(lengths)
     ]
-
-
-def _last(part: Tensor, length: int) -> Tensor:
-    """Return the last positions of (heads, tokens, size), as a copy."""
-    return part[:, part.shape[1] - length :].clone()
 
 
 def join_prefixes(rows: Sequence[Sequence[Prefix]], length: int, room: int = 0) -> DynamicCache:
@@ -135,9 +134,11 @@ def join_prefixes(rows: Sequence[Sequence[Prefix]], length: int, room: int = 0) 
     """
     cache = DynamicCache()
     some = next(part for parts in rows for part in parts)
-    for layer in range(len(some.keys)):
-        keys = _padded([[part.keys[layer] for part in parts] for parts in rows], length, room)
-        values = _padded([[part.values[layer] for part in parts] for parts in rows], length, room)
+    both: list[Tensor] = []
+    for block in range(len(some.blocks)):
+        joined = _padded([[part.blocks[block] for part in parts] for parts in rows], length, room)
+        both += joined.unbind(1)
+    for keys, values in zip(both[::2], both[1::2], strict=True):
         cache.layers.append(_GrowingLayer.holding(keys, values, length))
     return cache
 
@@ -168,13 +169,13 @@ class _GrowingLayer(DynamicLayer):
         start = self.get_seq_length()
         end = start + key_states.shape[2]
         # Someone may have reordered or repeated the rows, or cut positions off.
-        if self.keys is not self._mine or end > self._room[0].shape[2]:
-            grown: tuple[Tensor, Tensor] = super().update(key_states, value_states, *args, **kwargs)
-            return grown
-        for room, states in zip(self._room, (key_states, value_states), strict=True):
-            room[:, :, start:end] = states
-        self._grow(end)
-        return self.keys, self.values
+        if self.keys is self._mine and end <= self._room[0].shape[2]:
+            for room, states in zip(self._room, (key_states, value_states), strict=True):
+                room[:, :, start:end] = states
+            self._grow(end)
+        else:
+            super().update(key_states, value_states, *args, **kwargs)
+        return cast("tuple[Tensor, Tensor]", (self.keys, self.values))
 
 
 def left_padded(rows: Sequence[Tensor], filling: int, least: int = 0) -> Tensor:
@@ -191,13 +192,14 @@ def left_padded(rows: Sequence[Tensor], filling: int, least: int = 0) -> Tensor:
 
 
 def _padded(rows: Sequence[Sequence[Tensor]], length: int, room: int) -> Tensor:
-    """Join each row's parts, (heads, tokens, size), with zeros before them and room behind."""
+    """Join each row's parts, (number, heads, tokens, size), with zeros before and room behind."""
     some = next(part for parts in rows for part in parts)
-    whole = some.new_empty(len(rows), some.shape[0], length + room, some.shape[2])
+    number, heads, _, size = some.shape
+    whole = some.new_empty(len(rows), number, heads, length + room, size)
     for row, parts in enumerate(rows):
-        start = length - sum(part.shape[1] for part in parts)
-        whole[row, :, :start] = 0
+        start = length - sum(part.shape[2] for part in parts)
+        whole[row, :, :, :start] = 0
         for part in parts:
-            whole[row, :, start : start + part.shape[1]] = part
-            start += part.shape[1]
+            whole[row, :, :, start : start + part.shape[2]] = part
+            start += part.shape[2]
     return whole

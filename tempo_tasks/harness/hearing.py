@@ -90,6 +90,7 @@ class HearingChecks:
         self.clip_change: float | None = None
         self.noise_change: float | None = None
         self.reference: tuple[str, Sequence[Handle], Tensor] | None = None
+        self._logits: Tensor | None = None
         self._checked: set[str] = set()
         self._silent: set[str] = set()
 
@@ -134,8 +135,9 @@ class HearingChecks:
             if all(is_silent(wave) for wave in waves):
                 continue
             prompt = lm.render(request.args[0], handles)
-            self.clip_change, logits = self.prove(lm, prompt, waves)
-            self.reference = prompt, handles, logits
+            self.clip_change = self.prove(lm, prompt, waves)
+            if self._logits is not None:
+                self.reference = prompt, handles, self._logits
             return
 
     def before_cached_answers(self, lm: AskedModel, cache: Mapping[str, Any]) -> None:
@@ -149,12 +151,10 @@ class HearingChecks:
         if cache.get(_HEARD):
             wave = noise(min(self.noise_seconds, lm.window_seconds), lm.sampling_rate)
             prompt = lm.render(f"{AUDIO_PLACEHOLDER}What do you hear?", [{}])
-            self.noise_change, _ = self.prove(lm, prompt, [wave])
+            self.noise_change = self.prove(lm, prompt, [wave])
 
-    def prove(self, lm: Any, prompt: str, waves: Sequence[Wave]) -> tuple[float, Tensor]:
+    def prove(self, lm: Any, prompt: str, waves: Sequence[Wave]) -> float:
         """Return how much the next token's logits change when a prompt's audio is zeroed.
-
-        The logits with audio, (1, vocabulary), are returned beside it.
 
         Args:
             lm: The model, a `ListeningModel`.
@@ -168,11 +168,12 @@ class HearingChecks:
         silence = [wave * 0 for wave in waves]
         # Without an edit: a knockout is deaf by intent. A transcript tells of a clip by itself.
         with editing.plain(listening.model), no_transcripts(listening.processor):
-            return check_silence_differs(
+            change, self._logits = check_silence_differs(
                 listening.model,
                 listening.inputs([prompt], [waves]),
                 listening.inputs([prompt], [silence]),
             )
+        return change
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the results say: what was found on the way, not what answers depend on."""

@@ -28,6 +28,7 @@ from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.harness.batching import run_in_batches
 from tempo_tasks.harness.generation_arguments import check_generation, goes_on, names_total
 from tempo_tasks.harness.likelihoods import Answer, continuations_in
+from tempo_tasks.harness.rows import handles_of, rendered
 from tempo_tasks.harness.shared_inputs import SharedInputs
 from tempo_tasks.harness.stopping import AnswerRule, AnswerStops, think_end_of
 from tempo_tasks.tiny import EMBEDDED
@@ -37,12 +38,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 _USUAL_WINDOW = 30  # seconds
-
-
-def _handles(request: Instance) -> Sequence[Handle] | None:
-    """Return the clips of a request; None where it has no `audio` argument."""
-    given = request.args[2] if len(request.args) > 2 else {}
-    return given.get("audio")
 
 
 @register_model("lalm")
@@ -115,13 +110,13 @@ class LALM(AudioHFLM):
         ours = [
             index
             for index, request in enumerate(requests)
-            if _handles(request) is not None
+            if handles_of(request) is not None
             or (not self.family.text_prompts and self.is_rendered(request.args[0]))
         ]
         others = sorted(set(range(len(requests))) - set(ours))
-        with_audio = [requests[index] for index in ours if _handles(requests[index]) is not None]
+        with_audio = [requests[index] for index in ours if handles_of(requests[index]) is not None]
         editing.check_requests(
-            self.model, len(others) + sum(not _handles(requests[index]) for index in ours)
+            self.model, len(others) + sum(not handles_of(requests[index]) for index in ours)
         )
         self.check_texts(request.doc for request in with_audio)
         if with_audio:  # first: a bad clip stops the run before anything is computed
@@ -143,7 +138,7 @@ class LALM(AudioHFLM):
         size, adaptive = self._batch_size()
         for indices in by_kwargs.values():
             gen_kwargs = requests[indices[0]].args[1]
-            rows = [self._row(requests[index]) for index in indices]
+            rows = rendered(self, [requests[index] for index in indices])
             for at, text in run_in_batches(
                 rows,
                 lambda batch, kw=gen_kwargs: self.generate_batch(batch, kw),  # type: ignore[misc]
@@ -172,10 +167,6 @@ class LALM(AudioHFLM):
     def _shared(self, rows: Sequence[Row]) -> SharedInputs | None:
         with self._autocast():
             return self.sharing.inputs(self, rows)
-
-    def _row(self, request: Instance) -> Row:
-        handles = _handles(request) or []
-        return self.render(request.args[0], handles), handles
 
     def generate_batch(self, batch: Sequence[Row], gen_kwargs: Mapping[str, Any]) -> list[str]:
         """Generate for one batch; returns the answers: see `tempo_tasks.harness.stopping`."""
@@ -229,8 +220,8 @@ class LALM(AudioHFLM):
         # One row for what the model must read; the last token of a continuation is not read.
         rows: dict[str, tuple[str, Sequence[Handle], tuple[int, ...]]] = {}
         asked: dict[str, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
-        for index in with_audio:
-            prompt, handles = self._row(requests[index])
+        given = rendered(self, [requests[index] for index in with_audio])
+        for index, (prompt, handles) in zip(with_audio, given, strict=True):
             tokens = self.continuation(prompt, requests[index].args[1])
             key = json.dumps([prompt, [dict(handle) for handle in handles], tokens[:-1]])
             rows[key] = (prompt, handles, tokens[:-1])

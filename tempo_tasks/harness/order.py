@@ -34,7 +34,8 @@ def in_order(
     order.sort(key=lambda number: -length(number))
     left = sorted(units.values(), key=lambda unit: -max(map(length, unit)))
     taken: list[int] = []
-    n_taken, kept = 0, {}
+    kept: dict[Hashable, int] = {}
+    n_taken = 0
     for unit in left:
         parts = {
             key: n_tokens

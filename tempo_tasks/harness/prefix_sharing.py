@@ -19,7 +19,6 @@ from torch import Tensor
 from tempo_attn import AttnScaleModel
 from tempo_attn.errors import TempoError, UnsupportedInputError, UnsupportedModelError
 from tempo_attn.families.shared.speech_adapter import has_adapter
-from tempo_attn.lab.engine.fast_against_full import Comparison, rounding
 from tempo_attn.lab.engine.memory_and_batches import keys_and_values, out_of_memory
 from tempo_attn.runtime.key_value_cache import cache_of
 from tempo_attn.runtime.last_logits import last_logits
@@ -37,6 +36,7 @@ from tempo_tasks.harness.shared_inputs import (
     text_inputs,
     texts_behind_audio,
 )
+from tempo_tasks.harness.sharing_proof import SharingProof, reference_of
 
 _log = logging.getLogger(__name__)
 _TEXT = "text"
@@ -52,24 +52,22 @@ class PrefixSharing:
 
     Attributes:
         reason: Why nothing is shared; empty where it is, or may be.
-        difference: Largest difference of logits that sharing made to the prompts that were also run
-            as a whole; None before the check.
+        proof: What was proved of prompts that were also run as a whole.
         store: Keys and values of beginnings by what they are of.
     """
 
     def __init__(self, wanted: bool, limit: int) -> None:
         self.reason = "" if wanted else "share_prefix=False"
-        self.difference: float | None = None
         self.store: Kept[Prefix] = Kept(limit, lambda prefix: prefix.n_bytes)
         self._token_bytes = 1
         self._found: dict[tuple[str, Hashable], Beginning] = {}
         self._asked: set[Hashable] = set()
-        self._proved: set[tuple[bool, bool]] = set()
+        self.proof = SharingProof()
         self._checked_edit: Any = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the results say."""
-        return {"reason_against": self.reason or None, "logit_difference": self.difference}
+        return {"reason_against": self.reason or None, "logit_difference": self.proof.difference}
 
     # ------------------------------------------------------------------ plans
 
@@ -139,12 +137,10 @@ class PrefixSharing:
         self, lm: SharingModel, rows: Sequence[Row], found: Sequence[Beginning | None]
     ) -> int | None:
         """Return the row whose logits the proof of hearing has found, if its kind is unproved."""
-        if lm.hearing.reference is None or isinstance(lm.model, AttnScaleModel):
-            return None
-        prompt, handles, _ = lm.hearing.reference
+        known = reference_of(lm)
         for number, (row, beginning) in enumerate(zip(rows, found, strict=True)):
-            if row[0] == prompt and row[1] == handles and beginning is not None:
-                return None if _kind(beginning) in self._proved else number
+            if known is not None and row == known[0] and beginning is not None:
+                return number if self.proof.is_due(beginning) else None
         return None
 
     def _look_at(self, lm: SharingModel) -> None:
@@ -153,8 +149,7 @@ class PrefixSharing:
             return
         edit = editing.describe(lm.model)
         if edit != self._checked_edit:  # another edit must prove itself again
-            self._checked_edit, self.difference = edit, None
-            self._proved.clear()
+            self._checked_edit, self.proof = edit, SharingProof()
         if not lm.family.text_prompts:
             self.reason = f"chats of {lm.family.name} models are not encoded as text"
         elif has_adapter(editing.base_of(lm.model)):
@@ -209,8 +204,13 @@ class PrefixSharing:
             return None
         try:
             parts = self._compute(lm, rows, found)
-            self._check(lm, rows, found, parts)
-            return None if self.reason else joined(lm, parts, [b.rest for b in found])
+            for row, beginning, its_parts in zip(rows, found, parts, strict=True):
+                if self.proof.is_due(beginning) and (
+                    complaint := self.proof.check(lm, row, beginning, its_parts)
+                ):
+                    self._give_up(complaint)
+                    return None
+            return joined(lm, parts, [beginning.rest for beginning in found])
         except Exception as error:
             if out_of_memory(error):
                 self.store.clear()
@@ -249,7 +249,10 @@ class PrefixSharing:
                 keep(list(missing), compute_prefixes(base, beginnings(lm, inputs, texts)))
             for place in range(max(len(b.keys) for b in found)):
                 new = {
-                    b.keys[place]: ([kept[key] for key in b.keys[:place]], b.parts[place - b.has_audio])
+                    b.keys[place]: (
+                        [kept[key] for key in b.keys[:place]],
+                        b.parts[place - b.has_audio],
+                    )
                     for b in found
                     if len(b.keys) > place and b.keys[place] not in kept
                 }
@@ -257,61 +260,10 @@ class PrefixSharing:
                     keep(list(new), _extended(lm, *zip(*new.values(), strict=True)))
         return [[kept[key] for key in b.keys] for b in found]
 
-    # ------------------------------------------------------------------ the check
-
-    def _check(
-        self,
-        lm: SharingModel,
-        rows: Sequence[Row],
-        found: Sequence[Beginning],
-        parts: Sequence[Sequence[Prefix]],
-    ) -> None:
-        """Run the first prompt of each kind as a whole, too: the logits must be the same.
-
-        Kinds are audio alone, audio and text, text alone. What is shared is run with padding, which
-        must not matter either.
-        """
-        for at, beginning in enumerate(found):
-            if self.reason or not beginning.keys or _kind(beginning) in self._proved:
-                continue
-            self._proved.add(_kind(beginning))
-            with torch.inference_mode():
-                full = self._whole(lm, rows[at]).float()
-                shared = joined(lm, [parts[at]], [beginning.rest], margin=1)
-                with (
-                    editing.going_on(lm.model, shared.whole()),
-                    last_logits(editing.base_of(lm.model), 1) as only_last,
-                ):
-                    fast = lm.model(**shared.rest(), **only_last).logits[:, -1].float()
-            dtype = lm.family.feature_dtype(editing.base_of(lm.model))
-            compared = Comparison.of_logits(
-                "shared beginnings give logits", fast, full, rounding(full, dtype), dtype
-            )
-            self.difference = max(self.difference or 0.0, float((fast - full).abs().max()))
-            if not compared.agrees:
-                self._give_up(f"{compared.what} that differ by {compared.difference:.2g}")
-
-    def _whole(self, lm: SharingModel, row: Row) -> Tensor:
-        """Return a whole prompt's logits, (1, vocabulary); the proof of hearing may have them."""
-        known = lm.hearing.reference
-        plain = not isinstance(lm.model, AttnScaleModel)
-        if known is not None and plain and not torch.is_autocast_enabled(lm.device.type):
-            prompt, handles, logits = known
-            if (prompt, handles) == row:
-                return logits
-        inputs = lm.deliver(*lm.ahead.take([row]))
-        with last_logits(editing.base_of(lm.model), 1) as only_last:
-            logits = lm.model(**inputs, **only_last).logits[:, -1]
-        return logits
-
     def _give_up(self, reason: str) -> None:
         self.reason = reason
         self.store.clear()
         _log.warning("each question is run with all of its audio, which is slow: %s", reason)
-
-
-def _kind(beginning: Beginning) -> tuple[bool, bool]:
-    return beginning.has_audio, bool(beginning.parts)
 
 
 def _encoded_alike(lm: SharingModel, row: Row) -> bool:

@@ -41,6 +41,7 @@ class SharingModel(Protocol):
         clips: The waveforms.
         ahead: What the processor makes of rows.
         hearing: What was proved of the model's hearing.
+        mixed_precision_dtype: The type that rows are run in by autocast, if by it.
     """
 
     family: Family
@@ -49,6 +50,7 @@ class SharingModel(Protocol):
     clips: Clips
     ahead: Ahead
     hearing: HearingChecks
+    mixed_precision_dtype: torch.dtype | None
 
     @property
     def model(self) -> Any:

@@ -134,19 +134,19 @@ def test_a_clip_is_encoded_and_prefilled_once(noises):
     lm, shared, answer, lengths = counted(noises, "loglikelihood", "A")
     whole_lm, whole, expected, _ = counted(noises, "loglikelihood", "A", share_prefix=False)
     assert [score for score, _ in answer] == pytest.approx([score for score, _ in expected], 1e-5)
-    assert (whole.encoded, shared.encoded) == (9, 3 + 2)
+    assert (whole.encoded, shared.encoded) == (9, 3 + 1)
     assert whole.steps == shared.steps == 0
-    beginnings = {len(prefix.ids) for prefix in lm.sharing.store._values.values()}
+    beginnings = {prefix.n_tokens for prefix in lm.sharing.store._values.values()}
     n_audio = {lm.family.n_audio_tokens(lm.processor, n) for n in (9000, 15000)}
     longest, fewest = max(beginnings), min(beginnings)
     assert longest - fewest == max(n_audio) - min(n_audio)
     head = longest - max(n_audio)
     questions = [length - head - 1 for length in sorted(lengths)]  # without the marker
     # Beginnings of both clips and the silence, then batches of questions of one length, then the
-    # shortest and the longest prompt of the first batch, as a whole and as questions.
+    # first prompt of the first batch, as a whole and as a question with one position of padding.
     n_batch = 3
     expected_tokens = 3 * longest + sum(n_batch * length for length in questions)
-    check = 2 * (longest + questions[-1]) + 2 * questions[-1]
+    check = fewest + questions[-1] + questions[-1] + 1
     assert shared.prefilled == expected_tokens + check
     assert whole_lm.sharing.reason == "share_prefix=False"
 
@@ -158,13 +158,13 @@ def test_rows_and_steps_of_a_generation(noises):
     _, whole, expected, _ = counted(noises, "generate_until", until, share_prefix=False)
     assert answer == expected
     assert shared.steps == whole.steps == 0
-    assert (whole.encoded, shared.encoded) == (9, 3 + 2)
+    assert (whole.encoded, shared.encoded) == (9, 3 + 1)
 
 
 def test_silence_of_one_length_is_one_clip(noises):
     handles = [silenced_handle(handle) for handle in (noises[1], noises[1], noises[0])]
     _, shared, _, _ = counted(handles, "loglikelihood", "A")
-    assert shared.encoded == 2 + 2  # two lengths, and the check
+    assert shared.encoded == 2 + 1  # two lengths, and the check
 
 
 def test_what_is_kept_between_calls_has_a_bound(noises):

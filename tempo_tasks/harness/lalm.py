@@ -11,6 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -218,12 +219,13 @@ class LALM(AudioHFLM):
         """Score continuations; all one-token continuations of a prompt share one forward."""
         with_audio, results = self._begin(requests, super().loglikelihood, disable_tqdm)
         # One row for what the model must read; the last token of a continuation is not read.
-        rows: dict[str, tuple[str, Sequence[Handle], tuple[int, ...]]] = {}
-        asked: dict[str, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
+        rows: dict[bytes, tuple[str, Sequence[Handle], tuple[int, ...]]] = {}
+        asked: dict[bytes, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
         given = rendered(self, [requests[index] for index in with_audio])
         for index, (prompt, handles) in zip(with_audio, given, strict=True):
             tokens = self.continuation(prompt, requests[index].args[1])
-            key = json.dumps([prompt, [dict(handle) for handle in handles], tokens[:-1]])
+            said = json.dumps([prompt, [dict(handle) for handle in handles], tokens[:-1]])
+            key = sha256(said.encode()).digest()
             rows[key] = (prompt, handles, tokens[:-1])
             asked[key].append((index, tokens))
         bar = self._bar(len(with_audio), "Running loglikelihood requests", disable_tqdm)

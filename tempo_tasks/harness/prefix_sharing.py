@@ -100,7 +100,8 @@ class PrefixSharing:
         """
         self._look_at(lm)
         self._asked, self._found = set(), {}
-        keys = [self.key(lm, row) for row in rows]
+        known: dict[Hashable, Hashable] = {}  # one object for all keys that are equal
+        keys = [known.setdefault(key, key) for key in (self.key(lm, row) for row in rows)]
         groups: dict[Hashable, list[int]] = {}
         for number, key in enumerate(keys):
             groups.setdefault(key, []).append(number)

@@ -27,6 +27,8 @@ from tempo_tasks.harness.hearing import HearingChecks
 from tempo_tasks.harness.kept import Clips
 
 _BY_TOKEN = ("token_type_ids", "mm_token_type_ids")
+_AT_ONCE = 128
+"""Prompts that are encoded at once: encodings take many times the memory of their token ids."""
 _USUAL_ANSWER = 4
 """Positions for which there is room behind a prompt; longer answers need a copy of the cache."""
 
@@ -151,22 +153,20 @@ def texts_behind_audio(lm: SharingModel, rows: Sequence[Row]) -> list[Ids]:
     Raises:
         UnsupportedModelError: A marker is not one token.
     """
-    different = list(dict.fromkeys(prompt for prompt, _ in rows))
-    if not different:
-        return []
-    encoded = lm.tokenizer(different)["input_ids"]
-    ids_of = {p: np.asarray(ids, dtype=np.int32) for p, ids in zip(different, encoded, strict=True)}
+    has_audio = {prompt: bool(handles) for prompt, handles in rows}
+    different = list(has_audio)
     audio = lm.family.audio_token_id(lm.config)
-    texts = {}
-    for prompt, handles in rows:
-        if prompt in texts:
-            continue
-        texts[prompt] = ids = ids_of.pop(prompt)
-        if handles:
-            places = np.flatnonzero(ids == audio)
-            if not len(places):
-                raise UnsupportedModelError("the audio marker is not one token")
-            texts[prompt] = ids[places[-1] + 1 :].copy()
+    texts: dict[str, Ids] = {}
+    for at in range(0, len(different), _AT_ONCE):
+        prompts = different[at : at + _AT_ONCE]
+        for prompt, found in zip(prompts, lm.tokenizer(prompts)["input_ids"], strict=True):
+            ids = np.asarray(found, dtype=np.int32)
+            if has_audio[prompt]:
+                places = np.flatnonzero(ids == audio)
+                if not len(places):
+                    raise UnsupportedModelError("the audio marker is not one token")
+                ids = ids[places[-1] + 1 :].copy()
+            texts[prompt] = ids
     return [texts[prompt] for prompt, _ in rows]
 
 

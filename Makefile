@@ -52,8 +52,9 @@ lint: $(STAMP) ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict tempo_tasks tempo_attn _tempo_lalm_autoload.py
 
-bench: $(STAMP) ## measure lalm beside a plain script and lm_eval's audio class (20 minutes on 2 quiet cores)
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/harness.py --json benchmarks/results/harness.json
+bench: $(STAMP) ## measure lalm beside other harnesses and a plain script (20 minutes on 2 quiet cores)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/harness.py --json benchmarks/results/harness.json \
+	    --plot docs/images/harness_speed
 
 build: $(STAMP) ## build the source distribution, and the wheel from it, into dist/
 	$(BIN)/python -m build

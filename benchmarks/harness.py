@@ -7,24 +7,29 @@ Arms, in shuffled order within each round:
   `share_prefix=False`.
 - `lm_eval`: the harness's own audio class, mended for its crashes only: the keyword `audio=`, the
   device, the sampling rate, padding on the left (generation is all that it has).
+- `lmms-eval`: that harness's Qwen2-Audio model, in a process of its own, where `--lmms` names a
+  Python that has it; see `lmms_arm.py`.
 
 Before anything is timed, every arm's answers are compared with those of one prompt at a time, and
 `lalm`'s log-probabilities of the letters with that reference's (relative to the largest logit): a
 difference ends the benchmark with status 1. CPU time of the process at one thread, wall time,
 medians and ranges over rounds. The bound is the CPU time inside the model's own forward calls of
 the `lalm` arm (encoder passes, prefills, decoding steps): what is left is all that the harness
-adds, features included.
+adds, features included. Peak memory by the number of items is measured by `harness_memory.py`.
 
     python benchmarks/harness.py                    # 20 minutes on 2 quiet cores
     python benchmarks/harness.py --quick            # two minutes; shows that it works
     python benchmarks/harness.py --json benchmarks/results/harness.json
+    python benchmarks/harness.py --read benchmarks/results/harness.json --plot docs/images/harness_speed
 """
 
 import argparse
 import json
 import logging
+import os
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -38,6 +43,8 @@ import soundfile
 import torch
 import transformers
 from about_this_run import command, machine
+from harness_memory import measured
+from harness_plot import draw
 from lm_eval.api.instance import Instance
 from lm_eval.tasks import TaskManager
 from rich.console import Console
@@ -59,9 +66,7 @@ BATCH = 16
 RATE = 16_000
 LETTERS = "ABCD"
 TOLERANCE = 1e-5
-NOT_MEASURED = {
-    "lmms-eval": "not measured: it is no dependency of this project, and was not installed beside",
-}
+LMMS = Path(".venv-lmms/bin/python")
 QUESTIONS = [
     f"<audio>Which sound event has the {what}?\nA. Dog bark\nB. Siren\nC. Door slam\nD. {last}\n"
     "Answer with the option's letter from the given choices directly."
@@ -78,10 +83,19 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=60, help="clips of the tempo_synth group")
     parser.add_argument("--clips", type=int, default=16, help="clips of 30 s for the deep decoder")
     parser.add_argument("--quick", action="store_true", help="one round, few clips, no growth")
+    parser.add_argument("--lmms", type=Path, default=LMMS, help="a Python that has lmms-eval")
+    parser.add_argument("--items", type=int, nargs="*", default=[1000, 20_000], help="for memory")
     parser.add_argument("--json", type=Path, help="write the report to this file")
+    parser.add_argument("--plot", type=Path, help="draw it, PNG and SVG; without suffix")
+    parser.add_argument("--read", type=Path, help="draw this report; nothing is measured")
     options = parser.parse_args()
+    if options.read:
+        if not options.plot:
+            parser.error("--read draws a report: name a file by --plot")
+        draw(json.loads(options.read.read_text()), options.plot)
+        return
     if options.quick:
-        options.rounds, options.scenes, options.clips = 1, 6, 2
+        options.rounds, options.scenes, options.clips, options.items = 1, 6, 2, []
     torch.set_num_threads(1)
     for name in ("tempo_tasks", "lm_eval"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -89,8 +103,8 @@ def main() -> None:
         deep = _deep_model(Path(folder) / "deep")
         requests = _group(options.scenes)
         noises = _noises(Path(folder), options.clips, seconds=30)
-        rows = _compare("tempo_synth", str(WEIGHTS_DIR), requests, options)
-        rows += _compare("12 x 512", deep, _requests(noises), options, few=True)
+        rows = _compare("tempo_synth", str(WEIGHTS_DIR), requests, options, Path(folder))
+        rows += _compare("12 x 512", deep, _requests(noises), options)
         growth = [] if options.quick else _growth(requests, Path(folder), options)
     report = {
         "what": "the harness's model class beside a plain script and lm_eval's audio class",
@@ -104,12 +118,19 @@ def main() -> None:
         "tolerance": TOLERANCE,
         "rows": rows,
         "growth": growth,
-        "not_measured": NOT_MEASURED,
+        "memory": measured(options.items),
+        "not_measured": {}
+        if options.lmms.exists()
+        else {
+            "lmms-eval": f"not measured: there is no {options.lmms}, a Python that has lmms-eval",
+        },
     }
     _print(report)
     if options.json:
         with replacing(options.json) as temporary:
             temporary.write_text(json.dumps(report, indent=2) + "\n")
+    if options.plot:
+        draw(report, options.plot)
 
 
 # ---------------------------------------------------------------------- models and questions
@@ -260,8 +281,45 @@ def _inside_model(model, spent):
 # ---------------------------------------------------------------------- comparisons
 
 
-def _compare(name, pretrained, requests, options, few=False):
-    """Time the arms (`few`: the first two, twice at most), after comparing what they answer."""
+def _lmms(python, pretrained, requests, rows, folder):
+    """lmms-eval's class in its own environment; its CPU time is taken there, without the start."""
+    names = {}
+    for _, handles in rows:
+        for handle in handles:
+            key = handle["path"], handle["silence"]
+            names.setdefault(key, (f"clip{len(names)}", read_audio(handle, RATE)))
+    questions, clips, answers = (folder / name for name in ("q.json", "clips.npz", "answers.json"))
+    np.savez(clips, **dict(names.values()))
+    given = {
+        "pretrained": pretrained, "batch": BATCH, "rate": RATE,
+        "n_new": requests[0].args[1]["max_gen_toks"],
+        "rows": [
+            {
+                "prompt": prompt,
+                "context": request.args[0].replace("<audio>", ""),
+                "clips": [names[handle["path"], handle["silence"]][0] for handle in handles],
+            }
+            for request, (prompt, handles) in zip(requests, rows, strict=True)
+        ],
+    }  # fmt: skip
+    questions.write_text(json.dumps(given))
+    script = Path(__file__).with_name("lmms_arm.py")
+    done = subprocess.run(
+        [python, script, questions, clips, answers], capture_output=True, text=True,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+    )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(f"lmms-eval: {done.stderr[-3000:]}")
+    found = json.loads(answers.read_text())
+    return found.pop("answers"), found
+
+
+def _compare(name, pretrained, requests, options, folder=None):
+    """Time the arms, after comparing what they answer.
+
+    Without a folder the model is one that takes minutes: the first two arms, twice at most.
+    """
+    few = folder is None
     lm = LALM(pretrained, batch_size=BATCH, device="cpu", dtype="float32")
     n_new = requests[0].args[1]["max_gen_toks"]
     rows = _rendered(lm, requests)
@@ -307,6 +365,8 @@ def _compare(name, pretrained, requests, options, few=False):
             return [found[number] for number in range(len(rows))], {}
 
         arms["lm_eval"] = theirs
+        if options.lmms.exists():
+            arms["lmms-eval"] = lambda: _lmms(options.lmms, pretrained, requests, rows, folder)
     seen = {arm: [] for arm in arms}
     for number in range(min(options.rounds, 2) if few else options.rounds):
         order = list(arms)
@@ -315,6 +375,8 @@ def _compare(name, pretrained, requests, options, few=False):
             cpu, wall = time.process_time(), time.perf_counter()
             texts, more = arms[arm]()
             took = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall, **more}
+            if "forward" in took:
+                took["times_bound"] = took["cpu"] / took["forward"]
             wrong = [n for n, text in enumerate(texts) if text.strip() != reference[n].strip()]
             if wrong:
                 raise SystemExit(
@@ -409,6 +471,13 @@ def _print(report):
             _text(row["forward"]) if "forward" in row else "", _text(row["times_lalm"]),
         )  # fmt: skip
     console.print(table)
+    for row in report["rows"]:
+        if "times_bound" in row:
+            console.print(f"{row['model']}, {row['arm']}: {_text(row['times_bound'])} of the bound")
+    for row in report["memory"]:
+        console.print(f"{row['items']} items: {row['peak_mib']} MiB at most")
+    for name, why in report["not_measured"].items():
+        console.print(f"{name}: {why}")
     for row in report["growth"]:
         console.print(f"{row['what']} {row['value']}: {row['cpu']} s, {row['forward']} in forward")
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import groupby
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -20,21 +21,21 @@ from transformers.cache_utils import DynamicLayer
 
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.runtime.key_value_cache import CACHE_NAMES, cache_of
+from tempo_attn.runtime.last_logits import last_logits
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """The keys and values of one prompt's beginning.
+    """The keys and values of one prompt's beginning, or of a part of it.
 
     Attributes:
-        ids: Its token ids.
-        keys: Those of each layer, (heads, tokens, size).
-        values: Likewise.
+        ids: The token ids.
+        blocks: Keys and values of each layer in turn, as many as are alike in one tensor, (number,
+            heads, tokens, size): all of most models, so that they are copied at once.
     """
 
     ids: Tensor
-    keys: Sequence[Tensor]
-    values: Sequence[Tensor]
+    blocks: Sequence[Tensor]
 
     @property
     def n_tokens(self) -> int:
@@ -44,7 +45,7 @@ class Prefix:
     @property
     def n_bytes(self) -> int:
         """Memory that it takes."""
-        return sum(part.nbytes for part in (*self.keys, *self.values))
+        return sum(block.nbytes for block in self.blocks)
 
 
 def cache_keyword(model: Any) -> str:
@@ -68,12 +69,6 @@ def positions_of(mask: Tensor) -> Tensor:
     return (mask.long().cumsum(-1) - 1).clamp(min=0)
 
 
-def last_logits_only(model: Any, n_last: int) -> dict[str, int]:
-    """Return the argument that keeps a forward from unembedding more than its last positions."""
-    takes = "logits_to_keep" in inspect.signature(type(model).forward).parameters
-    return {"logits_to_keep": n_last} if takes else {}
-
-
 def compute_prefixes(model: Any, inputs: Mapping[str, Any]) -> list[Prefix]:
     """Run a batch of beginnings, and keep their keys and values.
 
@@ -90,7 +85,8 @@ def compute_prefixes(model: Any, inputs: Mapping[str, Any]) -> list[Prefix]:
     """
     mask = inputs["attention_mask"]
     given = {**inputs, "position_ids": positions_of(mask), "use_cache": True}
-    cache = cache_of(model(**given, **last_logits_only(model, 1)))
+    with last_logits(model, 1) as only_last:
+        cache = cache_of(model(**given, **only_last))
     layers = getattr(cache, "layers", None) or []
     if not layers or any(type(layer) is not DynamicLayer for layer in layers):
         kinds = sorted({type(layer).__name__ for layer in layers}) or [type(cache).__name__]
@@ -101,43 +97,109 @@ def compute_prefixes(model: Any, inputs: Mapping[str, Any]) -> list[Prefix]:
     n_tokens = mask.shape[1]
     if any(layer.keys.shape[2] != n_tokens for layer in layers):
         raise UnsupportedModelError(f"{type(model).__name__} changes positions inside its forward")
+    return prefixes_of(cache, inputs["input_ids"], mask.sum(-1).tolist())
+
+
+def prefixes_of(cache: Any, ids: Tensor, lengths: Sequence[int]) -> list[Prefix]:
+    """Return what a cache holds of each row's last positions, in memory of its own.
+
+    Args:
+        cache: A cache of keys and values of all positions.
+        ids: Token ids that end where the cache ends, (batch, tokens).
+        lengths: How many positions of each row.
+    """
+    both = [part for layer in cache.layers for part in (layer.keys, layer.values)]
+    alike = [list(group) for _, group in groupby(both, lambda part: (part.shape, part.device))]
     return [
         Prefix(
-            inputs["input_ids"][row, n_tokens - length :].clone(),
-            [layer.keys[row, :, n_tokens - length :].clone() for layer in layers],
-            [layer.values[row, :, n_tokens - length :].clone() for layer in layers],
+            ids[row, ids.shape[1] - length :].clone(),
+            [
+                torch.stack([part[row, :, part.shape[2] - length :] for part in group])
+                for group in alike
+            ],
         )
-        for row, length in enumerate(mask.sum(-1).tolist())
+        for row, length in enumerate(lengths)
     ]
 
 
-def join_prefixes(prefixes: Sequence[Prefix]) -> DynamicCache:
+def join_prefixes(rows: Sequence[Sequence[Prefix]], length: int, room: int = 0) -> DynamicCache:
     """Return a key/value cache of several beginnings, padded on the left.
 
     Args:
-        prefixes: One for each batch row; the same one may stand in several rows.
+        rows: For each batch row the parts of its beginning, in order; there may be none, and the
+            same part may stand in several rows.
+        length: Positions of the cache: at least those of the longest row.
+        room: Positions that are expected to follow. They are written beside the others, which are
+            copied only where more follow.
     """
-    longest = max(prefix.n_tokens for prefix in prefixes)
     cache = DynamicCache()
-    for layer in range(len(prefixes[0].keys)):
-        keys = [prefix.keys[layer] for prefix in prefixes]
-        values = [prefix.values[layer] for prefix in prefixes]
-        cache.update(_padded(keys, longest), _padded(values, longest), layer)
+    some = next(part for parts in rows for part in parts)
+    both: list[Tensor] = []
+    for block in range(len(some.blocks)):
+        joined = _padded([[part.blocks[block] for part in parts] for parts in rows], length, room)
+        both += joined.unbind(1)
+    for keys, values in zip(both[::2], both[1::2], strict=True):
+        cache.layers.append(_GrowingLayer.holding(keys, values, length))
     return cache
 
 
-def left_padded(rows: Sequence[Tensor], filling: int) -> Tensor:
-    """Stack rows of different lengths, (tokens,), filled up on the left: (rows, longest)."""
-    longest = max(map(len, rows))
+class _GrowingLayer(DynamicLayer):
+    """A layer of a cache with room for what follows; without room it grows by copying, as usual."""
+
+    _room: tuple[Tensor, Tensor]
+    _mine: Tensor
+
+    @classmethod
+    def holding(cls, keys: Tensor, values: Tensor, length: int) -> _GrowingLayer:
+        """Return a layer of `length` positions, in tensors (batch, heads, tokens, size)."""
+        layer = cls()
+        layer.lazy_initialization(keys, values)
+        layer._room = keys, values
+        layer._grow(length)
+        return layer
+
+    def _grow(self, length: int) -> None:
+        self.keys, self.values = (part[:, :, :length] for part in self._room)
+        self._mine = self.keys
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Add positions; see `DynamicLayer.update`."""
+        start = self.get_seq_length()
+        end = start + key_states.shape[2]
+        # Someone may have reordered or repeated the rows, or cut positions off.
+        if self.keys is self._mine and end <= self._room[0].shape[2]:
+            for room, states in zip(self._room, (key_states, value_states), strict=True):
+                room[:, :, start:end] = states
+            self._grow(end)
+        else:
+            super().update(key_states, value_states, *args, **kwargs)
+        return cast("tuple[Tensor, Tensor]", (self.keys, self.values))
+
+
+def left_padded(rows: Sequence[Tensor], filling: int, least: int = 0) -> Tensor:
+    """Stack rows of different lengths, (tokens,), filled up on the left: (rows, longest).
+
+    Args:
+        rows: The rows.
+        filling: What they are filled up with.
+        least: A length that the longest has at least.
+    """
+    longest = max(least, *map(len, rows))
     pad = torch.nn.functional.pad
     return torch.stack([pad(row, (longest - len(row), 0), value=filling) for row in rows])
 
 
-def _padded(parts: Sequence[Tensor], length: int) -> Tensor:
-    """Stack (heads, tokens, size), filled up with zeros on the left."""
-    if all(part.shape[1] == length for part in parts):
-        return torch.stack(list(parts))
-    whole = parts[0].new_zeros(len(parts), parts[0].shape[0], length, parts[0].shape[2])
-    for row, part in enumerate(parts):
-        whole[row, :, length - part.shape[1] :] = part
+def _padded(rows: Sequence[Sequence[Tensor]], length: int, room: int) -> Tensor:
+    """Join each row's parts, (number, heads, tokens, size), with zeros before and room behind."""
+    some = next(part for parts in rows for part in parts)
+    number, heads, _, size = some.shape
+    whole = some.new_empty(len(rows), number, heads, length + room, size)
+    for row, parts in enumerate(rows):
+        start = length - sum(part.shape[2] for part in parts)
+        whole[row, :, :, :start] = 0
+        for part in parts:
+            whole[row, :, :, start : start + part.shape[2]] = part
+            start += part.shape[2]
     return whole

@@ -119,7 +119,7 @@ def silence_differs(exam: Examination) -> Outcome:
     (row,) = exam.rows[:1]
     silence = [wave * 0 for wave in exam.lm.waves(row[1])]
     inputs = exam.inputs([row], [silence])
-    change = check_silence_differs(exam.lm.model, exam.first_inputs, inputs)
+    change, _ = check_silence_differs(exam.lm.model, exam.first_inputs, inputs)
     deviation = float(exam.first_logits.std())
     share = change / deviation if deviation else math.inf
     if not math.isfinite(share):

@@ -16,6 +16,8 @@ import torch
 from tempo_attn.errors import AudioNotDeliveredError, NonFiniteLogitsError
 from tempo_attn.families import Family
 from tempo_attn.families.shared.processors import Wave
+from tempo_attn.runtime.last_logits import last_logits
+from tempo_tasks.harness.editing import base_of
 
 
 def check_placeholders(
@@ -50,7 +52,7 @@ def check_placeholders(
 
 def check_silence_differs(
     model: torch.nn.Module, with_audio: Mapping[str, Any], with_silence: Mapping[str, Any]
-) -> float:
+) -> tuple[float, torch.Tensor]:
     """Check that the next-token logits of one prompt differ when its audio is zeroed.
 
     Args:
@@ -59,15 +61,15 @@ def check_silence_differs(
         with_silence: The same prompt with zeros of the same length.
 
     Returns:
-        Largest absolute difference of the logits.
+        Largest absolute difference of the logits, and those with audio, (1, vocabulary).
 
     Raises:
         AudioNotDeliveredError: They are equal: the model does not hear.
         NonFiniteLogitsError: They are NaN or infinite.
     """
-    with torch.inference_mode():
-        heard = model(**with_audio).logits[:, -1]
-        silent = model(**with_silence).logits[:, -1]
+    with torch.inference_mode(), last_logits(base_of(model), 1) as only_last:
+        heard = model(**with_audio, **only_last).logits[:, -1]
+        silent = model(**with_silence, **only_last).logits[:, -1]
     difference = float((heard.float() - silent.float()).abs().max())
     if not math.isfinite(difference):
         raise NonFiniteLogitsError(
@@ -80,7 +82,7 @@ def check_silence_differs(
             "reach the model. Check the processor's keyword, the audio token, and that the "
             "checkpoint has an audio encoder"
         )
-    return difference
+    return difference, heard
 
 
 def noise(seconds: float, rate: int) -> Wave:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from torch import Tensor
+
 from tempo_attn import AUDIO_PLACEHOLDER
 from tempo_tasks.audio import AudioLimits, Handle, Wave, check_audio, is_silenced
 from tempo_tasks.harness import editing
@@ -78,6 +80,8 @@ class HearingChecks:
         clip_change: How much the first clip's next-token logits change when it is zeroed; None
             before a clip was asked about.
         noise_change: The same for noise, which stands for the clips of cached answers.
+        reference: The prompt and clips by which hearing was proved, and the next token's logits,
+            (1, vocabulary), of the model without an edit.
     """
 
     noise_seconds = 1.0
@@ -85,6 +89,8 @@ class HearingChecks:
     def __init__(self) -> None:
         self.clip_change: float | None = None
         self.noise_change: float | None = None
+        self.reference: tuple[str, Sequence[Handle], Tensor] | None = None
+        self._logits: Tensor | None = None
         self._checked: set[str] = set()
         self._silent: set[str] = set()
 
@@ -128,7 +134,10 @@ class HearingChecks:
             waves = lm.waves(handles)
             if all(is_silent(wave) for wave in waves):
                 continue
-            self.clip_change = self.prove(lm, lm.render(request.args[0], handles), waves)
+            prompt = lm.render(request.args[0], handles)
+            self.clip_change = self.prove(lm, prompt, waves)
+            if self._logits is not None:
+                self.reference = prompt, handles, self._logits
             return
 
     def before_cached_answers(self, lm: AskedModel, cache: Mapping[str, Any]) -> None:
@@ -159,11 +168,12 @@ class HearingChecks:
         silence = [wave * 0 for wave in waves]
         # Without an edit: a knockout is deaf by intent. A transcript tells of a clip by itself.
         with editing.plain(listening.model), no_transcripts(listening.processor):
-            return check_silence_differs(
+            change, self._logits = check_silence_differs(
                 listening.model,
                 listening.inputs([prompt], [waves]),
                 listening.inputs([prompt], [silence]),
             )
+        return change
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the results say: what was found on the way, not what answers depend on."""

@@ -11,6 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -19,7 +20,7 @@ from lm_eval.models.utils import normalize_gen_kwargs
 from tqdm import tqdm
 from transformers import StoppingCriteriaList
 
-from tempo_attn.runtime.prefix_cache import last_logits_only
+from tempo_attn.runtime.last_logits import last_logits
 from tempo_tasks.audio import Handle
 from tempo_tasks.harness import editing
 from tempo_tasks.harness.ahead import BATCHES, Row
@@ -28,6 +29,7 @@ from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.harness.batching import run_in_batches
 from tempo_tasks.harness.generation_arguments import check_generation, goes_on, names_total
 from tempo_tasks.harness.likelihoods import Answer, continuations_in
+from tempo_tasks.harness.rows import handles_of, rendered
 from tempo_tasks.harness.shared_inputs import SharedInputs
 from tempo_tasks.harness.stopping import AnswerRule, AnswerStops, think_end_of
 from tempo_tasks.tiny import EMBEDDED
@@ -37,12 +39,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 _USUAL_WINDOW = 30  # seconds
-
-
-def _handles(request: Instance) -> Sequence[Handle] | None:
-    """Return the clips of a request; None where it has no `audio` argument."""
-    given = request.args[2] if len(request.args) > 2 else {}
-    return given.get("audio")
 
 
 @register_model("lalm")
@@ -115,13 +111,13 @@ class LALM(AudioHFLM):
         ours = [
             index
             for index, request in enumerate(requests)
-            if _handles(request) is not None
+            if handles_of(request) is not None
             or (not self.family.text_prompts and self.is_rendered(request.args[0]))
         ]
         others = sorted(set(range(len(requests))) - set(ours))
-        with_audio = [requests[index] for index in ours if _handles(requests[index]) is not None]
+        with_audio = [requests[index] for index in ours if handles_of(requests[index]) is not None]
         editing.check_requests(
-            self.model, len(others) + sum(not _handles(requests[index]) for index in ours)
+            self.model, len(others) + sum(not handles_of(requests[index]) for index in ours)
         )
         self.check_texts(request.doc for request in with_audio)
         if with_audio:  # first: a bad clip stops the run before anything is computed
@@ -143,7 +139,7 @@ class LALM(AudioHFLM):
         size, adaptive = self._batch_size()
         for indices in by_kwargs.values():
             gen_kwargs = requests[indices[0]].args[1]
-            rows = [self._row(requests[index]) for index in indices]
+            rows = rendered(self, [requests[index] for index in indices])
             for at, text in run_in_batches(
                 rows,
                 lambda batch, kw=gen_kwargs: self.generate_batch(batch, kw),  # type: ignore[misc]
@@ -173,10 +169,6 @@ class LALM(AudioHFLM):
         with self._autocast():
             return self.sharing.inputs(self, rows)
 
-    def _row(self, request: Instance) -> Row:
-        handles = _handles(request) or []
-        return self.render(request.args[0], handles), handles
-
     def generate_batch(self, batch: Sequence[Row], gen_kwargs: Mapping[str, Any]) -> list[str]:
         """Generate for one batch; returns the answers: see `tempo_tasks.harness.stopping`."""
         check_generation(gen_kwargs)
@@ -199,7 +191,9 @@ class LALM(AudioHFLM):
         )
         n_prompt = inputs["input_ids"].shape[1]
         going_on = nullcontext() if shared is None else editing.going_on(self.model, inputs)
-        with torch.inference_mode(), self._autocast(), going_on:
+        # Where several rows or tokens a prompt are proposed, more logits may be asked for.
+        last = last_logits(editing.base_of(self.model), 1) if may_share else nullcontext()
+        with torch.inference_mode(), self._autocast(), going_on, last:
             output = self.model.generate(
                 **inputs,
                 stopping_criteria=StoppingCriteriaList([AnswerStops(rule, n_prompt)]),
@@ -225,12 +219,13 @@ class LALM(AudioHFLM):
         """Score continuations; all one-token continuations of a prompt share one forward."""
         with_audio, results = self._begin(requests, super().loglikelihood, disable_tqdm)
         # One row for what the model must read; the last token of a continuation is not read.
-        rows: dict[str, tuple[str, Sequence[Handle], tuple[int, ...]]] = {}
-        asked: dict[str, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
-        for index in with_audio:
-            prompt, handles = self._row(requests[index])
+        rows: dict[bytes, tuple[str, Sequence[Handle], tuple[int, ...]]] = {}
+        asked: dict[bytes, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
+        given = rendered(self, [requests[index] for index in with_audio])
+        for index, (prompt, handles) in zip(with_audio, given, strict=True):
             tokens = self.continuation(prompt, requests[index].args[1])
-            key = json.dumps([prompt, [dict(handle) for handle in handles], tokens[:-1]])
+            said = json.dumps([prompt, [dict(handle) for handle in handles], tokens[:-1]])
+            key = sha256(said.encode()).digest()
             rows[key] = (prompt, handles, tokens[:-1])
             asked[key].append((index, tokens))
         bar = self._bar(len(with_audio), "Running loglikelihood requests", disable_tqdm)
@@ -279,11 +274,11 @@ class LALM(AudioHFLM):
         for row, job in enumerate(batch):
             more[row, : len(job[2])] = torch.tensor(job[2], dtype=ids.dtype)
             seen[row, : len(job[2])] = 1
-        last = last_logits_only(editing.base_of(self.model), n_more + 1)
         with (
             torch.inference_mode(),
             self._autocast(),
             editing.prompt_of(self.model, n_prompt),
+            last_logits(editing.base_of(self.model), n_more + 1) as only_last,
             ExitStack() as stack,
         ):
             if shared is None:
@@ -292,7 +287,7 @@ class LALM(AudioHFLM):
                 shared = shared.followed_by(more, seen)
                 stack.enter_context(editing.going_on(self.model, shared.whole()))
                 inputs = shared.rest()
-            logits = self.model(**inputs, **last).logits[:, -n_more - 1 :]
+            logits = self.model(**inputs, **only_last).logits[:, -n_more - 1 :]
         logits = logits.log_softmax(-1, dtype=self.softmax_dtype or torch.float32)
         return [
             continuations_in(row, job[3], self.tok_decode)

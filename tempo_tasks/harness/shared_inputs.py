@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,9 +22,15 @@ from tempo_attn.runtime.prefix_cache import (
 from tempo_tasks.audio import Wave
 from tempo_tasks.harness import editing
 from tempo_tasks.harness.ahead import Ahead, Row
+from tempo_tasks.harness.beginnings import Ids
+from tempo_tasks.harness.hearing import HearingChecks
 from tempo_tasks.harness.kept import Clips
 
 _BY_TOKEN = ("token_type_ids", "mm_token_type_ids")
+_AT_ONCE = 128
+"""Prompts that are encoded at once: encodings take many times the memory of their token ids."""
+_USUAL_ANSWER = 4
+"""Positions for which there is room behind a prompt; longer answers need a copy of the cache."""
 
 
 class SharingModel(Protocol):
@@ -35,6 +42,8 @@ class SharingModel(Protocol):
         tokenizer: The processor's tokenizer.
         clips: The waveforms.
         ahead: What the processor makes of rows.
+        hearing: What was proved of the model's hearing.
+        mixed_precision_dtype: The type that rows are run in by autocast, if by it.
     """
 
     family: Family
@@ -42,6 +51,8 @@ class SharingModel(Protocol):
     tokenizer: Any
     clips: Clips
     ahead: Ahead
+    hearing: HearingChecks
+    mixed_precision_dtype: torch.dtype | None
 
     @property
     def model(self) -> Any:
@@ -50,6 +61,10 @@ class SharingModel(Protocol):
     @property
     def config(self) -> Any:
         """The model's configuration."""
+
+    @property
+    def device(self) -> torch.device:
+        """The model's device."""
 
     def deliver(self, inputs: Any, waves_of_rows: Sequence[Sequence[Wave]]) -> Any:
         """Check inputs and bring them to the model's device."""
@@ -99,13 +114,13 @@ class SharedInputs:
         return SharedInputs(*longer, self.cache, self.cache_name)
 
 
-def beginnings(lm: SharingModel, inputs: Any, rows: Sequence[Row]) -> dict[str, Any]:
+def beginnings(lm: SharingModel, inputs: Any, texts: Sequence[Ids]) -> dict[str, Any]:
     """Return inputs without the prompts' questions, and check that these are encoded apart.
 
     Args:
         lm: The model.
         inputs: Inputs of whole prompts.
-        rows: The prompts.
+        texts: The token ids behind each prompt's last audio token.
 
     Raises:
         UnsupportedModelError: The text behind a marker is not encoded by itself.
@@ -114,10 +129,9 @@ def beginnings(lm: SharingModel, inputs: Any, rows: Sequence[Row]) -> dict[str, 
     audio = lm.family.audio_mask(lm.config, inputs) & real
     first = (audio.shape[1] - audio.flip(1).int().argmax(1)).tolist()  # behind the last audio
     ends = []
-    for ids, least, (prompt, _) in zip(inputs["input_ids"], first, rows, strict=True):
-        question = question_of(lm, prompt)
-        ends.append(len(ids) - len(question))  # a processor may close the audio by a token more
-        if ends[-1] < least or ids[ends[-1] :].tolist() != question:
+    for ids, least, text in zip(inputs["input_ids"], first, texts, strict=True):
+        ends.append(len(ids) - len(text))  # a processor may close the audio by a token more
+        if ends[-1] < least or ids[ends[-1] :].tolist() != text.tolist():
             raise UnsupportedModelError("the text behind the audio is encoded with it")
     beginnings = dict(inputs)
     for name in {"input_ids", "attention_mask", *_BY_TOKEN} & set(inputs):
@@ -129,27 +143,74 @@ def beginnings(lm: SharingModel, inputs: Any, rows: Sequence[Row]) -> dict[str, 
     return beginnings
 
 
-def question_of(lm: SharingModel, prompt: str) -> list[int]:
-    """Return the tokens behind the last audio token of a prompt that is not expanded."""
-    ids: list[int] = lm.tokenizer(prompt)["input_ids"]
+def texts_behind_audio(lm: SharingModel, rows: Sequence[Row]) -> list[Ids]:
+    """Return the tokens behind the last audio token of prompts; all tokens where there is none.
+
+    Args:
+        lm: The model.
+        rows: The prompts; markers stand for their audio.
+
+    Raises:
+        UnsupportedModelError: A marker is not one token.
+    """
+    has_audio = {prompt: bool(handles) for prompt, handles in rows}
+    different = list(has_audio)
     audio = lm.family.audio_token_id(lm.config)
-    if audio not in ids:
-        raise UnsupportedModelError("the audio marker is not one token")
-    return ids[len(ids) - ids[::-1].index(audio) :]
+    texts: dict[str, Ids] = {}
+    for at in range(0, len(different), _AT_ONCE):
+        prompts = different[at : at + _AT_ONCE]
+        for prompt, found in zip(prompts, lm.tokenizer(prompts)["input_ids"], strict=True):
+            ids = np.asarray(found, dtype=np.int32)
+            if has_audio[prompt]:
+                places = np.flatnonzero(ids == audio)
+                if not len(places):
+                    raise UnsupportedModelError("the audio marker is not one token")
+                ids = ids[places[-1] + 1 :].copy()
+            texts[prompt] = ids
+    return [texts[prompt] for prompt, _ in rows]
 
 
-def joined(lm: SharingModel, rows: Sequence[Row], before: Sequence[Prefix]) -> SharedInputs:
+def text_inputs(lm: SharingModel, texts: Sequence[Ids]) -> dict[str, Tensor]:
+    """Return inputs of texts alone."""
+    parts = [torch.tensor(ids, dtype=torch.long, device=lm.device) for ids in texts]
+    return {
+        "input_ids": left_padded(parts, lm.tokenizer.pad_token_id),
+        "attention_mask": left_padded([torch.ones_like(part) for part in parts], 0),
+    }
+
+
+def joined(
+    lm: SharingModel,
+    before: Sequence[Sequence[Prefix]],
+    after: Sequence[Ids],
+    margin: int = 0,
+) -> SharedInputs:
     """Return inputs of rows whose beginnings are computed.
 
     Args:
         lm: The model.
-        rows: The rows.
-        before: Their beginnings.
+        before: The parts of the rows' beginnings.
+        after: The token ids that follow.
+        margin: Positions of padding before the beginnings and before what follows that even the
+            longest row has.
     """
-    after = [torch.tensor(question_of(lm, prompt)) for prompt, _ in rows]
-    parts = [prefix.ids for prefix in before], [ids.to(before[0].ids.device) for ids in after]
-    pad = lm.tokenizer.pad_token_id
-    ids = torch.cat([left_padded(part, pad) for part in parts], 1)
-    ones = ([torch.ones_like(row) for row in part] for part in parts)
-    mask = torch.cat([left_padded(part, 0) for part in ones], 1)
-    return SharedInputs(ids, mask, join_prefixes(before), cache_keyword(editing.base_of(lm.model)))
+    lengths = [sum(part.n_tokens for part in parts) for parts in before]
+    follows = text_inputs(lm, after)
+    n_before, n_after = max(lengths) + margin, follows["input_ids"].shape[1] + margin
+    empty = follows["input_ids"].new_zeros(0)
+    first = [torch.cat([empty, *(part.ids for part in parts)]) for parts in before]
+    pad = torch.nn.functional.pad
+    ids = [
+        left_padded(first, lm.tokenizer.pad_token_id, n_before),
+        pad(follows["input_ids"], (margin, 0), value=lm.tokenizer.pad_token_id),
+    ]
+    mask = [
+        left_padded([torch.ones_like(row) for row in first], 0, n_before),
+        pad(follows["attention_mask"], (margin, 0)),
+    ]
+    return SharedInputs(
+        torch.cat(ids, 1),
+        torch.cat(mask, 1),
+        join_prefixes(before, n_before, n_after + _USUAL_ANSWER),
+        cache_keyword(editing.base_of(lm.model)),
+    )

@@ -3,14 +3,15 @@
 import pytest
 import torch
 from torch import nn
+from transformers import DynamicCache
 
 from tempo_attn import AttnScaleConfig, apply_attn_scale
 from tempo_attn.errors import UnsupportedInputError, UnsupportedModelError
 from tempo_attn.runtime.prefix_cache import (
+    Prefix,
     cache_keyword,
     compute_prefixes,
     join_prefixes,
-    last_logits_only,
     left_padded,
     positions_of,
 )
@@ -47,7 +48,7 @@ def whole(tiny, prefixes, ids, mask):
     before = left_padded([torch.ones_like(p.ids) for p in prefixes], 0)
     full_mask = torch.cat([before, mask], 1)
     full_ids = torch.cat([left_padded([p.ids for p in prefixes], 0), ids], 1)
-    cache = {cache_keyword(tiny.model): join_prefixes(prefixes)}
+    cache = {cache_keyword(tiny.model): join_prefixes([[p] for p in prefixes], before.shape[1])}
     full = {"input_ids": full_ids, "attention_mask": full_mask, **cache}
     rest = {"position_ids": positions_of(full_mask)[:, before.shape[1] :], "input_ids": ids}
     return full, {**full, **rest}
@@ -60,9 +61,10 @@ def test_beginnings_and_questions_give_the_logits_of_whole_prompts(tiny):
         assert [prefix.n_tokens for prefix in prefixes] == beginnings["attention_mask"].sum(
             1
         ).tolist()
-        assert prefixes[0].n_bytes == sum(
-            p.nbytes for p in (*prefixes[0].keys, *prefixes[0].values)
-        )
+        (block,) = prefixes[0].blocks  # keys and values of all layers, one after the other
+        n_layers = tiny.model.config.get_text_config().num_hidden_layers
+        assert block.shape[0] == 2 * n_layers
+        assert prefixes[0].n_bytes == block.nbytes
         _, rest = whole(tiny, prefixes, ids, mask)
         logits = tiny.model(**rest).logits[:, -1]
     torch.testing.assert_close(logits, tiny.logits(tiny.batch)[:, -1], **TOLERANCE)
@@ -116,4 +118,37 @@ def test_models_that_cannot_are_refused():
 
     with pytest.raises(UnsupportedModelError, match=r"Plain\.forward takes no key/value cache"):
         cache_keyword(Plain())
-    assert last_logits_only(Plain(), 3) == {}
+
+
+def test_a_beginning_in_parts_is_the_same(tiny):
+    beginnings, ids, mask = split(tiny)
+    with torch.no_grad():
+        prefixes = compute_prefixes(tiny.model, beginnings)
+        _, rest = whole(tiny, prefixes, ids, mask)
+        expected = tiny.model(**rest).logits[:, -1]
+        parts = []
+        for prefix in prefixes:
+            blocks = [(block[:, :, :3], block[:, :, 3:]) for block in prefix.blocks]
+            first, second = zip(*blocks, strict=True)
+            parts.append([Prefix(prefix.ids[:3], first), Prefix(prefix.ids[3:], second)])
+        name = cache_keyword(tiny.model)
+        n_before = rest["attention_mask"].shape[1] - ids.shape[1]
+        rest[name] = join_prefixes(parts, n_before)
+        torch.testing.assert_close(tiny.model(**rest).logits[:, -1], expected, **TOLERANCE)
+
+
+@pytest.mark.parametrize("room", [0, 2, 5])
+def test_a_cache_grows_within_its_room_and_beyond(room):
+    """Two tokens, then one at a time; rows that someone reorders in between stay right."""
+    prefix = Prefix(torch.arange(3), [torch.randn(2, 1, 3, 4)])
+    cache, plain = join_prefixes([[prefix], []], 3, room), DynamicCache()
+    plain.update(cache.layers[0].keys.clone(), cache.layers[0].values.clone(), 0)
+    assert not cache.layers[0].keys[1].any()
+    for n_tokens in (2, 1, 1):
+        new = torch.randn(2, 1, n_tokens, 4)
+        found, expected = (some.update(new, 2 * new, 0) for some in (cache, plain))
+        torch.testing.assert_close(found, expected)
+        assert cache.get_seq_length() == plain.get_seq_length()
+        for some in (cache, plain):
+            some.reorder_cache(torch.tensor([1, 0]))
+    assert prefix.blocks[0].shape[2] == 3

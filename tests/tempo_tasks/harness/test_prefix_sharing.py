@@ -9,7 +9,7 @@ import soundfile
 
 from tempo_attn import AttnScaleConfig
 from tempo_tasks.audio import file_handle, silenced_handle
-from tempo_tasks.harness import prefix_sharing
+from tempo_tasks.harness import shared_inputs
 from tempo_tasks.harness.lalm import LALM
 from tests.support.tiny_checkpoints import ARGUMENTS, CHECKPOINTS, save
 from tests.support.tiny_models import without_timm
@@ -89,7 +89,9 @@ def test_answers_are_those_of_prompts_run_as_a_whole(name, edited, folder_of, no
     said = sharing.sharing.to_dict()
     assert NOT_SHARED.get(name, "") in (said["reason_against"] or "")
     assert (name in NOT_SHARED) == bool(said["reason_against"])
-    assert name in NOT_SHARED or said["logit_difference"] < 1e-5
+    # Qwen3-ASR's logits differ by as much when its prompts are put into another batch, unshared.
+    allowed = 5e-5 if name == "qwen3_asr" else 1e-5
+    assert name in NOT_SHARED or said["logit_difference"] < allowed
     if edited:
         assert sharing.model.status().prefills[1] > 0
 
@@ -134,19 +136,19 @@ def test_a_clip_is_encoded_and_prefilled_once(noises):
     lm, shared, answer, lengths = counted(noises, "loglikelihood", "A")
     whole_lm, whole, expected, _ = counted(noises, "loglikelihood", "A", share_prefix=False)
     assert [score for score, _ in answer] == pytest.approx([score for score, _ in expected], 1e-5)
-    assert (whole.encoded, shared.encoded) == (9, 3 + 2)
+    assert (whole.encoded, shared.encoded) == (9, 3 + 1)
     assert whole.steps == shared.steps == 0
-    beginnings = {len(prefix.ids) for prefix in lm.sharing.store._values.values()}
+    beginnings = {prefix.n_tokens for prefix in lm.sharing.store._values.values()}
     n_audio = {lm.family.n_audio_tokens(lm.processor, n) for n in (9000, 15000)}
     longest, fewest = max(beginnings), min(beginnings)
     assert longest - fewest == max(n_audio) - min(n_audio)
     head = longest - max(n_audio)
     questions = [length - head - 1 for length in sorted(lengths)]  # without the marker
     # Beginnings of both clips and the silence, then batches of questions of one length, then the
-    # shortest and the longest prompt of the first batch, as a whole and as questions.
+    # first prompt of the first batch, as a whole and as a question with one position of padding.
     n_batch = 3
     expected_tokens = 3 * longest + sum(n_batch * length for length in questions)
-    check = 2 * (longest + questions[-1]) + 2 * questions[-1]
+    check = fewest + questions[-1] + questions[-1] + 1
     assert shared.prefilled == expected_tokens + check
     assert whole_lm.sharing.reason == "share_prefix=False"
 
@@ -158,13 +160,23 @@ def test_rows_and_steps_of_a_generation(noises):
     _, whole, expected, _ = counted(noises, "generate_until", until, share_prefix=False)
     assert answer == expected
     assert shared.steps == whole.steps == 0
-    assert (whole.encoded, shared.encoded) == (9, 3 + 2)
+    assert (whole.encoded, shared.encoded) == (9, 3 + 1)
+
+
+def test_a_letter_takes_one_decoding_step(noises):
+    """Exact numbers: nine prompts, each answered by a letter and the end of the turn."""
+    until = {"until": [], "max_gen_toks": 32}
+    _, shared, answer, _ = counted(noises, "generate_until", until)
+    _, whole, expected, _ = counted(noises, "generate_until", until, share_prefix=False)
+    assert answer == expected
+    assert all(text in "ABCD" for text in answer)
+    assert (whole.steps, shared.steps) == (9, 9)
 
 
 def test_silence_of_one_length_is_one_clip(noises):
     handles = [silenced_handle(handle) for handle in (noises[1], noises[1], noises[0])]
     _, shared, _, _ = counted(handles, "loglikelihood", "A")
-    assert shared.encoded == 2 + 2  # two lengths, and the check
+    assert shared.encoded == 2 + 1  # two lengths, and the check
 
 
 def test_what_is_kept_between_calls_has_a_bound(noises):
@@ -175,14 +187,14 @@ def test_what_is_kept_between_calls_has_a_bound(noises):
 
 
 def test_a_fault_is_found_and_prompts_are_run_as_a_whole(noises, monkeypatch, caplog):
-    joined = prefix_sharing.joined
+    join_prefixes = shared_inputs.join_prefixes
 
-    def another_clip(lm, rows, before):
-        shared = joined(lm, rows, before)
-        shared.cache.layers[0].keys.neg_()
-        return shared
+    def another_clip(*args):
+        cache = join_prefixes(*args)
+        cache.layers[0].keys.neg_()
+        return cache
 
-    monkeypatch.setattr(prefix_sharing, "joined", another_clip)
+    monkeypatch.setattr(shared_inputs, "join_prefixes", another_clip)
     lm, _, answer, _ = counted(noises, "loglikelihood", "A")
     _, _, expected, _ = counted(noises, "loglikelihood", "A", share_prefix=False)
     assert answer == expected

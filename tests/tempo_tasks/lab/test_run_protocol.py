@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from tempo_attn.errors import RunMismatchError
+from tempo_attn.lab.heads.run import HeadMeter
 from tempo_attn.lab.lens.run import Lens
+from tempo_attn.lab.listen.run import Listener
 from tempo_attn.lab.mass.run import MassMeter
 from tempo_attn.lab.run_folder.folder import read_run
 from tempo_attn.lab.sweep.run import Sweeper
@@ -19,7 +21,9 @@ from tempo_attn.lab.trace.run import Tracer
 from tempo_tasks.lab.choose import ChooseRequest, sweep_and_choose
 from tempo_tasks.lab.compare import CompareRequest, run_compare
 from tempo_tasks.lab.grid_request import parse_grid
+from tempo_tasks.lab.heads import HeadsRequest, run_heads
 from tempo_tasks.lab.lens import LensRequest, run_lens
+from tempo_tasks.lab.listen import ListenRequest, run_listen
 from tempo_tasks.lab.mass import MassRequest, run_mass
 from tempo_tasks.lab.merge import run_merge
 from tempo_tasks.lab.presets import PresetsRequest, run_presets
@@ -84,6 +88,7 @@ def chosen(settings, request):
 
 GRID = parse_grid(["scale=0,2"], "0,3", ["last,option"])
 SWEEP = SweepRequest(grid=GRID, n_generated=5)
+LISTEN = ListenRequest(rows=[("last",)])
 LENS = LensRequest(rows=["last", "option"])
 COMPARE = CompareRequest(strengths=[2.0], layers=[(3,)], rows=[("keyword", "last")], nulls=())
 TRACE = TraceRequest(layers=[1, 4], groups=["option", "last"])
@@ -124,6 +129,26 @@ CASES = {
         others={r"settings\.rows": MassRequest(rows=[("last",)])},
         tasks=TWO_TASKS,
         scenes=4,
+    ),
+    "heads": Case(
+        run=run_heads,
+        request=HeadsRequest(rows=[("last",), ("option",)]),
+        worker=HeadMeter,
+        files=tables("heads") | {"summary.json"} | figures("heads"),
+        others={r"settings\.rows": HeadsRequest(rows=[("last",)])},
+        tasks=TWO_TASKS,
+        scenes=4,
+    ),
+    "listen": Case(
+        run=run_listen,
+        request=LISTEN,
+        worker=Listener,
+        files=tables("listen", "best") | {"summary.json"} | figures("listen"),
+        others={
+            r"settings\.rows": replace(LISTEN, rows=[("option",)]),
+            r"settings\.window": replace(LISTEN, window=1.0),
+            r"settings\.over_time": replace(LISTEN, over_time=[1]),
+        },
     ),
     "lens": Case(
         run=run_lens,
@@ -200,6 +225,7 @@ CASES = {
         others={VARIANTS: (replace(CHOOSE[0], layers=[(0,)]), CHOOSE[1])},
     ),
 }
+SLOW = ("trace of twins", "heads", "listen")
 SETTINGS_DIFFER = {
     r"settings\.seed: the folder has 0, this run has 1": {"seed": 1},
     r"settings\.limit: the folder has null, this run has 4": {"limit": 4},
@@ -216,6 +242,8 @@ DRAWN = {
     "sweep": ("layer_curves", "heat_map"),
     "compare": ("mass_against_change",),
     "mass": ("mass_by_layer",),
+    "heads": ("score_table",),
+    "listen": ("listen_table",),
     "lens": ("information_by_layer",),
     "trace": ("rate_table", "rates_by_layer"),
     "presets": ("forest",),
@@ -232,10 +260,7 @@ def no_figures(monkeypatch):
 
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param(name, marks=pytest.mark.slow) if name == "trace of twins" else name
-        for name in CASES
-    ],
+    params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES],
 )
 def name(request):
     return request.param

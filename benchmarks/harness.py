@@ -20,7 +20,7 @@ adds, features included. Peak memory by the number of items is measured by `harn
     python benchmarks/harness.py                    # 20 minutes on 2 quiet cores
     python benchmarks/harness.py --quick            # two minutes; shows that it works
     python benchmarks/harness.py --json benchmarks/results/harness.json
-    python benchmarks/harness.py --read benchmarks/results/harness.json --plot docs/images/harness_speed
+    python benchmarks/harness.py --read harness.json --plot harness_speed    # measures nothing
 """
 
 import argparse

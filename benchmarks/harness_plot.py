@@ -45,7 +45,7 @@ def _arms(axes, model, rows):
         text = f" {spread['median']:.3g} s" + ("" if arm == "lalm" else f", {times:.1f} times")
         axes.text(spread["max"], place, text, va="center", fontsize="small")
     axes.set_yticks(range(len(arms)), [_NAMES[arm] for arm in arms], fontsize="small")
-    axes.set_xlim(0, 1.45 * max(row["cpu"]["max"] for row in rows.values()))
+    axes.set_xlim(0, 1.75 * max(row["cpu"]["max"] for row in rows.values()))
     axes.set_xlabel("CPU s, one thread")
     n_questions = next(iter(rows.values()))["questions"]
     axes.set_title(f"{model}: {n_questions} questions", fontsize="medium")
@@ -61,4 +61,5 @@ def _growth(axes, what, rows):
     axes.set_xticks(values)
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="x-small")
+    if what == "questions a clip":
+        axes.legend(fontsize="x-small", loc="lower right")

@@ -66,7 +66,7 @@ class SteerRequest:
         elif self.layers == "all":
             sets = [directions.layers]
         else:
-            sets = self.layers  # type: ignore[assignment]
+            sets = self.layers
         with wrong_options():
             return pushes(directions, sets, self.strengths, self.random, size.n_layers)
 

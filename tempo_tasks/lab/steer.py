@@ -66,7 +66,7 @@ class SteerRequest:
         elif self.layers == "all":
             sets = [directions.layers]
         else:
-            sets = self.layers  # type: ignore[assignment]
+            sets = self.layers
         with wrong_options():
             return pushes(directions, sets, self.strengths, self.random, size.n_layers)
 
@@ -159,9 +159,9 @@ def run_steer(settings: Settings, request: SteerRequest) -> Outcome | None:
         "directions": {
             "timeline": timeline.sha256,
             "sha256": timeline.later.sha256,
-            "first": timeline.first,
-            "last": timeline.last,
-            "relative": timeline.relative,
+            "first_bin": timeline.first,
+            "last_bin": timeline.last,
+            **timeline.about,
             "clips_known": timeline.clips_used is not None,
             "n_left_out": n_left_out,
         },

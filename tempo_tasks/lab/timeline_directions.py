@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 TIMELINE_FILE = "directions.safetensors"
 SCHEMA = "1"
 MAX_BYTES = 2**30
+_ABOUT = ("bin_seconds", "relative", "times")
 
 
 @dataclass(frozen=True)
@@ -25,18 +26,20 @@ class TimelineDirections:
     Attributes:
         later: For each layer the direction from the first bin of time to the last one, of length
             1, and the norm of the states.
-        first: The first bin's time.
-        last: The last bin's time.
-        relative: Whether times are shares of the clip and not seconds.
-        clips_used: Clusters of the items that it was made from; None where the file does not say.
-        model_weights: SHA-256 of a sample of the model's weights; None likewise.
+        first: The first bin with events, from 0.
+        last: The last one.
+        about: What the file says of its bins: which times they are of (`times`), `bin_seconds`, and
+            whether they are `relative` to the clip's length.
+        clips_used: Clusters of the items that it was made from; None where neither the file nor the
+            run beside it says so.
+        model_weights: SHA-256 of a sample of the model's weights; None where the file does not say.
         sha256: SHA-256 of the file.
     """
 
     later: Directions
-    first: float
-    last: float
-    relative: bool
+    first: int
+    last: int
+    about: Mapping[str, str]
     clips_used: frozenset[str] | None
     model_weights: str | None
     sha256: str
@@ -46,10 +49,11 @@ def read_timeline(run: Path) -> TimelineDirections:
     """Read the directions of a run of `tempo timeline`.
 
     Args:
-        run: The run folder, or the file in it.
+        run: The run folder, or a folder or path of that file alone.
 
     Raises:
-        RunFolderError: There is no such file, or it is damaged or of another version.
+        RunFolderError: There is no such file, it is damaged or of another version, or the run is
+            not a finished one of `tempo timeline`.
     """
     import hashlib
 
@@ -72,17 +76,17 @@ def read_timeline(run: Path) -> TimelineDirections:
             f"{path}: its schema is {str(metadata.get('schema'))[:40]!r}; expected {SCHEMA!r}: "
             "it is of another release, so run `tempo timeline` again"
         )
-    times = _times(metadata, path)
     taus = _by_layer(tensors, "tau", path)
     rhos = _by_layer(tensors, "rho", path)
-    later, ends = _later(taus, rhos, len(times), path)
+    later, ends = _later(taus, rhos, _empty_bins(metadata, path), path)
+    clips = _clips(metadata, path)
     return TimelineDirections(
         later=later,
-        first=times[ends[0]],
-        last=times[ends[1]],
-        relative=metadata.get("relative") == "true",
-        clips_used=_clips(metadata, path),
-        model_weights=metadata.get("model_weights"),
+        first=ends[0],
+        last=ends[1],
+        about={name: metadata[name][:80] for name in _ABOUT if name in metadata},
+        clips_used=_clips_of_run(run) if clips is None else clips,
+        model_weights=metadata.get("model"),
         sha256=hashlib.sha256(data).hexdigest(),
     )
 
@@ -106,13 +110,33 @@ def _opened(data: bytes, path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     return tensors, header.get("__metadata__", {})
 
 
-def _times(metadata: Mapping[str, str], path: Path) -> list[float]:
-    found = _json(metadata, "times", path)
-    if not isinstance(found, list) or not all(
-        isinstance(time, int | float) and not isinstance(time, bool) for time in found
-    ):
-        raise _damaged(path, "times", found, "a JSON list of numbers, one for each bin")
-    return [float(time) for time in found]
+def _empty_bins(metadata: Mapping[str, str], path: Path) -> list[int]:
+    """Return the bins without events, whose temporal IDs mean nothing."""
+    text = metadata.get("empty_bins", "")
+    numbers = text.split(",") if text else []
+    if not all(number.isascii() and number.isdecimal() for number in numbers):
+        raise _damaged(path, "empty_bins", text, "numbers of bins with commas")
+    return [int(number[:9]) for number in numbers]
+
+
+def _clips_of_run(run: Path) -> frozenset[str] | None:
+    """Return the clusters of a run's items; None where there is the file alone."""
+    from tempo_attn.errors import RunFolderError
+    from tempo_attn.lab.run_folder.folder import read_run
+
+    if not (run / "manifest.json").is_file():
+        return None
+    read = read_run(run)
+    if read.manifest.command != "timeline":
+        raise RunFolderError(
+            f"{run}: is a run of tempo {read.manifest.command}; give one of tempo timeline"
+        )
+    if read.manifest.shard is not None or not read.complete:
+        raise RunFolderError(
+            f"{run}: is not a whole, finished run: run the same `tempo timeline` again"
+        )
+    clusters = [record.get("cluster") for record in read.records]
+    return frozenset(cluster for cluster in clusters if isinstance(cluster, str))
 
 
 def _clips(metadata: Mapping[str, str], path: Path) -> frozenset[str] | None:
@@ -154,7 +178,7 @@ def _by_layer(tensors: Mapping[str, Any], kind: str, path: Path) -> dict[int, An
 
 
 def _later(
-    taus: Mapping[int, Any], rhos: Mapping[int, Any], n_bins: int, path: Path
+    taus: Mapping[int, Any], rhos: Mapping[int, Any], empty: Sequence[int], path: Path
 ) -> tuple[Directions, tuple[int, int]]:
     """Return the direction of each layer from the first to the last bin that all layers have."""
     import numpy as np
@@ -166,10 +190,13 @@ def _later(
         raise _damaged(
             path, "its layers", f"{list(taus)} and {list(rhos)}", "tau and rho of the same layers"
         )
+    n_bins = len(next(iter(taus.values()))) if next(iter(taus.values())).ndim else 0
     for layer, tau in taus.items():
         if tau.ndim != 2 or len(tau) != n_bins:
             raise _damaged(path, f"the shape of tau.{layer}", tau.shape, f"({n_bins}, width)")
-    known = np.all([np.isfinite(tau).all(1) for tau in taus.values()], axis=0).nonzero()[0]
+    full = np.all([np.isfinite(tau).all(1) for tau in taus.values()], axis=0)
+    full[[number for number in empty if number < n_bins]] = False
+    known = full.nonzero()[0]
     if len(known) < 2:
         raise RunFolderError(
             f"{path}: {len(known)} bins of time have events in them; expected 2 or more, as a "

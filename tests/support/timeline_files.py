@@ -1,13 +1,11 @@
 """The file of a run of `tempo timeline`, made by hand."""
 
-import json
-
 import numpy as np
 from safetensors.numpy import save
 
 from tempo_tasks.lab.timeline_directions import TIMELINE_FILE
 
-TIMES = [1.25, 3.75, 6.25, 8.75]
+N_BINS = 4
 
 
 def tensors(layers=range(6), width=128, seed=0, rho=10.0, empty=()):
@@ -15,7 +13,7 @@ def tensors(layers=range(6), width=128, seed=0, rho=10.0, empty=()):
     rng = np.random.default_rng(seed)
     found = {}
     for layer in layers:
-        tau = rng.standard_normal((len(TIMES), width)).astype(np.float32)
+        tau = rng.standard_normal((N_BINS, width)).astype(np.float32)
         tau[list(empty)] = np.nan
         found[f"tau.{layer}"] = tau
         found[f"rho.{layer}"] = np.array(rho + layer, np.float32)
@@ -26,7 +24,8 @@ def metadata(**changes):
     known = {
         "schema": "1",
         "bin_seconds": "2.5",
-        "times": json.dumps(TIMES),
+        "times": "midpoint",
+        "empty_bins": "",
         "relative": "false",
     }
     return {name: text for name, text in (known | changes).items() if text is not None}

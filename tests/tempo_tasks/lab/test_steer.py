@@ -162,7 +162,7 @@ def test_another_models_directions(tmp_path):
     narrow = write_timeline(tmp_path / "narrow", tensors(width=64))
     with pytest.raises(OptionError, match=r"directions have 64 components, and the states .* 128"):
         run_steer(SETTINGS, request(narrow, tmp_path / "o"))
-    other = write_timeline(tmp_path / "other", model_weights="f" * 64)
+    other = write_timeline(tmp_path / "other", model="f" * 64)
     with pytest.raises(OptionError, match=r"a model with other weights \(ffffffff\)"):
         run_steer(SETTINGS, request(other, tmp_path / "o"))
 

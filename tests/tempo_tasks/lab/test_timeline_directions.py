@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +25,8 @@ def test_the_direction_leads_from_the_first_bin_to_the_last(tmp_path):
         )
         assert float(np.linalg.norm(found.later.vector(layer))) == pytest.approx(1.0, abs=1e-5)
         assert found.later.rho(layer) == pytest.approx(10.0 + layer)
-    assert (found.first, found.last, found.relative) == (1.25, 8.75, False)
+    assert (found.first, found.last) == (0, 3)
+    assert found.about == {"bin_seconds": "2.5", "relative": "false", "times": "midpoint"}
     assert found.clips_used is None
     assert found.model_weights is None
     assert read_timeline(tmp_path / TIMELINE_FILE) == found  # the file itself
@@ -32,10 +34,11 @@ def test_the_direction_leads_from_the_first_bin_to_the_last(tmp_path):
 
 def test_bins_without_events_are_passed_over(tmp_path):
     made = tensors(empty=[0])
-    found = read_timeline(write_timeline(tmp_path, made, relative="true", model_weights="abc"))
-    assert (found.first, found.last, found.relative) == (3.75, 8.75, True)
+    changes = {"relative": "true", "model": "abc", "empty_bins": "3"}
+    found = read_timeline(write_timeline(tmp_path, made, **changes))
+    assert (found.first, found.last, found.about["relative"]) == (1, 2, "true")
     assert found.model_weights == "abc"
-    step = made["tau.3"][3] - made["tau.3"][1]
+    step = made["tau.3"][2] - made["tau.3"][1]
     np.testing.assert_allclose(found.later.vector(3), step / np.linalg.norm(step), atol=1e-6)
 
 
@@ -56,11 +59,11 @@ def without(name):
     [
         (None, {"schema": "2"}, "its schema is '2'; expected '1'"),
         (None, {"schema": None}, "its schema is 'None'"),
-        (None, {"times": None}, "times is ''; expected JSON"),
-        (None, {"times": "{}"}, "times is '{}'; expected a JSON list of numbers"),
-        (None, {"times": "[NaN, 1, 2, 3]"}, "times is .*; expected JSON"),
-        (None, {"times": "[1, 2, 3, true]"}, "expected a JSON list of numbers"),
-        (None, {"times": "[1, 2]"}, r"the shape of tau.0 is .*\(4, 128\).*; expected \(2, width"),
+        (None, {"empty_bins": "1,x"}, "empty_bins is '1,x'; expected numbers of bins"),
+        (None, {"empty_bins": "1,2,3"}, "1 bins of time have events in them; expected 2"),
+        (None, {"clips_used": "{"}, "clips_used is '{'; expected JSON"),
+        (tensors([0]) | {"tau.0": np.ones(4, np.float32)}, {}, "the shape of tau.0"),
+        (tensors([0]) | {"tau.0": np.array(1, np.float32)}, {}, "the shape of tau.0"),
         (None, {"clips_used": "[1]"}, "clips_used is .*; expected a JSON list of names"),
         (without("rho.3"), {}, "expected tau and rho of the same layers"),
         ({"x": np.ones(2, np.float32)}, {}, "expected tau and rho of the same layers"),
@@ -94,4 +97,22 @@ def test_no_file(tmp_path):
         read_timeline(tmp_path)
     (tmp_path / TIMELINE_FILE).mkdir()
     with pytest.raises(RunFolderError, match="not a regular file"):
+        read_timeline(tmp_path)
+
+
+def test_the_clips_of_the_run_beside_it(tmp_path, monkeypatch):
+    """A run folder has the clips of its items; the run of another command is none."""
+    (write_timeline(tmp_path) / "manifest.json").touch()
+    read = SimpleNamespace(
+        manifest=SimpleNamespace(command="timeline", shard=None),
+        complete=True,
+        records=[{"cluster": "a"}, {"cluster": "b"}, {"cluster": "a"}],
+    )
+    monkeypatch.setattr("tempo_attn.lab.run_folder.folder.read_run", lambda path: read)
+    assert read_timeline(tmp_path).clips_used == {"a", "b"}
+    read.complete = False
+    with pytest.raises(RunFolderError, match="is not a whole, finished run"):
+        read_timeline(tmp_path)
+    read.manifest.command = "lens"
+    with pytest.raises(RunFolderError, match="is a run of tempo lens; give one of tempo timeline"):
         read_timeline(tmp_path)

@@ -12,6 +12,7 @@ import torch
 
 from tempo_attn.errors import RunMismatchError
 from tempo_attn.lab.lens.run import Lens
+from tempo_attn.lab.listen.run import Listener
 from tempo_attn.lab.mass.run import MassMeter
 from tempo_attn.lab.run_folder.folder import read_run
 from tempo_attn.lab.sweep.run import Sweeper
@@ -20,6 +21,7 @@ from tempo_tasks.lab.choose import ChooseRequest, sweep_and_choose
 from tempo_tasks.lab.compare import CompareRequest, run_compare
 from tempo_tasks.lab.grid_request import parse_grid
 from tempo_tasks.lab.lens import LensRequest, run_lens
+from tempo_tasks.lab.listen import ListenRequest, run_listen
 from tempo_tasks.lab.mass import MassRequest, run_mass
 from tempo_tasks.lab.merge import run_merge
 from tempo_tasks.lab.presets import PresetsRequest, run_presets
@@ -84,6 +86,9 @@ def chosen(settings, request):
 
 GRID = parse_grid(["scale=0,2"], "0,3", ["last,option"])
 SWEEP = SweepRequest(grid=GRID, n_generated=5)
+LISTEN = ListenRequest(
+    rows=[("last",)], over_time=[0], instructions=["Listen for {event}.", "Listen for {other}."]
+)
 LENS = LensRequest(rows=["last", "option"])
 COMPARE = CompareRequest(strengths=[2.0], layers=[(3,)], rows=[("keyword", "last")], nulls=())
 TRACE = TraceRequest(layers=[1, 4], groups=["option", "last"])
@@ -124,6 +129,18 @@ CASES = {
         others={r"settings\.rows": MassRequest(rows=[("last",)])},
         tasks=TWO_TASKS,
         scenes=4,
+    ),
+    "listen": Case(
+        run=run_listen,
+        request=LISTEN,
+        worker=Listener,
+        files=tables("listen", "best") | {"summary.json"} | figures("listen"),
+        others={
+            r"settings\.rows": replace(LISTEN, rows=[("keyword",)]),
+            r"settings\.window": replace(LISTEN, window=0.5),
+            r"settings\.over_time": replace(LISTEN, over_time=[1]),
+            r"settings\.instructions": replace(LISTEN, instructions=[]),
+        },
     ),
     "lens": Case(
         run=run_lens,
@@ -213,6 +230,7 @@ SETTINGS_DIFFER = {
 
 
 DRAWN = {
+    "listen": ("listen_table",),
     "sweep": ("layer_curves", "heat_map"),
     "compare": ("mass_against_change",),
     "mass": ("mass_by_layer",),

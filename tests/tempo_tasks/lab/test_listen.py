@@ -130,9 +130,7 @@ def test_a_name_within_another_option_is_not_twice(tasks):
 def test_clips_without_intervals(tasks):
     (task,) = tasks.values()
     task.clips = {}
-    with pytest.raises(
-        MissingIntervalsError, match=r"not known of .* and 1 more, and tempo listen"
-    ):
+    with pytest.raises(MissingIntervalsError, match=r"not known of .* and 1 more, and tempo"):
         Truths(None, None).read(tasks)
 
 

@@ -155,7 +155,7 @@
   }
   function show(item) {
     const clip = item.clip === null ? null : clips[item.clip];
-    player = new tempo.Player(item.clip, clip, item.options, item.answer, item.attention);
+    player = new tempo.Player(item.clip, clip, item.options, item.answer, item.attention, item.windows);
     const facts = [item.id, item.margin === null || item.margin === undefined ? "" :
       "lead of the right event: " + item.margin.toFixed(1) + " s",
     item.bins.n_present ? item.bins.n_present + " of 4 options in the clip" : ""].filter(Boolean);
@@ -166,6 +166,10 @@
     if (item.attention.length) {
       panel.append(make("p", { class: "where", textContent: "Attention on each audio position, by layer and query rows; " +
         "the highest bar is " + item.attention.map((one) => sounds(one.highest) + " (" + one.name + ")").join(", ") }));
+    }
+    if (item.windows.length) {
+      panel.append(make("p", { class: "where", textContent: "Frames: the window of the highest attention, by query rows, " +
+        "layer and head: " + item.windows.map((one) => one.start.toFixed(1) + " to " + one.end.toFixed(1) + " s (" + one.name + ")").join(", ") }));
     }
     if (item.caption) panel.append(make("p", {}, make("strong", { textContent: "Caption: " }), item.caption));
     panel.append(make("h4", { textContent: "Options and answers" }), answersTable(item, clip));

@@ -1,14 +1,16 @@
-"""What laboratory runs say of each item, for the item browser: edits, attention over time."""
+"""What laboratory runs say of each item, for the item browser: edits, attention, windows."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tempo_attn.errors import TempoError
+from tempo_attn.files.strict_json import parse_json
 from tempo_attn.lab.run_folder.folder import Run
 from tempo_attn.lab.sweep.records import SweepResults
 from tempo_tasks.questions.questions import LETTERS
@@ -19,13 +21,16 @@ from tempo_tasks.stats.runs import Run as HarnessRun
 
 MOST_EDITS = 200
 SWEEPS = ("sweep", "presets", "compare")
+LISTEN = "listen"
 _STATES = {(True, True): "+", (False, False): "-", (False, True): "f", (True, False): "b"}
 """Right before and after, wrong before and after, fixed, broken."""
 
 
 def tells_of_items(run: Run) -> bool:
     """Whether a run found out what the item browser shows."""
-    return run.manifest.command in SWEEPS or any("over_time" in one for one in run.records)
+    return run.manifest.command in (*SWEEPS, LISTEN) or any(
+        "over_time" in one for one in run.records
+    )
 
 
 def add_edits(
@@ -118,6 +123,78 @@ def add_attention(
                         label = f"layer {layer}, {rows}"
                         what = f"{name}, {record['condition']}: {label}"
                         item[0].attention.append(_levels(what, label, shares))
+
+
+def add_windows(
+    browser: ItemBrowser,
+    laboratory: Sequence[tuple[str, Run]],
+    data: DataOfRuns,
+    runs: Sequence[HarnessRun],
+) -> None:
+    """Add where in the clip's time attention looks most, from runs of `tempo listen`.
+
+    Of the heads and layers that its `best.json` names for the right event; a run without that file
+    (an unfinished one, or a shard) shows none. An item gets, for each: `name`, `label` without the
+    run, `start` and `end` of the window in seconds.
+    """
+    for name, run in laboratory:
+        if run.manifest.command != LISTEN:
+            continue
+        chosen = best_places(run.folder / "best.json")
+        for record in run.records:
+            mine = [
+                best
+                for best in chosen
+                if (best["kind"], best["condition"]) == (record["kind"], record["condition"])
+            ]
+            item = _item(browser, record, run, data, runs) if mine else None
+            if item is None:
+                continue
+            for best in mine:
+                for look in record["looks"]:
+                    found = _window(record, look, best)
+                    if found is not None:
+                        label = f"{best['rows']}, layer {best['layer']}"
+                        if best["best"] == "head":
+                            label += f" head {best['head']}"
+                        what = f"{name}, {record['condition']}: {label}"
+                        item[0].windows.append({"name": what, "label": label, **found})
+
+
+def best_places(path: Path) -> list[Mapping[str, Any]]:
+    """Return the heads and layers that a run found best at the right event; none without a file."""
+    try:
+        rows = parse_json(path.read_bytes())
+    except (OSError, ValueError):
+        return []
+    return [
+        row
+        for row in (rows if isinstance(rows, list) else [])
+        if isinstance(row, dict)
+        and (row.get("target"), row.get("reading")) == ("right", "attention")
+        and isinstance(row.get("layer"), int)
+        and isinstance(row.get("head"), (int, str))
+        and all(isinstance(row.get(at), str) for at in ("kind", "condition", "rows", "best"))
+    ]
+
+
+def _window(
+    record: Mapping[str, Any], look: Mapping[str, Any], best: Mapping[str, Any]
+) -> dict[str, float] | None:
+    """Return a look's window at one head, in seconds; None where the look is of something else."""
+    of_best = best["rows"], best["reading"], record["answer"]
+    if (look["rows"], look["reading"], look["option"]) != of_best:
+        return None
+    layers = look["starts"]
+    heads = layers[best["layer"]] if 0 <= best["layer"] < len(layers) else None
+    at = -1 if best["best"] == "layer" else best["head"]
+    if not heads or not isinstance(at, int) or at >= len(heads) or heads[at] < 0:
+        return None
+    rate = record["rate"]
+    return {
+        "start": round(heads[at] / rate, 3),
+        "end": round((heads[at] + look["width"]) / rate, 3),
+    }
 
 
 def _levels(name: str, label: str, shares: Sequence[float]) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class BrowserItem:
             and the probabilities of the options, or None.
         edits: By number of a laboratory run: see `edits_by_item.add_edits`.
         attention: What runs recorded over the clip's time: see `edits_by_item.add_attention`.
+        windows: Where attention looks most: see `edits_by_item.add_windows`.
     """
 
     id: str
@@ -51,6 +52,7 @@ class BrowserItem:
     answers: dict[int, tuple[int, float, str, Sequence[float] | None]] = field(default_factory=dict)
     edits: dict[int, dict[str, Any]] = field(default_factory=dict)
     attention: list[dict[str, Any]] = field(default_factory=list)
+    windows: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self, clip_number: int | None, caption: str | None) -> dict[str, Any]:
         """Return what the page's script reads."""
@@ -70,6 +72,7 @@ class BrowserItem:
             "bins": {name: bins[name] for name in ("margin", "n_present") if name in bins},
             "answers": {str(number): list(found) for number, found in self.answers.items()},
             "attention": self.attention,
+            "windows": self.windows,
             "edits": {str(number): found for number, found in self.edits.items()},
         }
 

@@ -13,7 +13,17 @@ from tempo_attn.lab.run_folder.folder import Run
 
 MOST_ROWS = 60
 _MOST_FIGURE_BYTES = 1_500_000
-_TABLES = ("effects", "presets", "mass", "trace", "correlations", "lens", "critical")
+_TABLES = (
+    "effects",
+    "presets",
+    "mass",
+    "best",
+    "listen",
+    "trace",
+    "correlations",
+    "lens",
+    "critical",
+)
 """Tables in the order of a section; others that a folder has follow by name."""
 _NO_TABLES = ("manifest", "summary")
 _LEFT_OUT = ("null_", "mass_", "entropy_", "recomputed", "margin_")

@@ -14,7 +14,12 @@ from tempo_tasks.report.choices import section_of_choice
 from tempo_tasks.report.clips_on_page import MEGABYTE, ClipsOnPage, clips_on_page
 from tempo_tasks.report.data_of_runs import asked_by_laboratory, asked_by_run, load_data
 from tempo_tasks.report.diagnoses import section_of as diagnosis_section
-from tempo_tasks.report.edits_by_item import add_attention, add_edits, tells_of_items
+from tempo_tasks.report.edits_by_item import (
+    add_attention,
+    add_edits,
+    add_windows,
+    tells_of_items,
+)
 from tempo_tasks.report.inputs import Inputs
 from tempo_tasks.report.item_browser import ItemBrowser
 from tempo_tasks.report.laboratory import section_of
@@ -70,6 +75,7 @@ def make_report(inputs: Inputs, options: Options) -> tuple[bytes, ClipsOnPage]:
     )
     edits, edit_notes = add_edits(browser, inputs.laboratory, data, inputs.runs)
     add_attention(browser, inputs.laboratory, data, inputs.runs)
+    add_windows(browser, inputs.laboratory, data, inputs.runs)
     clips = clips_on_page(
         browser.items,
         data,

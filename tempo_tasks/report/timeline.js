@@ -9,8 +9,9 @@ tempo.bytes = function (base64) {
 };
 
 tempo.Player = class {
-  constructor(number, clip, options, answer, attention) {
+  constructor(number, clip, options, answer, attention, windows) {
     this.attention = attention || [];
+    this.windows = windows || [];
     this.clip = clip || { events: [] };
     this.options = options;
     this.answer = answer;
@@ -97,8 +98,8 @@ tempo.Player = class {
     const canvas = this.canvas;
     if (!canvas || !canvas.isConnected) return;
     const events = this.clip.events, width = canvas.clientWidth, scale = devicePixelRatio || 1;
-    const top = this.clip.bands ? 96 : 0, lane = 24, shares = 34 * this.attention.length;
-    const wave = this.clip.peaks ? 44 : 0, above = top + wave + shares;
+    const top = this.clip.bands ? 96 : 0, lane = 24, shares = 34 * this.attention.length, looks = 18 * this.windows.length;
+    const wave = this.clip.peaks ? 44 : 0, above = top + wave + shares + looks;
     const height = above + lane * events.length + 26;
     // Names of events stand to the left of their lanes.
     this.left = Math.min(150, Math.round(width * 0.28));
@@ -128,6 +129,17 @@ tempo.Player = class {
         ink.fillRect(from + (to - from) * at / levels.length, y + 32 - size,
           Math.max((to - from) / levels.length - 0.3, 0.7), size);
       });
+    });
+    // Where attention is highest: frames, so that they are not taken for events.
+    this.windows.forEach((one, number) => {
+      const y = top + wave + shares + 18 * number;
+      ink.fillStyle = tempo.colour("--soft");
+      ink.font = "12px system-ui, sans-serif";
+      this.cut(ink, one.label, 8, y + 9, from - 16);
+      ink.strokeStyle = tempo.colour("--wrong");
+      ink.lineWidth = 2;
+      ink.strokeRect(x(one.start), y + 4, Math.max(Math.min(x(one.end), to) - x(one.start), 2), 10);
+      ink.lineWidth = 1;
     });
     events.forEach(([label, spans], number) => {
       const y = above + lane * number, place = this.options.indexOf(label);

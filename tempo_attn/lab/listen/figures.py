@@ -89,9 +89,10 @@ def listen_table(rows: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
                     numbers=numbers,
                 )
             figure.suptitle(
-                "Windows of the highest attention against the event: IoU minus that of the windows "
-                "in other clips.\n*: above other clips and above silence, p < "
-                f"{SIGNIFICANT:g} (Holm-corrected over a panel). all: mean over heads.",
+                "Windows of the highest attention against the event:\n"
+                "IoU minus that of the windows in other clips.\n"
+                f"*: above other clips and silence, p < {SIGNIFICANT:g}\n"
+                "(Holm-corrected over a panel). all: mean over heads.",
                 fontsize=8,
             )
             figure.supxlabel("head")

@@ -7,6 +7,7 @@ of a panel; and "best" is the highest mean IoU above that of other clips' window
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -137,7 +138,8 @@ def p_of_mean(values: Array, clusters: Array) -> Array:
         return np.full(values.shape[1], np.nan)
     means = sums / sizes[:, None]
     means[np.abs(means) < 1e-12] = 0.0  # but for rounding
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of clusters that are all alike
         p: Array = np.array(stats.ttest_1samp(means, 0.0, axis=0).pvalue)
     p[(means == 0).all(0)] = 1.0
     return p
@@ -212,9 +214,7 @@ def best_rows(
             continue
         half = cluster_folds(panel.clusters, HALVES, seed) == 0
         chosen_on, told_of = panel.part(half), panel.part(~half)
-        scores = [
-            row["above_other_clips"] for row in panel_rows(chosen_on, **how | {"resamples": 1})
-        ]
+        scores = _scores(chosen_on, seed)
         is_mean = np.arange(len(scores)) % (panel.n_heads + 1) == panel.n_heads
         for best, places in (("head", ~is_mean), ("layer", is_mean)):
             possible = [int(at) for at in np.flatnonzero(places & np.isfinite(scores))]

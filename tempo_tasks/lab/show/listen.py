@@ -14,7 +14,7 @@ from tempo_tasks.lab.show.numbers import percent
 
 def show(report: ListenReport) -> None:
     """Show the best head and layer of each panel, and how the answers go with them."""
-    console = Console(width=120)
+    console = Console(width=140)
     if report.best:
         console.print(_windows(report))
         console.print(_answers(report))

@@ -128,6 +128,20 @@ MISTAKES = {
     "lens DATA --rows first": r"OptionError: --rows: unknown 'first'; expected one of last, ",
     "lens DATA --candidates words": r"OptionError: --candidates: unknown 'words'; expected one",
     "lens DATA --tasks tempo_synth_eo_cqa": r"OptionError: task tempo_synth_eo_cqa gives no audio",
+    "listen DATA --rows first": r"OptionError: --rows: unknown 'first'; expected one of last",
+    "listen DATA --rows last+last": r"OptionError: --rows is \['last', 'last'\]; expected every",
+    "listen DATA --window 0": r"OptionError: --window 0.0: expected seconds, more than 0",
+    "listen DATA --window nan": r"OptionError: --window nan: expected seconds, more than 0",
+    "listen DATA --over-time 6": r"OptionError: over_time: the model has no layer 6; expected 0",
+    "listen DATA --over-time 0-2": r"OptionError: over_time: 3 layers; expected 2 at most",
+    "listen DATA --instruction-a Listen": r"OptionError: --instruction-b is missing",
+    "listen DATA --instruction-a x --instruction-b {evnt}": r"OptionError: .*unknown {evnt}; expec",
+    "listen DATA --instruction-a x --instruction-b {": r"OptionError: --instruction-b '{': ",
+    "listen DATA --instruction-a x --instruction-b x": r"OptionError: .* are the same",
+    "listen DATA --instruction-a <audio> --instruction-b x": r"OptionError: --instruction-a '<au",
+    "listen --tasks tempo_synth_eo_silence": r"OptionError: task tempo_synth_eo_silence gives sil",
+    "listen --tasks tempo_synth_eo_mirror": r"OptionError: task tempo_synth_eo_mirror gives mir",
+    "listen --tasks tempo_synth_eo_cqa": r"OptionError: task tempo_synth_eo_cqa gives no audio",
     "trace DATA --corrupt noise": r"OptionError: --corrupt is 'noise'; expected one of 'silence'",
     "trace DATA --corrupt mirror": r"OptionError: --corrupt mirror needs items that have a mirr",
     "trace DATA --tasks tempo_synth_eo_silence": r"OptionError: task tempo_synth_eo_s",
@@ -190,7 +204,7 @@ SHARED = {
 """Mistakes in options of all commands that run a model."""
 MISTAKES |= {
     f"{command}{' --out edit' if command == 'choose' else ''} {mistake}": message
-    for command in ("sweep", "mass", "lens", "trace", "choose", "compare", "presets")
+    for command in ("sweep", "mass", "listen", "lens", "trace", "choose", "compare", "presets")
     for mistake, message in SHARED.items()
 }
 

@@ -88,7 +88,9 @@ def chosen(settings, request):
 
 GRID = parse_grid(["scale=0,2"], "0,3", ["last,option"])
 SWEEP = SweepRequest(grid=GRID, n_generated=5)
-LISTEN = ListenRequest(rows=[("last",)])
+LISTEN = ListenRequest(
+    rows=[("last",)], over_time=[0], instructions=["Listen for {event}.", "Listen for {other}."]
+)
 LENS = LensRequest(rows=["last", "option"])
 COMPARE = CompareRequest(strengths=[2.0], layers=[(3,)], rows=[("keyword", "last")], nulls=())
 TRACE = TraceRequest(layers=[1, 4], groups=["option", "last"])
@@ -145,9 +147,10 @@ CASES = {
         worker=Listener,
         files=tables("listen", "best") | {"summary.json"} | figures("listen"),
         others={
-            r"settings\.rows": replace(LISTEN, rows=[("option",)]),
-            r"settings\.window": replace(LISTEN, window=1.0),
+            r"settings\.rows": replace(LISTEN, rows=[("keyword",)]),
+            r"settings\.window": replace(LISTEN, window=0.5),
             r"settings\.over_time": replace(LISTEN, over_time=[1]),
+            r"settings\.instructions": replace(LISTEN, instructions=[]),
         },
     ),
     "lens": Case(
@@ -239,6 +242,7 @@ SETTINGS_DIFFER = {
 
 
 DRAWN = {
+    "listen": ("listen_table",),
     "sweep": ("layer_curves", "heat_map"),
     "compare": ("mass_against_change",),
     "mass": ("mass_by_layer",),

@@ -120,6 +120,86 @@ def test_attention_over_time_stands_at_its_item(tmp_path, plain_run, monkeypatch
     assert (found["highest"], found["levels"]) == (0.1, "AP+A")
 
 
+def listen_folder(path, rows="name"):
+    """Of three items, whose windows last from 1 to 2 s; of the last, no head has one."""
+    questions = load_synth(Kind.EO, scenes=6)
+    records = records_of(
+        questions.questions[:3],
+        rate=lambda answer: 12.5,
+        n_positions=lambda answer: 125,
+        events=lambda answer: [[[1.0, 2.0]]] * 4,
+        looks=lambda answer: [
+            {
+                "rows": rows,
+                "reading": "attention",
+                "option": option,
+                "width": 13,
+                "starts": [[50, 0], None, [0, 13]],
+                "masses": [[0.1, 0.1], None, [0.1, 0.1]],
+                "silent": [[0, 0], None, [0, 0]],
+            }
+            for option in (answer, (answer + 1) % 4)
+        ],
+    )
+    records[2]["looks"][0]["starts"] = [[-1, -1], None, [-1, -1]]
+    folder = lab_folder(path, "listen", records, questions.fingerprint, {"rows": []})
+    place = {"kind": "eo", "condition": "aqa", "rows": rows, "reading": "attention"}
+    best = [
+        {**place, "target": "right", "best": "layer", "layer": 2, "head": "mean"},
+        {**place, "target": "right", "best": "head", "layer": 0, "head": 0},
+        {**place, "target": "right", "best": "head", "layer": 7, "head": 9},  # there is none
+        {**place, "target": "others", "best": "head", "layer": 0, "head": 0},
+    ]
+    (folder / "best.json").write_text(json.dumps(best))
+    (folder / "best.csv").write_text("kind\n")
+    return folder
+
+
+def test_where_attention_looks_stands_at_its_item(tmp_path, plain_run, monkeypatch):
+    folder = listen_folder(tmp_path / "listened")
+    data = data_of(page(monkeypatch, plain_run, folder, "--no-audit", out=tmp_path / "r.html"))
+    shown = [item["windows"] for item in data["items"] if item["windows"]]
+    assert (
+        shown
+        == [
+            [
+                {
+                    "name": "listened, aqa: name, layer 2",
+                    "label": "name, layer 2",
+                    "start": 1.04,
+                    "end": 2.08,
+                },
+                {
+                    "name": "listened, aqa: name, layer 0 head 0",
+                    "label": "name, layer 0 head 0",
+                    "start": 4.0,
+                    "end": 5.04,
+                },
+            ]
+        ]
+        * 2
+    )
+
+
+@pytest.mark.parametrize("best", ["", "{}", "[1]", '[{"layer": "x"}]', None])
+def test_windows_need_a_table_that_can_be_read(tmp_path, plain_run, monkeypatch, best):
+    folder = listen_folder(tmp_path / "listened")
+    (folder / "best.json").unlink()
+    if best is not None:
+        (folder / "best.json").write_text(best)
+    data = data_of(page(monkeypatch, plain_run, folder, "--no-audit", out=tmp_path / "r.html"))
+    assert not any(item["windows"] for item in data["items"])
+
+
+def test_hostile_names_of_windows_are_inert(tmp_path, plain_run, monkeypatch):
+    folder = listen_folder(tmp_path / "listened", rows="</script><img src=x onerror=evil()>")
+    text = page(monkeypatch, plain_run, folder, "--no-audit", out=tmp_path / "r.html")
+    assert "<img src=x" not in text
+    assert any(
+        "<img src=x" in one["label"] for item in data_of(text)["items"] for one in item["windows"]
+    )
+
+
 def test_a_damaged_folder_is_one_message(sweep, tmp_path, monkeypatch, capsys):
     (sweep / "items.jsonl").write_text("{}\n{}\n")
     assert tempo(monkeypatch, "report", sweep, "-o", tmp_path / "r.html") == 2

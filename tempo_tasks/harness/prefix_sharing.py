@@ -20,16 +20,17 @@ from tempo_attn.errors import TempoError, UnsupportedInputError, UnsupportedMode
 from tempo_attn.families.shared.speech_adapter import has_adapter
 from tempo_attn.lab.engine.fast_against_full import Comparison, rounding
 from tempo_attn.lab.engine.memory_and_batches import keys_and_values, out_of_memory
+from tempo_attn.runtime.kept import Kept
 from tempo_attn.runtime.prefix_cache import (
     Prefix,
+    SharedInputs,
     cache_keyword,
     compute_prefixes,
     last_logits_only,
 )
 from tempo_tasks.harness import editing
 from tempo_tasks.harness.ahead import Row
-from tempo_tasks.harness.kept import Kept
-from tempo_tasks.harness.shared_inputs import SharedInputs, SharingModel, beginnings, joined
+from tempo_tasks.harness.shared_inputs import SharingModel, beginnings, joined
 
 _log = logging.getLogger(__name__)
 
@@ -70,9 +71,13 @@ class PrefixSharing:
             return None
         if isinstance(lm.model, AttnScaleModel) and len(handles) > 1:
             return None  # text between clips might be edited
+        return self.beginning_of(lm, prompt), *(lm.clips.key(handle) for handle in handles)
+
+    @staticmethod
+    def beginning_of(lm: SharingModel, prompt: str) -> str:
+        """Return a prompt up to its last audio marker."""
         marker = lm.family.audio_marker(lm.processor)
-        end = prompt.rfind(marker) + len(marker)
-        return prompt[:end], *(lm.clips.key(handle) for handle in handles)
+        return prompt[: prompt.rfind(marker) + len(marker)]
 
     def plan(
         self,
@@ -92,7 +97,7 @@ class PrefixSharing:
             length: Rough length of a row by its number, in tokens.
             batch_size: Rows a batch.
         """
-        self._look_at(lm)
+        self.look_at(lm)
         keys = [self.key(lm, row) for row in rows]
         self._asked = set()
         self._worth = Counter(key for key in keys if key is not None)
@@ -113,8 +118,8 @@ class PrefixSharing:
     def _is_worth(self, key: Hashable | None) -> bool:
         return key is not None and (self._worth[key] > 1 or key in self.store)
 
-    def _look_at(self, lm: SharingModel) -> None:
-        """See whether the model is one whose prompts' beginnings can be shared."""
+    def look_at(self, lm: SharingModel) -> None:
+        """See whether the model is one whose prompts' beginnings can be shared; see `reason`."""
         if self.reason:
             return
         edit = editing.describe(lm.model)

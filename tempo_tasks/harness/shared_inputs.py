@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
-
-import torch
-from torch import Tensor
 
 from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.families import Family
 from tempo_attn.runtime.prefix_cache import (
     Prefix,
+    SharedInputs,
     cache_keyword,
-    join_prefixes,
+    join,
     left_padded,
-    positions_of,
 )
 from tempo_tasks.audio import Wave
 from tempo_tasks.harness import editing
@@ -53,50 +49,6 @@ class SharingModel(Protocol):
 
     def deliver(self, inputs: Any, waves_of_rows: Sequence[Sequence[Wave]]) -> Any:
         """Check inputs and bring them to the model's device."""
-
-
-@dataclass
-class SharedInputs:
-    """Inputs of prompts whose beginnings are in a cache.
-
-    Attributes:
-        ids: Token ids of the whole prompts, (batch, tokens): beginnings and questions, each padded
-            on the left, so that there may be padding between the two.
-        mask: Which of them are real.
-        cache: Keys and values of the beginnings.
-        cache_name: The cache's name in the model's forward.
-    """
-
-    ids: Tensor
-    mask: Tensor
-    cache: Any
-    cache_name: str
-
-    @property
-    def n_cached(self) -> int:
-        """Positions in the cache."""
-        return int(self.cache.get_seq_length())
-
-    def whole(self) -> dict[str, Any]:
-        """Return the arguments of `generate`, which leaves out what the cache holds."""
-        return {
-            "input_ids": self.ids,
-            "attention_mask": self.mask,
-            "position_ids": positions_of(self.mask),
-            self.cache_name: self.cache,
-        }
-
-    def rest(self) -> dict[str, Any]:
-        """Return the arguments of a forward call: what the cache does not hold."""
-        inputs = self.whole()
-        for name in ("input_ids", "position_ids"):
-            inputs[name] = inputs[name][:, self.n_cached :]
-        return inputs
-
-    def followed_by(self, ids: Tensor, real: Tensor) -> SharedInputs:
-        """Return these prompts followed by text tokens; see `Family.append`."""
-        longer = torch.cat([self.ids, ids], 1), torch.cat([self.mask, real.to(self.mask)], 1)
-        return SharedInputs(*longer, self.cache, self.cache_name)
 
 
 def beginnings(lm: SharingModel, inputs: Any, rows: Sequence[Row]) -> dict[str, Any]:
@@ -146,10 +98,6 @@ def joined(lm: SharingModel, rows: Sequence[Row], before: Sequence[Prefix]) -> S
         rows: The rows.
         before: Their beginnings.
     """
-    after = [torch.tensor(question_of(lm, prompt)) for prompt, _ in rows]
-    parts = [prefix.ids for prefix in before], [ids.to(before[0].ids.device) for ids in after]
-    pad = lm.tokenizer.pad_token_id
-    ids = torch.cat([left_padded(part, pad) for part in parts], 1)
-    ones = ([torch.ones_like(row) for row in part] for part in parts)
-    mask = torch.cat([left_padded(part, 0) for part in ones], 1)
-    return SharedInputs(ids, mask, join_prefixes(before), cache_keyword(editing.base_of(lm.model)))
+    questions = [question_of(lm, prompt) for prompt, _ in rows]
+    name = cache_keyword(editing.base_of(lm.model))
+    return join(before, questions, lm.tokenizer.pad_token_id, name)

@@ -109,7 +109,8 @@ class GrowingBatch:
 
     def _run(self, layer: int, state: LayerState, hidden: Tensor) -> Tensor:
         """Run a layer on (items, variants, rows, width) at the rows of `_now`."""
-        flat = self._decoder.run_again(layer, state, hidden.flatten(0, 1), self._now.rows)
+        rows = self._now.rows - self._prefill.n_before
+        flat = self._decoder.run_again(layer, state, hidden.flatten(0, 1), rows)
         return flat.view(hidden.shape)
 
     def _rows_of_prefill(self, layer: int, index: Tensor) -> Tensor:
@@ -237,9 +238,9 @@ class GrowingBatch:
         name = id(rows) if self._now.joining else rows.shape[1]
         key = (id(seen.mask), seen.sliding_window, seen.is_causal, self._now.joining, name)
         if key not in self._visible:
-            n = self._prefill.n_tokens
-            how = (0, n, n, seen.sliding_window, seen.is_causal)
-            sight = visible_keys(seen.mask, rows.to(seen.key.device), *how)
+            n, before = self._prefill.n_tokens, self._prefill.n_before
+            how = (before, n - before, n, seen.sliding_window, seen.is_causal)
+            sight = visible_keys(seen.mask, rows.to(seen.key.device) - before, *how)
             # With the rows, so that no others can take their identity.
             self._visible[key] = rows, sight
         return self._visible[key][1]

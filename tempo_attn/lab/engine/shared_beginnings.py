@@ -141,7 +141,7 @@ class SharedBeginnings:
             return None
         try:
             if self.difference is None:
-                self._check(subject)
+                self._check(subject, states)
             return None if self.reason else self._batch(subject, items, behind, states)
         except Exception as error:
             if out_of_memory(error):
@@ -220,8 +220,8 @@ class SharedBeginnings:
     def _prefill(
         self, subject: ModelUnderStudy, key: Hashable, encoded: _Encoded, states: bool
     ) -> _Prefilled:
-        kept = self._prefilled.get(key)
-        if kept is not None and (kept.states or not states):
+        name = key, states
+        if (kept := self._prefilled.get(name)) is not None:
             return kept
         mask = torch.ones_like(encoded.ids)[None]
         inputs = {"inputs_embeds": encoded.embeddings[None], "attention_mask": mask}
@@ -232,17 +232,17 @@ class SharedBeginnings:
         except RowsLeftOut:
             raise UnsupportedModelError("a layer runs for the last rows alone") from None
         prefilled = _Prefilled(prefix, [one[0] for one in left.get("residual", [])])
-        self._prefilled.put(key, prefilled)
+        self._prefilled.put(name, prefilled)
         return prefilled
 
     # ------------------------------------------------------------------ the check
 
     @torch.no_grad()
-    def _check(self, subject: ModelUnderStudy) -> None:
+    def _check(self, subject: ModelUnderStudy, states: bool) -> None:
         """Run the probes as a whole, too: the logits must be the same."""
         items = [item for item in self._probes if item.beginning]
         whole = subject.call(subject.read_whole(items)).logits[:, -1].float()
-        batch = self._batch(subject, items, behind=True, states=False)
+        batch = self._batch(subject, items, True, states)
         dtype = subject.dtype
         noise = rounding(whole, dtype)
         self.difference = 0.0

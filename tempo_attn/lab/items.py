@@ -14,6 +14,7 @@ from tempo_attn.errors import PositionError
 from tempo_attn.families import Family
 from tempo_attn.prompts.decoded_text import TextReader
 from tempo_attn.prompts.positions import Given, Prompt, read_prompt
+from tempo_attn.runtime.prefix_cache import Prefix, SharedInputs, join_prefixes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,8 @@ class Item:
         question: The question's exact text, where it cannot be told from the prompt.
         options: The options' exact names, likewise.
         content: What the preparation makes inputs of.
+        beginning: What is equal for items whose prompts begin alike (template and audio), so that
+            they are best run side by side; empty where nothing is shared.
     """
 
     key: str
@@ -48,6 +51,7 @@ class Item:
     question: str | None = None
     options: tuple[str, ...] | None = None
     content: Any = None
+    beginning: str = ""
 
 
 Prepare = Callable[[Sequence[Item]], Mapping[str, Any]]
@@ -57,6 +61,38 @@ Prepare = Callable[[Sequence[Item]], Mapping[str, Any]]
 called without token ids; they are not passed on.
 """
 _STATED = ("audio_mask", "transcript_mask")
+
+
+@dataclass(frozen=True)
+class Before:
+    """What the decoder has made of the beginnings of a batch's prompts.
+
+    Attributes:
+        ids: Token ids of the whole prompts, (items, tokens): beginnings and questions, each padded
+            on the left.
+        mask: Which of them are real.
+        cache_name: The key/value cache's name in the model's forward.
+        prefixes: Keys and values of each beginning.
+        states: What entered the first layer and left every layer, each (items, tokens of the
+            beginnings, width); None where nobody asked for them.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    cache_name: str
+    prefixes: Sequence[Prefix]
+    states: Sequence[Tensor] | None
+
+    @property
+    def n_tokens(self) -> int:
+        """Positions of the beginnings, padding included."""
+        return max(prefix.n_tokens for prefix in self.prefixes)
+
+    def inputs(self) -> Mapping[str, Any]:
+        """Return the arguments of a forward call for what is behind; a cache serves one call."""
+        n_after = self.ids.shape[1] - self.n_tokens
+        cache = join_prefixes([[prefix] for prefix in self.prefixes], self.n_tokens, n_after)
+        return SharedInputs(self.ids, self.mask, cache, self.cache_name).rest()
 
 
 @dataclass
@@ -69,6 +105,7 @@ class Batch:
         audio: (items, tokens) bool: audio keys.
         real: (items, tokens) bool: not padding.
         candidates: (items, candidates) token ids.
+        before: The prompts' beginnings, where these are run already.
     """
 
     items: Sequence[Item]
@@ -78,6 +115,7 @@ class Batch:
     candidates: Tensor
     prompt: Prompt
     reader: TextReader | None
+    before: Before | None = None
     _rows: dict[tuple[str, ...], Tensor] = field(default_factory=dict)
 
     @classmethod

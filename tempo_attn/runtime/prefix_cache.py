@@ -48,6 +48,50 @@ class Prefix:
         return sum(block.nbytes for block in self.blocks)
 
 
+@dataclass
+class SharedInputs:
+    """Inputs of prompts whose beginnings are in a key/value cache.
+
+    Attributes:
+        ids: Token ids of the whole prompts, (batch, tokens): beginnings and questions, each padded
+            on the left, so that there may be padding between the two.
+        mask: Which of them are real.
+        cache: Keys and values of the beginnings.
+        cache_name: The cache's name in the model's forward.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    cache: Any
+    cache_name: str
+
+    @property
+    def n_cached(self) -> int:
+        """Positions in the cache."""
+        return int(self.cache.get_seq_length())
+
+    def whole(self) -> dict[str, Any]:
+        """Return the arguments of `generate`, which leaves out what the cache holds."""
+        return {
+            "input_ids": self.ids,
+            "attention_mask": self.mask,
+            "position_ids": positions_of(self.mask),
+            self.cache_name: self.cache,
+        }
+
+    def rest(self) -> dict[str, Any]:
+        """Return the arguments of a forward call: what the cache does not hold."""
+        inputs = self.whole()
+        for name in ("input_ids", "position_ids"):
+            inputs[name] = inputs[name][:, self.n_cached :]
+        return inputs
+
+    def followed_by(self, ids: Tensor, real: Tensor) -> SharedInputs:
+        """Return these prompts followed by text tokens; see `Family.append`."""
+        longer = torch.cat([self.ids, ids], 1), torch.cat([self.mask, real.to(self.mask)], 1)
+        return SharedInputs(*longer, self.cache, self.cache_name)
+
+
 def cache_keyword(model: Any) -> str:
     """Return the name under which a model's forward takes its key/value cache.
 
@@ -69,12 +113,15 @@ def positions_of(mask: Tensor) -> Tensor:
     return (mask.long().cumsum(-1) - 1).clamp(min=0)
 
 
-def compute_prefixes(model: Any, inputs: Mapping[str, Any]) -> list[Prefix]:
+def compute_prefixes(
+    model: Any, inputs: Mapping[str, Any], ids: Tensor | None = None
+) -> list[Prefix]:
     """Run a batch of beginnings, and keep their keys and values.
 
     Args:
         model: The model, without an edit in force.
         inputs: Inputs of the beginnings alone, padded on the left, with their features.
+        ids: Their token ids, (batch, tokens), where the inputs are embeddings.
 
     Returns:
         One for each row; none shares memory with another.
@@ -97,7 +144,8 @@ def compute_prefixes(model: Any, inputs: Mapping[str, Any]) -> list[Prefix]:
     n_tokens = mask.shape[1]
     if any(layer.keys.shape[2] != n_tokens for layer in layers):
         raise UnsupportedModelError(f"{type(model).__name__} changes positions inside its forward")
-    return prefixes_of(cache, inputs["input_ids"], mask.sum(-1).tolist())
+    ids = inputs["input_ids"] if ids is None else ids
+    return prefixes_of(cache, ids, mask.sum(-1).tolist())
 
 
 def prefixes_of(cache: Any, ids: Tensor, lengths: Sequence[int]) -> list[Prefix]:
@@ -178,17 +226,39 @@ class _GrowingLayer(DynamicLayer):
         return cast("tuple[Tensor, Tensor]", (self.keys, self.values))
 
 
-def left_padded(rows: Sequence[Tensor], filling: int, least: int = 0) -> Tensor:
-    """Stack rows of different lengths, (tokens,), filled up on the left: (rows, longest).
+def whole_ids(
+    beginnings: Sequence[Tensor], questions: Sequence[Sequence[int]], pad: int
+) -> tuple[Tensor, Tensor]:
+    """Put questions behind beginnings, each of the two padded on the left.
 
     Args:
-        rows: The rows.
+        beginnings: Token ids of each prompt's beginning.
+        questions: Token ids behind it.
+        pad: Token id of padding.
+
+    Returns:
+        Token ids and mask, (batch, tokens).
+    """
+    device = beginnings[0].device
+    parts = list(beginnings), [torch.tensor(ids, device=device) for ids in questions]
+    ids = torch.cat([left_padded(part, pad) for part in parts], 1)
+    ones = ([torch.ones_like(row) for row in part] for part in parts)
+    return ids, torch.cat([left_padded(part, 0) for part in ones], 1)
+
+
+def left_padded(rows: Sequence[Tensor], filling: int, least: int = 0) -> Tensor:
+    """Stack rows of different lengths, filled up on the left: (rows, longest, ...).
+
+    Args:
+        rows: Each (tokens, ...), the rest of the shape alike.
         filling: What they are filled up with.
         least: A length that the longest has at least.
     """
     longest = max(least, *map(len, rows))
-    pad = torch.nn.functional.pad
-    return torch.stack([pad(row, (longest - len(row), 0), value=filling) for row in rows])
+    whole = rows[0].new_full((len(rows), longest, *rows[0].shape[1:]), filling)
+    for at, row in enumerate(rows):
+        whole[at, longest - len(row) :] = row
+    return whole
 
 
 def _padded(rows: Sequence[Sequence[Tensor]], length: int, room: int) -> Tensor:

@@ -20,16 +20,21 @@ from tempo_attn import AttnScaleModel
 from tempo_attn.errors import TempoError, UnsupportedInputError, UnsupportedModelError
 from tempo_attn.families.shared.speech_adapter import has_adapter
 from tempo_attn.lab.engine.memory_and_batches import keys_and_values, out_of_memory
+from tempo_attn.runtime.kept import Kept
 from tempo_attn.runtime.key_value_cache import cache_of
 from tempo_attn.runtime.last_logits import last_logits
-from tempo_attn.runtime.prefix_cache import Prefix, cache_keyword, compute_prefixes, prefixes_of
+from tempo_attn.runtime.prefix_cache import (
+    Prefix,
+    SharedInputs,
+    cache_keyword,
+    compute_prefixes,
+    prefixes_of,
+)
 from tempo_tasks.harness import editing
 from tempo_tasks.harness.ahead import Row
 from tempo_tasks.harness.beginnings import Beginning, common_parts, cut_at
-from tempo_tasks.harness.kept import Kept
 from tempo_tasks.harness.order import in_order
 from tempo_tasks.harness.shared_inputs import (
-    SharedInputs,
     SharingModel,
     beginnings,
     joined,
@@ -79,9 +84,13 @@ class PrefixSharing:
             return None  # text between clips might be edited
         if not handles:
             return _TEXT
+        return self.beginning_of(lm, prompt), *(lm.clips.key(handle) for handle in handles)
+
+    @staticmethod
+    def beginning_of(lm: SharingModel, prompt: str) -> str:
+        """Return a prompt up to its last audio marker."""
         marker = lm.family.audio_marker(lm.processor)
-        end = prompt.rfind(marker) + len(marker)
-        return prompt[:end], *(lm.clips.key(handle) for handle in handles)
+        return prompt[: prompt.rfind(marker) + len(marker)]
 
     def plan(
         self,
@@ -98,7 +107,7 @@ class PrefixSharing:
             length: Rough length of a row by its number, in tokens.
             batch_size: Rows a batch.
         """
-        self._look_at(lm)
+        self.look_at(lm)
         self._asked, self._found = set(), {}
         known: dict[Hashable, Hashable] = {}  # one object for all keys that are equal
         keys = [known.setdefault(key, key) for key in (self.key(lm, row) for row in rows)]
@@ -144,8 +153,8 @@ class PrefixSharing:
                 return number if self.proof.is_due(beginning) else None
         return None
 
-    def _look_at(self, lm: SharingModel) -> None:
-        """See whether the model is one whose prompts' beginnings can be shared."""
+    def look_at(self, lm: SharingModel) -> None:
+        """See whether the model is one whose prompts' beginnings can be shared; see `reason`."""
         if self.reason:
             return
         edit = editing.describe(lm.model)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,10 +13,10 @@ from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.families import Family
 from tempo_attn.runtime.prefix_cache import (
     Prefix,
+    SharedInputs,
     cache_keyword,
     join_prefixes,
     left_padded,
-    positions_of,
 )
 from tempo_tasks.audio import Wave
 from tempo_tasks.harness import editing
@@ -68,50 +67,6 @@ class SharingModel(Protocol):
 
     def deliver(self, inputs: Any, waves_of_rows: Sequence[Sequence[Wave]]) -> Any:
         """Check inputs and bring them to the model's device."""
-
-
-@dataclass
-class SharedInputs:
-    """Inputs of prompts whose beginnings are in a cache.
-
-    Attributes:
-        ids: Token ids of the whole prompts, (batch, tokens): beginnings and questions, each padded
-            on the left, so that there may be padding between the two.
-        mask: Which of them are real.
-        cache: Keys and values of the beginnings.
-        cache_name: The cache's name in the model's forward.
-    """
-
-    ids: Tensor
-    mask: Tensor
-    cache: Any
-    cache_name: str
-
-    @property
-    def n_cached(self) -> int:
-        """Positions in the cache."""
-        return int(self.cache.get_seq_length())
-
-    def whole(self) -> dict[str, Any]:
-        """Return the arguments of `generate`, which leaves out what the cache holds."""
-        return {
-            "input_ids": self.ids,
-            "attention_mask": self.mask,
-            "position_ids": positions_of(self.mask),
-            self.cache_name: self.cache,
-        }
-
-    def rest(self) -> dict[str, Any]:
-        """Return the arguments of a forward call: what the cache does not hold."""
-        inputs = self.whole()
-        for name in ("input_ids", "position_ids"):
-            inputs[name] = inputs[name][:, self.n_cached :]
-        return inputs
-
-    def followed_by(self, ids: Tensor, real: Tensor) -> SharedInputs:
-        """Return these prompts followed by text tokens; see `Family.append`."""
-        longer = torch.cat([self.ids, ids], 1), torch.cat([self.mask, real.to(self.mask)], 1)
-        return SharedInputs(*longer, self.cache, self.cache_name)
 
 
 def beginnings(lm: SharingModel, inputs: Any, texts: Sequence[Ids]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from tempo_attn.errors import OptionError, TempoError
 from tempo_attn.hub.model_names import loaded_name
 from tempo_attn.lab.engine.memory_and_batches import CPU_MEMORY, GPU_MEMORY, BatchPlan
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
+from tempo_attn.lab.engine.shared_beginnings import SharedBeginnings
 from tempo_attn.lab.item_records import ItemRecord
 from tempo_attn.lab.items import Item
 from tempo_attn.lab.run_folder.fingerprints import (
@@ -41,6 +42,7 @@ from tempo_tasks.harness.response_cache import processor_fingerprint
 from tempo_tasks.harness.task import TempoTask
 from tempo_tasks.lab import check_settings as early
 from tempo_tasks.lab import tasks_to_items as lab_items
+from tempo_tasks.lab.item_beginnings import ItemBeginnings
 from tempo_tasks.lab.settings import Settings
 
 _PLACES = {
@@ -66,6 +68,7 @@ class Study:
         subject: The model as the laboratory has it.
         items: All items of the whole run.
         plan: How much runs at once.
+        beginnings: What items of one clip share.
     """
 
     def __init__(
@@ -84,10 +87,12 @@ class Study:
             suits(self.tasks)
         self.lm = load_model(settings.model, settings.device, settings.model_args or {})
         self.items: list[Item] = lab_items.make_items(self.lm, self.tasks, settings.limit)
+        self.beginnings = SharedBeginnings(ItemBeginnings(self.lm), self.lm.sharing.store.limit)
         self.subject = ModelUnderStudy(
             self.lm.model,
             lambda items: lab_items.prepare(self.lm, items),
             tokenizer=self.lm.tokenizer,
+            beginnings=self.beginnings,
         )
         memory = settings.memory
         if memory is None:
@@ -98,6 +103,7 @@ class Study:
             self.plan = BatchPlan(1, memory)
         elif settings.batch_size is not None:
             self.plan = BatchPlan(settings.batch_size, memory)
+        self.beginnings.expect(self.items, self.plan.extremes(self.items))
 
     def of_first(self, n_items: int) -> Study:
         """Return a study of the first items alone, whole."""

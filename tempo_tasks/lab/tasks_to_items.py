@@ -142,6 +142,7 @@ def item_of(lm: LALM, document: Mapping[str, Any], handles: Sequence[Handle], in
         question=Kind(document["kind"]).text,
         options=tuple(document["options"]),
         content=(prompt, handles),
+        beginning=content_key([lm.sharing.beginning_of(lm, prompt), heard]) if handles else "",
     )
 
 

@@ -22,10 +22,11 @@ from torch import Tensor, nn
 from tempo_attn.attention.edited_attention import Attention, AttentionCall
 from tempo_attn.attention.masks import Visibility, visible_keys
 from tempo_attn.attention.row_attention import logits_of, probabilities_of, weighted
+from tempo_attn.lab.engine.attention_in_parts import PartMasks, attend_in_parts
 from tempo_attn.lab.engine.prefill import Decoder, LayerState, Prefill
 
 FEW_ROWS = 8
-"""Up to so many rows, variants share their prefix's keys; else these are put before their own."""
+"""Up to so many rows are worked out by hand, all variants of an item at once; more by a kernel."""
 
 
 class _KeysAreThere(Exception):
@@ -72,6 +73,7 @@ class GrowingBatch:
         suffix = torch.arange(start, prefill.n_tokens, device=state.device)
         self._suffix = suffix.expand(len(state), -1)
         self._visible: dict[tuple[object, ...], tuple[Tensor, Visibility]] = {}
+        self._parts: dict[int, PartMasks | None] = {}
         self._now = Now([], self._suffix)
 
     def run(self) -> Tensor:
@@ -109,7 +111,8 @@ class GrowingBatch:
 
     def _run(self, layer: int, state: LayerState, hidden: Tensor) -> Tensor:
         """Run a layer on (items, variants, rows, width) at the rows of `_now`."""
-        flat = self._decoder.run_again(layer, state, hidden.flatten(0, 1), self._now.rows)
+        rows = self._now.rows - self._prefill.n_before
+        flat = self._decoder.run_again(layer, state, hidden.flatten(0, 1), rows)
         return flat.view(hidden.shape)
 
     def _rows_of_prefill(self, layer: int, index: Tensor) -> Tensor:
@@ -181,7 +184,12 @@ class GrowingBatch:
             raise _KeysAreThere
         sight = self._visible_keys(seen)
         n_rows = call.query.shape[2]
-        if n_rows > FEW_ROWS and seen.softcap is None:
+        many = n_rows > FEW_ROWS and seen.softcap is None
+        parts = self._part_masks(sight, call.query) if many else None
+        if parts is not None:
+            shared = seen.key[:, :, : self._start], seen.value[:, :, : self._start]
+            context = attend_in_parts(call.query, shared, now.own, parts, seen.scaling)
+        elif many:
             context = nn.functional.scaled_dot_product_attention(
                 call.query,
                 self._whole(seen.key, now.own[0]),
@@ -231,15 +239,21 @@ class GrowingBatch:
         whole[..., self._start :, :] = own.view(n_items, n_variants, *own.shape[1:])
         return whole.flatten(0, 1)
 
+    def _part_masks(self, sight: Visibility, query: Tensor) -> PartMasks | None:
+        """Return the masks of shared and own keys; None where the two are attended together."""
+        if id(sight) not in self._parts:  # `_visible` keeps it, so that no other is at its place
+            self._parts[id(sight)] = PartMasks.of(sight, self._start, query)
+        return self._parts[id(sight)]
+
     def _visible_keys(self, seen: AttentionCall) -> Visibility:
         """Return which of all positions the rows see, (items, 1 or heads, rows, keys)."""
         rows = self._now.rows
         name = id(rows) if self._now.joining else rows.shape[1]
         key = (id(seen.mask), seen.sliding_window, seen.is_causal, self._now.joining, name)
         if key not in self._visible:
-            n = self._prefill.n_tokens
-            how = (0, n, n, seen.sliding_window, seen.is_causal)
-            sight = visible_keys(seen.mask, rows.to(seen.key.device), *how)
+            n, before = self._prefill.n_tokens, self._prefill.n_before
+            how = (before, n - before, n, seen.sliding_window, seen.is_causal)
+            sight = visible_keys(seen.mask, rows.to(seen.key.device) - before, *how)
             # With the rows, so that no others can take their identity.
             self._visible[key] = rows, sight
         return self._visible[key][1]

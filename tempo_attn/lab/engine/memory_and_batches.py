@@ -64,13 +64,19 @@ class BatchPlan:
         return cls(max(1, min(MOST_ITEMS, 16 * memory // one)), memory)
 
     def batches(self, items: Sequence[Item]) -> list[list[Item]]:
-        """Cut items into batches of like length; the longest first, where memory would run out."""
-        order = sorted(items, key=lambda item: (-item.length, item.index))
+        """Cut items into batches of like length; the longest first, where memory would run out.
+
+        Items that begin alike are side by side, at the place of the longest of them.
+        """
+        by_beginning: dict[str, list[Item]] = {}
+        for item in sorted(items, key=lambda item: (-item.length, item.index)):
+            by_beginning.setdefault(item.beginning or item.key, []).append(item)
+        order = [item for alike in by_beginning.values() for item in alike]
         return [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
 
     def extremes(self, items: Sequence[Item]) -> list[Item]:
         """Return the longest and the shortest item: together they are padded as any batch is."""
-        order = [item for batch in self.batches(items) for item in batch]
+        order = sorted(items, key=lambda item: (-item.length, item.index))
         return order[:1] + order[1:][-1:]
 
     def chunks(

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from tempo_attn.errors import NonFiniteLogitsError, UnsupportedModelError
 from tempo_attn.families import Family, get_family
-from tempo_attn.lab.engine.prefill import Decoder
+from tempo_attn.lab.engine.prefill import Decoder, Prefill
 from tempo_attn.lab.engine.readout import Readout
 from tempo_attn.lab.items import Batch, Item, Prepare
 from tempo_attn.prompts.decoded_text import TextReader
+
+if TYPE_CHECKING:
+    from tempo_attn.lab.engine.shared_beginnings import SharedBeginnings
 
 R = TypeVar("R")
 
@@ -32,11 +35,13 @@ class ModelUnderStudy:
         prepare: Makes model inputs of items.
         tokenizer: For keyword and option rows.
         forward: Calls the model with the prepared inputs; default: the model itself.
+        beginnings: What items that begin alike share; None for nothing.
 
     Attributes:
         model: The model.
         family: Its family.
         decoder: Its decoder's layers.
+        beginnings: As given.
 
     Raises:
         AdapterError: The model is wrapped with an edit.
@@ -51,8 +56,10 @@ class ModelUnderStudy:
         *,
         tokenizer: Any = None,
         forward: Callable[..., Any] | None = None,
+        beginnings: SharedBeginnings | None = None,
     ) -> None:
         self.model = model
+        self.beginnings = beginnings
         self.family: Family = get_family(getattr(model, "config", None))
         self.family.check_model(model)
         if model.training:
@@ -91,13 +98,55 @@ class ModelUnderStudy:
         with torch.inference_mode(), self.decoder.in_hand():
             yield
 
-    def read(self, items: Sequence[Item]) -> Batch:
-        """Prepare a batch of items, with its positions."""
-        return Batch.of(items, self.prepare(items), self.model, self.family, self._reader)
+    def read(self, items: Sequence[Item], *, behind: bool = False, states: bool = False) -> Batch:
+        """Prepare a batch of items, with its positions.
 
-    def call(self, batch: Batch) -> Any:
-        """Run one forward without a cache, for the logits of the last position if possible."""
+        Args:
+            items: The items.
+            behind: Whether `call` may be asked for the rows behind the audio alone.
+            states: Whether it must be known what left the layers before these rows.
+        """
+        if self.beginnings is not None:
+            batch = self.beginnings.batch(self, items, behind, states)
+            if batch is not None:
+                return batch
+        return self.read_whole(items)
+
+    def read_whole(self, items: Sequence[Item]) -> Batch:
+        """Prepare a batch of items that shares nothing."""
+        return self.batch(items, self.prepare(items))
+
+    def batch(self, items: Sequence[Item], inputs: Mapping[str, Any]) -> Batch:
+        """Return items with their inputs as a batch, with its positions."""
+        return Batch.of(items, inputs, self.model, self.family, self._reader)
+
+    def call(self, batch: Batch, first: int = 0) -> Any:
+        """Run one forward, for the logits of the last position if possible.
+
+        Args:
+            batch: The prepared items.
+            first: The first position that is needed. Where the batch's beginnings are run already
+                and end before it, the model runs what is behind them alone.
+        """
+        if batch.before is not None and self.n_before(batch, first):
+            more = {name: value for name, value in self._more.items() if name != "use_cache"}
+            return self._forward(**batch.before.inputs(), **more)
         return self._forward(**batch.inputs, **self._more)
+
+    def n_before(self, batch: Batch, first: int) -> int:
+        """Return how many positions `call` leaves out, as their keys and values are known.
+
+        Args:
+            batch: The prepared items.
+            first: The first position that is needed.
+        """
+        n_tokens = 0 if batch.before is None else batch.before.n_tokens
+        return n_tokens if first >= n_tokens else 0
+
+    def remember(self, batch: Batch, start: int) -> tuple[Prefill, Any]:
+        """Run one forward and remember it from a position on; see `Decoder.remember`."""
+        n_before = self.n_before(batch, start)
+        return self.decoder.remember(lambda: self.call(batch, start), start, n_before)
 
     def keep_all_rows(self) -> None:
         """Ask for the logits of all positions from now on."""
@@ -128,19 +177,22 @@ class ModelUnderStudy:
         last: Tensor = output.logits[:, -1].float()
         return last.gather(1, batch.candidates.to(last.device))
 
-    def answer(self, batch: Batch, readout: Readout | None = None) -> tuple[Any, Tensor]:
+    def answer(
+        self, batch: Batch, readout: Readout | None = None, first: int = 0
+    ) -> tuple[Any, Tensor]:
         """Run one forward, for its output and the candidates' logits, (items, candidates).
 
         Args:
             batch: The prepared items.
             readout: Reads the logits from what leaves the last layer; None for the model's own
                 head, whose logits are rounded in 16 bits.
+            first: As in `call`.
         """
         if readout is None:
-            output = self.call(batch)
+            output = self.call(batch, first)
             return output, self.candidate_logits(output, batch)
         with self.decoder.leaving() as left:
-            output = self.call(batch)
+            output = self.call(batch, first)
         return output, readout(left[-1][:, -1:], batch.candidates)[:, 0]
 
 

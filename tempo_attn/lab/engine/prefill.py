@@ -52,12 +52,15 @@ class Prefill:
         n_tokens: Number of positions.
         layers: Its layers.
         output: (items, suffix, width): what leaves the last layer.
+        n_before: Positions whose keys and values were in a cache before it; `start` is behind
+            them, and the layers' arguments and masks begin there.
     """
 
     start: int
     n_tokens: int
     layers: list[LayerState]
     output: Tensor
+    n_before: int = 0
 
     def entering(self, layer: int) -> Tensor:
         """Return what enters a layer, or leaves the last one."""
@@ -131,12 +134,15 @@ class Decoder:
     def _attend(self, layer: int, call: AttentionCall) -> Attention:
         return call.base() if self._run is None else self._run(layer, call)
 
-    def remember(self, forward: Callable[[], Any], start: int) -> tuple[Prefill, Any]:
+    def remember(
+        self, forward: Callable[[], Any], start: int, n_before: int = 0
+    ) -> tuple[Prefill, Any]:
         """Run one prefill and remember it from a position on.
 
         Args:
-            forward: Calls the model without a cache.
-            start: The first position whose hidden states are kept.
+            forward: Calls the model, without a cache, or with one that holds `n_before` positions.
+            start: The first position whose hidden states are kept; none of those in a cache.
+            n_before: Positions in the cache.
 
         Returns:
             The prefill, and what `forward` returned.
@@ -164,7 +170,7 @@ class Decoder:
                 )
             lengths.append(hidden.shape[1])
             # A copy: a slice would keep all positions in memory.
-            inputs.append((hidden[:, start:].clone(), named))
+            inputs.append((hidden[:, start - n_before :].clone(), named))
 
         def attend(layer: int, call: AttentionCall) -> Attention:
             calls[layer] = call
@@ -180,18 +186,19 @@ class Decoder:
                 f"{len(inputs)} of {n_layers} decoder layers and {len(calls)} attention calls were "
                 "seen in one forward"
             )
-        n_tokens = lengths[0]
+        n_tokens = n_before + lengths[0]
         for at, call in calls.items():
-            if call.key.shape[2] != n_tokens or call.query.shape[2] != n_tokens:
+            if call.key.shape[2] != n_tokens or call.query.shape[2] != lengths[0]:
                 raise UnsupportedModelError(
                     f"layer {at} has {call.query.shape[2]} queries and {call.key.shape[2]} keys "
-                    f"for {n_tokens} positions"
+                    f"for {lengths[0]} of {n_tokens} positions"
                 )
         states = [
             LayerState(hidden, named, _without_query(calls[layer]))
             for layer, (hidden, named) in enumerate(inputs)
         ]
-        return Prefill(start, n_tokens, states, outputs[0][:, start:].clone()), returned
+        output = outputs[0][:, start - n_before :].clone()
+        return Prefill(start, n_tokens, states, output, n_before), returned
 
     def run_again(self, layer: int, state: LayerState, hidden: Tensor, rows: Tensor) -> Tensor:
         """Run one layer on some rows; attention is what `attending` says.
@@ -200,7 +207,7 @@ class Decoder:
             layer: The layer.
             state: What the prefill remembers of it.
             hidden: (items * variants, rows, width), item by item.
-            rows: (items, rows): the rows' positions.
+            rows: (items, rows): the rows' positions among those that the prefill ran.
 
         Returns:
             What leaves the layer, of the shape of `hidden`.

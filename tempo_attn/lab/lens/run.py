@@ -20,6 +20,7 @@ from tempo_attn.config import QUERIES
 from tempo_attn.config_fields import some_of
 from tempo_attn.errors import ConfigError, UnsupportedModelError
 from tempo_attn.lab.engine.fast_against_full import Comparison, rounding
+from tempo_attn.lab.engine.growing_batch import rows_at
 from tempo_attn.lab.engine.memory_and_batches import BatchPlan, InBatches
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, RowsLeftOut, finite, rounded
 from tempo_attn.lab.engine.query_rows import QueryRows
@@ -113,6 +114,10 @@ class Lens(InBatches[LensRecord]):
         plain = self.subject.candidate_logits(output, batch)
         return Reading(plain, view.last, view.found, labels)
 
+    def _prepare(self, items: Sequence[Item]) -> Batch:
+        in_audio = any("audio" in names for names in self.rows)
+        return self.subject.read(items, behind=True, states=in_audio)
+
     def _forward(self, batch: Batch, view: _View) -> Any:
         """Call the model with the view's hooks on; what others' hooks change is what is read."""
         layers = self.subject.decoder.layers
@@ -120,7 +125,7 @@ class Lens(InBatches[LensRecord]):
         with StateHooks() as hooks:
             for number, layer in enumerate(layers):
                 hooks.on_output(layer, partial(view.see, number))
-            output = self.subject.call(batch)
+            output = self.subject.call(batch, view.first)
         if set(view.seen) != {1}:
             raise UnsupportedModelError(
                 f"the decoder's layers ran {view.seen} times in one forward; expected each once"
@@ -128,7 +133,7 @@ class Lens(InBatches[LensRecord]):
         return output
 
     def _records(self, items: Sequence[Item]) -> list[LensRecord]:
-        reading = self.read(self.subject.read(items))
+        reading = self.read(self._prepare(items))
         finite(items, reading.plain, reading.probabilities)
         if not self._checked:
             check(reading.last, reading.plain, self.subject.dtype)
@@ -173,6 +178,9 @@ class _View:
             mean; see `QueryRows`.
         found: As `Reading.probabilities`.
         seen: How often each layer has run.
+        first: The first position that the forward must run.
+        n_before: Positions that it does not run, as their keys and values are known.
+        before: What left each layer at the positions before, where these are not run again.
     """
 
     readout: Readout
@@ -184,6 +192,9 @@ class _View:
     found: Tensor
     seen: list[int]
     last: Tensor
+    first: int
+    n_before: int
+    before: Sequence[Tensor] | None
 
     @classmethod
     def of(cls, lens: Lens, batch: Batch, labels: Sequence[Labels | None]) -> _View:
@@ -194,9 +205,12 @@ class _View:
         chosen = [QueryRows.of(_chosen(batch, names)) for names in lens.rows]
         n_items, n_letters = letters.shape
         shape = n_items, len(lens.candidates), len(chosen), n_layers, n_letters
+        n_tokens = batch.real.shape[1]
+        before = None if batch.before is None else batch.before.states
+        first = min(rows.first for rows in chosen) if before is None else n_tokens - 1
         return cls(
             readout=lens._readout,
-            n_tokens=batch.real.shape[1],
+            n_tokens=n_tokens,
             n_letters=n_letters,
             tokens=torch.cat([kinds[kind] for kind in lens.candidates], 1),
             letters=letters,
@@ -204,16 +218,21 @@ class _View:
             found=torch.full(shape, torch.nan, device=lens.subject.device),
             seen=[0] * n_layers,
             last=torch.empty(0),
+            first=first,
+            n_before=0 if before is not None else lens.subject.n_before(batch, first),
+            before=None if before is None else before[1:],
         )
 
     def see(self, layer: int, hidden: Tensor) -> None:
         """Read what leaves a layer, (items, tokens, width)."""
-        if hidden.shape[1] < self.n_tokens:
+        if self.before is not None:
+            hidden = torch.cat([self.before[layer].to(hidden), hidden], 1)
+        left_out = self.n_tokens - hidden.shape[1]
+        if left_out > self.n_before:
             raise RowsLeftOut
         self.seen[layer] += 1
         for number, (index, weights) in enumerate(self.sets):
-            at = index.to(hidden.device)[..., None].expand(-1, -1, hidden.shape[-1])
-            logits = self.readout(hidden.gather(1, at), self.tokens)
+            logits = self.readout(rows_at(hidden, index - left_out), self.tokens)
             by_row = logits.view(*logits.shape[:-1], -1, self.n_letters).softmax(-1)
             pooled = (by_row * weights.to(by_row)[..., None, None]).sum(1)
             self.found[:, :, number, layer] = pooled.to(self.found)

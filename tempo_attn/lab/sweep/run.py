@@ -105,6 +105,10 @@ class Sweeper(InBatches[SweepRecord]):
             assert self.choice.readout is not None
             return self._answer_fast(batch, edited, self.choice.readout)
 
+    def _read(self, items: Sequence[Item]) -> Batch:
+        # Full forwards run all rows; the fast engine those behind the audio.
+        return self.subject.read(items, behind=self.choice.engine != "full")
+
     def _edited_rows(self, batch: Batch) -> dict[tuple[str, ...], EditedRows]:
         sets = dict.fromkeys(variant.rows for variant in self.variants)
         device = self.subject.device
@@ -114,7 +118,7 @@ class Sweeper(InBatches[SweepRecord]):
 
     def _answer_fast(self, batch: Batch, edited: RowsBySet, readout: Readout) -> Answer:
         start = min(rows.first for rows in edited.values())
-        prefill, output = self._decoder.remember(lambda: self.subject.call(batch), start)
+        prefill, output = self.subject.remember(batch, start)
         plain = readout(prefill.output[:, -1:], batch.candidates)[:, 0]
         n_items, n_candidates = batch.candidates.shape
         logits = plain.new_empty(n_items, len(self.variants), n_candidates)
@@ -175,7 +179,7 @@ class Sweeper(InBatches[SweepRecord]):
         def choose(part: Sequence[Item]) -> list[None]:
             if self.choice.open:  # not settled by an earlier part
                 with self.subject.studied():
-                    batch = self.subject.read(part)
+                    batch = self._read(part)
                     self._choose_engine(batch, self._edited_rows(batch))
             return []
 
@@ -230,7 +234,7 @@ class Sweeper(InBatches[SweepRecord]):
     # ------------------------------------------------------------------ records
 
     def _records(self, items: Sequence[Item]) -> list[SweepRecord]:
-        answer = self.answer(self.subject.read(items))
+        answer = self.answer(self._read(items))
         finite(items, answer.plain, answer.logits)
         plain, logits, audio, confidence = (
             part.double().cpu().tolist()

@@ -83,7 +83,7 @@ class Patcher:
         Worked out as those of patches are: in 16 bits the model's own unembedding rounds.
         """
         readout = self.choice.readout if self.choice.engine == "fast" else None
-        return self.subject.answer(batch, readout)[1]
+        return self.subject.answer(batch, readout, batch.real.shape[1] - 1)[1]
 
     def _fast(
         self,
@@ -93,7 +93,7 @@ class Patcher:
         where: Mapping[str, QueryRows],
         readout: Readout,
     ) -> tuple[Tensor, Tensor]:
-        prefill, _ = self._decoder.remember(lambda: self.subject.call(base), start)
+        prefill, _ = self.subject.remember(base, start)
         plain = readout(prefill.output[:, -1:], base.candidates)[:, 0]
         n_items, n_candidates = base.candidates.shape
         shape = (n_items, len(self.sites), n_candidates)

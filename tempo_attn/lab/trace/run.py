@@ -108,6 +108,8 @@ class Tracer(InBatches[TraceRecord]):
     ) -> None:
         check_options(directions, method, single)
         self.subject = subject
+        if subject.beginnings is not None:
+            subject.beginnings.expect_several_forwards()
         self.plan = plan or BatchPlan()
         self.patcher = Patcher(subject, sites, single=single, plan=self.plan, engine=engine)
         self.true_sites = [site for site in self.patcher.sites if not site.random]
@@ -169,7 +171,7 @@ class Tracer(InBatches[TraceRecord]):
         return records
 
     def _logits(self, items: Sequence[Item]) -> Tensor:
-        batch = self.subject.read(items)
+        batch = self.subject.read(items, behind=True)
         with self.subject.studied():
             logits = self.patcher.logits(batch)
         return logits.clone()  # one that may be written to
@@ -183,7 +185,7 @@ class Tracer(InBatches[TraceRecord]):
             items: The items.
             twins: Their corrupted twins.
         """
-        clean, corrupted = self.subject.read(items), self.subject.read(twins)
+        clean, corrupted = (self.subject.read(each, behind=True) for each in (items, twins))
         _require_alike(clean, corrupted)
         where = {group: places(clean, group) for group in self._groups}
         start = min(at.first for at in where.values())

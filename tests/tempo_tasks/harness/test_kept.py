@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from tempo_attn.runtime.kept import Kept
 from tempo_tasks.audio import DEFAULT_LIMITS, read_audio, reversed_handle, silenced_handle
-from tempo_tasks.harness.kept import Clips, Kept
+from tempo_tasks.harness.kept import Clips
 
 
 def test_what_was_used_longest_ago_goes():

@@ -247,7 +247,6 @@ DRAWN = {
     "compare": ("mass_against_change",),
     "mass": ("mass_by_layer",),
     "heads": ("score_table",),
-    "listen": ("listen_table",),
     "lens": ("information_by_layer",),
     "trace": ("rate_table", "rates_by_layer"),
     "presets": ("forest",),

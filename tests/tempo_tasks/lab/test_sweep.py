@@ -169,11 +169,11 @@ def test_out_of_memory_loses_nothing(small, tmp_path, monkeypatch, caplog):
     """Wherever a forward takes more than one item, in the comparison of the two engines, too."""
     call, sizes = ModelUnderStudy.call, []
 
-    def scarce(self, batch):
+    def scarce(self, batch, first=0):
         sizes.append(len(batch.items))
         if len(batch.items) > 1:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
-        return call(self, batch)
+        return call(self, batch, first)
 
     monkeypatch.setattr(ModelUnderStudy, "call", scarce)
     sweep(tmp_path, SMALL)

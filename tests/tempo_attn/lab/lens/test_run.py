@@ -384,7 +384,7 @@ def test_a_model_that_leaves_rows_out_is_asked_for_all(prepared, lens, monkeypat
     lens.subject._more["logits_to_keep"] = 1
     call = lens.subject.call
 
-    def leaving_out(batch):
+    def leaving_out(batch, first=0):
         if lens.subject._more.pop("logits_to_keep", None) is None:
             return call(batch)
         lens.subject._more["logits_to_keep"] = 1

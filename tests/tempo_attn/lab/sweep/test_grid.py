@@ -13,6 +13,8 @@ from tempo_attn.errors import ConfigError
 from tempo_attn.lab.sweep.grid import ROWS, Grid, Variant
 from tempo_attn.modes import MODES, NULLS, USUAL_FACTORS
 
+SWEPT = [mode for mode in MODES if MODES[mode].states_with != "directions"]
+
 
 def grid(strengths=None, rows=(("last",),), nulls=(), **fields):
     return Grid(strengths=strengths or {"scale": (0.5,)}, rows=rows, nulls=nulls, **fields)
@@ -66,9 +68,9 @@ def test_an_enrichment_has_a_sign_but_no_keys():
 
 
 def test_all_modes_of_the_same_rows_share_a_control():
-    strengths = {mode: () if mode == "knockout" else (0.5,) for mode in MODES}
+    strengths = {mode: () if mode == "knockout" else (0.5,) for mode in SWEPT}
     found = grid(strengths, layers=[[1, 2]], sources=[0]).variants(3, 4)
-    assert [variant.mode for variant in edits(found)] == list(MODES)
+    assert [variant.mode for variant in edits(found)] == SWEPT
     assert {variant.control for variant in found} == {found[0]}
     assert found[0] == Variant(layers=(1, 2), rows=("last",), strength=1.0, role="control")
 
@@ -153,7 +155,7 @@ def test_a_wrong_grid_is_refused(fields, message):
         grid(**fields).variants(3, 4)
 
 
-@pytest.mark.parametrize("mode", [mode for mode in MODES if MODES[mode].has_strength])
+@pytest.mark.parametrize("mode", [mode for mode in SWEPT if MODES[mode].has_strength])
 def test_a_neutral_strength_is_no_edit(mode):
     neutral = MODES[mode].neutral
     sources = [0] if mode == "enrich" else []
@@ -173,7 +175,7 @@ places = st.lists(st.integers(0, 99), min_size=1, unique=True).map(lambda v: tup
         Variant,
         layers=places,
         rows=st.lists(st.sampled_from(QUERIES), min_size=1, unique=True).map(tuple),
-        mode=st.sampled_from(list(MODES)),
+        mode=st.sampled_from(SWEPT),
         strength=st.none() | st.floats(allow_nan=False, allow_infinity=False),
         heads=st.none() | places,
         source=st.none() | st.integers(0, 99),
@@ -218,3 +220,8 @@ def test_a_variant_is_a_configuration():
     assert (config.mode, config.strength, config.layers) == ("upweight", -0.25, [0, 3])
     assert (config.heads, config.queries) == ([1], ["last", "keyword"])
     assert config.provenance == {"n": 3}
+
+
+def test_a_mode_with_directions_is_refused_by_name():
+    with pytest.raises(ConfigError, match=r"mode 'steer' .*run `tempo steer --from"):
+        Grid(strengths={"steer": (1.0,), "scale": (2.0,)}).variants(3, 4)

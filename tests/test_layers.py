@@ -25,7 +25,10 @@ from tests.support.source_imports import (
 
 EXPERIMENTS = tuple(
     f"tempo_attn.lab.{name}"
-    for name in ("sweep", "mass", "heads", "try_heads", "lens", "trace", "presets", "compare")
+    for name in (
+        *("sweep", "mass", "heads", "try_heads", "lens", "trace", "timeline", "presets"),
+        "compare",
+    )
 )
 SHARED = tuple(
     f"tempo_attn.lab.{name}"
@@ -96,7 +99,7 @@ LAYERS = (
             todo="an experiment imports no other. Move what both need to tempo_attn/lab/engine "
             "(or figures, or beside the folders)",
         )
-        for name in ("sweep", "mass", "heads", "lens", "trace")
+        for name in ("sweep", "mass", "heads", "lens", "trace", "timeline")
     ),
     Layer(
         "statistics-know-no-laboratory",

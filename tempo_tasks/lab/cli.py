@@ -12,11 +12,13 @@ from tempo_tasks.lab.mass import mass
 from tempo_tasks.lab.merge import merge
 from tempo_tasks.lab.presets import presets
 from tempo_tasks.lab.sweep import sweep
+from tempo_tasks.lab.timeline import timeline
 from tempo_tasks.lab.trace import trace
 from tempo_tasks.lab.try_heads import try_heads
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add the laboratory's commands to `tempo`."""
-    for command in (sweep, mass, heads, try_heads, lens, trace, choose, compare, presets, merge):
+    measuring = (sweep, mass, heads, try_heads, lens, trace, timeline)
+    for command in (*measuring, choose, compare, presets, merge):
         app.command(rich_help_panel="Laboratory")(command)

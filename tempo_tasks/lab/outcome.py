@@ -13,7 +13,9 @@ from tempo_attn.lab.report import Report
 from tempo_attn.lab.run_folder.folder import Run
 from tempo_tasks.lab.study import Study
 
-COMMANDS = ("sweep", "mass", "heads", "try_heads", "lens", "trace", "compare", "presets")
+COMMANDS = (
+    *("sweep", "mass", "heads", "try_heads", "lens", "trace", "timeline", "compare", "presets"),
+)
 """Commands whose runs have tables.
 
 Each has a `tempo_attn/lab/<command>/write.py`, whose `write(run)` writes the files and returns a

@@ -59,6 +59,8 @@ class Study:
         settings: What the user asked for.
         fits: Raises where what is wanted does not fit a decoder of some size: called before
             anything is loaded, where the model's configuration says its size.
+        check_tasks: Raises where the tasks do not have what is wanted: called before the model is
+            loaded.
 
     Attributes:
         lm: The model as the harness has it.
@@ -68,7 +70,10 @@ class Study:
     """
 
     def __init__(
-        self, settings: Settings, fits: Callable[[early.Size], object] | None = None
+        self,
+        settings: Settings,
+        fits: Callable[[early.Size], object] | None = None,
+        check_tasks: Callable[[Mapping[str, TempoTask]], object] | None = None,
     ) -> None:
         early.check_settings(settings, fits)
         self.settings = settings
@@ -76,6 +81,8 @@ class Study:
             settings.tasks, settings.metadata or {}
         )
         lab_items.require_audio(self.tasks)
+        if check_tasks is not None:
+            check_tasks(self.tasks)
         self.lm = load_model(settings.model, settings.device, settings.model_args or {})
         self.items: list[Item] = lab_items.make_items(self.lm, self.tasks, settings.limit)
         self.subject = ModelUnderStudy(

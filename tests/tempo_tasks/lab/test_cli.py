@@ -20,8 +20,8 @@ from tests.support.lab_commands import contents, tempo
 from tests.support.paths import ROOT
 
 COMMANDS = (
-    *("sweep", "mass", "heads", "try-heads", "lens", "trace", "choose", "compare", "presets"),
-    "merge",
+    *("sweep", "mass", "heads", "try-heads", "lens", "trace", "timeline", "choose", "compare"),
+    *("presets", "merge"),
 )
 pytestmark = pytest.mark.usefixtures("loaded_once")
 DATA = ["--tasks", "tempo_synth_eo_aqa", "--metadata", '{"synth_scenes": 2}']

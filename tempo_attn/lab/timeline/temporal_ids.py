@@ -131,7 +131,7 @@ def describe(
         "explained_by_two_shuffled": table_number(float(np.mean(null))),
         "agreement_of_halves": table_number(_agreement(centred, bins.of, bins.n, halves)),
         "agreement_of_halves_shuffled": table_number(
-            np.nanmean([_agreement(centred, of, bins.n, halves) for of in orders])
+            float(np.mean([_agreement(centred, of, bins.n, halves) for of in orders]))
         ),
     }
     return rows, about, ids

@@ -73,8 +73,8 @@ def predict_order(
     """Return how far each pair's first event is the earlier one, (pairs,): above 0 it is.
 
     The probe sees the difference of the two states, and turns its answer round where they are
-    swapped, so that the place in the prompt says nothing. A pair is tested where both events are held out together, and trained on
-    where neither is; NaN for pairs that are never tested.
+    swapped, so that the place in the prompt says nothing. A pair is tested where both events are
+    held out together, and trained on where neither is; NaN for pairs that are never tested.
 
     Args:
         states: (events, width).

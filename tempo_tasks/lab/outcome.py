@@ -14,7 +14,7 @@ from tempo_attn.lab.run_folder.folder import Run
 from tempo_tasks.lab.study import Study
 
 COMMANDS = (
-    *("sweep", "mass", "heads", "try_heads", "listen", "lens", "trace", "steer"),
+    *("sweep", "mass", "heads", "try_heads", "listen", "lens", "trace", "timeline", "steer"),
     *("compare", "presets"),
 )
 """Commands whose runs have tables.

@@ -61,7 +61,8 @@ class Study:
         settings: What the user asked for.
         fits: Raises where what is wanted does not fit a decoder of some size: called before
             anything is loaded, where the model's configuration says its size.
-        suits: Raises where the tasks' data do not suit: called before the model is loaded.
+        check_tasks: Raises where the tasks do not have what is wanted: called before the model is
+            loaded.
 
     Attributes:
         lm: The model as the harness has it.
@@ -75,7 +76,7 @@ class Study:
         self,
         settings: Settings,
         fits: Callable[[early.Size], object] | None = None,
-        suits: Callable[[Mapping[str, TempoTask]], object] | None = None,
+        check_tasks: Callable[[Mapping[str, TempoTask]], object] | None = None,
     ) -> None:
         early.check_settings(settings, fits)
         self.settings = settings
@@ -83,8 +84,8 @@ class Study:
             settings.tasks, settings.metadata or {}
         )
         lab_items.require_audio(self.tasks)
-        if suits is not None:
-            suits(self.tasks)
+        if check_tasks is not None:
+            check_tasks(self.tasks)
         self.lm = load_model(settings.model, settings.device, settings.model_args or {})
         self.items: list[Item] = lab_items.make_items(self.lm, self.tasks, settings.limit)
         self.beginnings = SharedBeginnings(ItemBeginnings(self.lm), self.lm.sharing.store.limit)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-
 from tempo_attn.errors import PositionError
+from tempo_attn.lab.engine.option_names import option_tokens
 from tempo_attn.lab.items import Batch
-from tempo_attn.prompts.keyword_and_option_rows import option_spans
 
 Labels = tuple[int, ...]
 
@@ -27,15 +25,10 @@ def first_tokens(batch: Batch, row: int) -> Labels:
             + "; leave 'labels' out of the candidates"
         )
     ids = prompt.ids[row].tolist()
-    skip = ~prompt.real[row] | torch.stack(list(prompt.spans.values())).any(0)[row]
-    text = batch.reader.read(ids, skip.tolist())
-    try:
-        spans = option_spans(text, options=item.options, question=item.question)
-    except PositionError as error:
-        raise PositionError(f"{item.id!r}: {error}") from None
-    if len(spans) != len(item.candidates):
+    names = option_tokens(batch, row)
+    if len(names) != len(item.candidates):
         raise PositionError(
-            f"{item.id!r}: found {len(spans)} options in the prompt and {len(item.candidates)} "
+            f"{item.id!r}: found {len(names)} options in the prompt and {len(item.candidates)} "
             "letters; state the options' names in the item, or leave 'labels' out of the candidates"
         )
-    return tuple(ids[text.tokens(*span)[0]] for span in spans)
+    return tuple(ids[tokens[0]] for tokens in names)

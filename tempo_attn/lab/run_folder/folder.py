@@ -46,6 +46,8 @@ __all__ = ["Run", "RunFolder", "default_folder", "merge_runs", "read_run"]
 
 _log = logging.getLogger(__name__)
 
+ARRAYS = "states"
+"""The folder in a run folder for what is too large for records: files named after items' keys."""
 OPENING_SECONDS = 60.0
 """How long a process waits for another one that is opening the same folder."""
 
@@ -274,6 +276,9 @@ def merge_runs(paths: Iterable[str | Path], out: str | Path) -> Run:
             partial.mkdir(parents=True)
             write_manifest(partial, manifest)
             (partial / "items.jsonl").write_bytes(b"".join(to_line(r, target) for r in records))
+            for shard in shards:
+                if (shard.folder / ARRAYS).is_dir():
+                    shutil.copytree(shard.folder / ARRAYS, partial / ARRAYS, dirs_exist_ok=True)
             os.rename(partial, target)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)

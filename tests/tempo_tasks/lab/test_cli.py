@@ -20,7 +20,7 @@ from tests.support.lab_commands import contents, tempo
 from tests.support.paths import ROOT
 
 COMMANDS = (
-    *("sweep", "mass", "heads", "try-heads", "listen", "lens", "trace", "steer"),
+    *("sweep", "mass", "heads", "try-heads", "listen", "lens", "trace", "timeline", "steer"),
     *("choose", "compare", "presets", "merge"),
 )
 pytestmark = pytest.mark.usefixtures("loaded_once")

@@ -1,0 +1,1 @@
+"""Temporal IDs: whether the states at events' names hold when these events sound."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +17,23 @@ from tempo_attn.lab.engine.readout import Readout
 from tempo_attn.lab.items import Batch, Item, Prepare
 from tempo_attn.prompts.decoded_text import TextReader
 
-if TYPE_CHECKING:
-    from tempo_attn.lab.engine.shared_beginnings import SharedBeginnings
-
 R = TypeVar("R")
 
 
 class RowsLeftOut(Exception):
     """A layer ran for the last rows only, as some do where only the last logits are asked for."""
+
+
+class SharesBeginnings(Protocol):
+    """What is asked of `tempo_attn.lab.engine.shared_beginnings`, which imports this module."""
+
+    def batch(
+        self, subject: ModelUnderStudy, items: Sequence[Item], behind: bool, states: bool
+    ) -> Batch | None:
+        """Prepare a batch of items; None where it is to be prepared as a whole."""
+
+    def expect_several_forwards(self) -> None:
+        """Say that each item is run several times."""
 
 
 class ModelUnderStudy:
@@ -56,7 +65,7 @@ class ModelUnderStudy:
         *,
         tokenizer: Any = None,
         forward: Callable[..., Any] | None = None,
-        beginnings: SharedBeginnings | None = None,
+        beginnings: SharesBeginnings | None = None,
     ) -> None:
         self.model = model
         self.beginnings = beginnings

@@ -23,14 +23,14 @@ from tempo_tasks.audio import (
     Wave,
 )
 from tempo_tasks.harness import editing, response_cache
-from tempo_tasks.harness.ahead import Ahead, Processed, Row
 from tempo_tasks.harness.control_tokens import control_tokens, refuse_control_tokens
 from tempo_tasks.harness.delivery import check_placeholders
 from tempo_tasks.harness.hearing import HearingChecks
-from tempo_tasks.harness.kept import Clips
 from tempo_tasks.harness.model_at_hand import best_device, is_true, name_of, ties_kept
-from tempo_tasks.harness.prefix_sharing import PrefixSharing
 from tempo_tasks.harness.quantization import refuse_llm_int8
+from tempo_tasks.harness.sharing.ahead import Ahead, Processed, Row
+from tempo_tasks.harness.sharing.kept import Clips
+from tempo_tasks.harness.sharing.prefix_sharing import PrefixSharing
 from tempo_tasks.harness.transcripts import describe_transcripts, give_transcripts
 from tempo_tasks.tiny import EMBEDDED, WEIGHTS_DIR, is_embedded
 
@@ -58,7 +58,7 @@ class AudioHFLM(HFLM):  # type: ignore[misc]
         max_thinking_toks: With `think_end_token`: how many tokens a model may think, beside those
             of its answer (`max_gen_toks`). `--gen_kwargs max_new_tokens=N` bounds both together.
         share_prefix: Encode and prefill a clip once for all questions about it, where that changes
-            no logits (beyond rounding); see `tempo_tasks.harness.prefix_sharing`.
+            no logits (beyond rounding); see `tempo_tasks.harness.sharing.prefix_sharing`.
         cache_mb: MiB that may be kept of what was prefilled, and a quarter of it of waveforms.
         device: As for `hf`; default: CUDA, else MPS, else the CPU.
         kwargs: Everything that `hf` takes.

@@ -14,7 +14,7 @@ from tempo_attn import AUDIO_PLACEHOLDER
 from tempo_tasks.audio import AudioLimits, Handle, Wave, check_audio, is_silenced
 from tempo_tasks.harness import editing
 from tempo_tasks.harness.delivery import check_silence_differs, is_silent, noise
-from tempo_tasks.harness.kept import Clips
+from tempo_tasks.harness.sharing.kept import Clips
 from tempo_tasks.harness.transcripts import no_transcripts
 
 if TYPE_CHECKING:

@@ -24,13 +24,13 @@ from tempo_attn.runtime.last_logits import last_logits
 from tempo_attn.runtime.prefix_cache import SharedInputs
 from tempo_tasks.audio import Handle
 from tempo_tasks.harness import editing
-from tempo_tasks.harness.ahead import BATCHES, Row
 from tempo_tasks.harness.arguments import check_arguments, unreadable
 from tempo_tasks.harness.audio_hflm import AudioHFLM
 from tempo_tasks.harness.batching import run_in_batches
 from tempo_tasks.harness.generation_arguments import check_generation, goes_on, names_total
 from tempo_tasks.harness.likelihoods import Answer, continuations_in
 from tempo_tasks.harness.rows import handles_of, rendered
+from tempo_tasks.harness.sharing.ahead import BATCHES, Row
 from tempo_tasks.harness.stopping import AnswerRule, AnswerStops, think_end_of
 from tempo_tasks.tiny import EMBEDDED
 

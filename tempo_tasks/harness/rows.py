@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from tempo_tasks.audio import Handle
-from tempo_tasks.harness.ahead import Row
+from tempo_tasks.harness.sharing.ahead import Row
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance

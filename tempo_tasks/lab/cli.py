@@ -6,17 +6,17 @@ import typer
 
 from tempo_tasks.lab.choose import choose
 from tempo_tasks.lab.compare import compare
-from tempo_tasks.lab.heads import heads
+from tempo_tasks.lab.instruments.heads import heads
+from tempo_tasks.lab.instruments.listen import listen
+from tempo_tasks.lab.instruments.steer import steer
+from tempo_tasks.lab.instruments.timeline import timeline
+from tempo_tasks.lab.instruments.try_heads import try_heads
 from tempo_tasks.lab.lens import lens
-from tempo_tasks.lab.listen import listen
 from tempo_tasks.lab.mass import mass
 from tempo_tasks.lab.merge import merge
 from tempo_tasks.lab.presets import presets
-from tempo_tasks.lab.steer import steer
 from tempo_tasks.lab.sweep import sweep
-from tempo_tasks.lab.timeline import timeline
 from tempo_tasks.lab.trace import trace
-from tempo_tasks.lab.try_heads import try_heads
 
 
 def add_commands(app: typer.Typer) -> None:

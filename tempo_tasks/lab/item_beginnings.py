@@ -7,7 +7,7 @@ from typing import Any
 
 from tempo_attn.lab.items import Item
 from tempo_tasks.harness.lalm import LALM
-from tempo_tasks.harness.shared_inputs import beginnings, texts_behind_audio
+from tempo_tasks.harness.sharing.shared_inputs import beginnings, texts_behind_audio
 
 
 class ItemBeginnings:

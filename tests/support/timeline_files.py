@@ -3,7 +3,7 @@
 import numpy as np
 from safetensors.numpy import save
 
-from tempo_tasks.lab.timeline_directions import TIMELINE_FILE
+from tempo_tasks.lab.instruments.timeline_directions import TIMELINE_FILE
 
 N_BINS = 4
 

@@ -21,9 +21,9 @@ from tempo_attn.lab.trace.run import Tracer
 from tempo_tasks.lab.choose import ChooseRequest, sweep_and_choose
 from tempo_tasks.lab.compare import CompareRequest, run_compare
 from tempo_tasks.lab.grid_request import parse_grid
-from tempo_tasks.lab.heads import HeadsRequest, run_heads
+from tempo_tasks.lab.instruments.heads import HeadsRequest, run_heads
+from tempo_tasks.lab.instruments.listen import ListenRequest, run_listen
 from tempo_tasks.lab.lens import LensRequest, run_lens
-from tempo_tasks.lab.listen import ListenRequest, run_listen
 from tempo_tasks.lab.mass import MassRequest, run_mass
 from tempo_tasks.lab.merge import run_merge
 from tempo_tasks.lab.presets import PresetsRequest, run_presets

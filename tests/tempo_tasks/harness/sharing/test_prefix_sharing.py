@@ -9,8 +9,8 @@ import soundfile
 
 from tempo_attn import AttnScaleConfig
 from tempo_tasks.audio import file_handle, silenced_handle
-from tempo_tasks.harness import shared_inputs
 from tempo_tasks.harness.lalm import LALM
+from tempo_tasks.harness.sharing import shared_inputs
 from tests.support.tiny_checkpoints import ARGUMENTS, CHECKPOINTS, save
 from tests.support.tiny_models import without_timm
 

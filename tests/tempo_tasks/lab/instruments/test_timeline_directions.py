@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save
 
 from tempo_attn.errors import RunFolderError
-from tempo_tasks.lab.timeline_directions import TIMELINE_FILE, left_out, read_timeline
+from tempo_tasks.lab.instruments.timeline_directions import TIMELINE_FILE, left_out, read_timeline
 from tests.support.timeline_files import metadata, tensors, write_timeline
 
 

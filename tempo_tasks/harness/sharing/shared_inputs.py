@@ -20,10 +20,10 @@ from tempo_attn.runtime.prefix_cache import (
 )
 from tempo_tasks.audio import Wave
 from tempo_tasks.harness import editing
-from tempo_tasks.harness.ahead import Ahead, Row
-from tempo_tasks.harness.beginnings import Ids
 from tempo_tasks.harness.hearing import HearingChecks
-from tempo_tasks.harness.kept import Clips
+from tempo_tasks.harness.sharing.ahead import Ahead, Row
+from tempo_tasks.harness.sharing.beginnings import Ids
+from tempo_tasks.harness.sharing.kept import Clips
 
 _BY_TOKEN = ("token_type_ids", "mm_token_type_ids")
 _AT_ONCE = 128

@@ -10,12 +10,12 @@ from tempo_attn.errors import OptionError, RunFolderError
 from tempo_attn.lab.heads.records import HeadRecord
 from tempo_attn.lab.heads.scores import head_rows
 from tempo_attn.lab.run_folder.folder import read_run
-from tempo_tasks.lab import event_times, heads_to_try
-from tempo_tasks.lab.heads import HeadsRequest, run_heads
-from tempo_tasks.lab.heads_to_try import TryHeadsRequest
+from tempo_tasks.lab.instruments import event_times, heads_to_try
+from tempo_tasks.lab.instruments.heads import HeadsRequest, run_heads
+from tempo_tasks.lab.instruments.heads_to_try import TryHeadsRequest
+from tempo_tasks.lab.instruments.try_heads import run_trial
 from tempo_tasks.lab.mass import MassRequest, run_mass
 from tempo_tasks.lab.settings import Settings
-from tempo_tasks.lab.try_heads import run_trial
 from tests.support.lab_commands import contents, read
 
 pytestmark = pytest.mark.usefixtures("loaded_once")

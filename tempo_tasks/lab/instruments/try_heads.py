@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tempo_tasks.lab.heads_to_try import TryHeadsRequest
+from tempo_tasks.lab.instruments.heads_to_try import TryHeadsRequest
 from tempo_tasks.lab.settings import Settings
 from tempo_tasks.lab.shared_options import Device, Model, ModelArgs
 
@@ -104,7 +104,12 @@ def run_trial(
     """
     from tempo_attn.lab.run_folder.folder import read_run
     from tempo_attn.lab.try_heads.run import HeadTrial
-    from tempo_tasks.lab.heads_to_try import edit_of, halves, require_measurement, scored_records
+    from tempo_tasks.lab.instruments.heads_to_try import (
+        edit_of,
+        halves,
+        require_measurement,
+        scored_records,
+    )
     from tempo_tasks.lab.options import wrong_options
     from tempo_tasks.lab.outcome import reading, written
     from tempo_tasks.lab.study import Study

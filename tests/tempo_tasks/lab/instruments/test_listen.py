@@ -14,9 +14,9 @@ from tempo_attn.lab.run_folder.folder import read_run
 from tempo_tasks.errors import EventError, MissingIntervalsError, QuestionError
 from tempo_tasks.harness.arguments import model_config
 from tempo_tasks.lab import tasks_to_items
-from tempo_tasks.lab.heads import HeadsRequest, run_heads
-from tempo_tasks.lab.listen import ListenRequest, run_listen
-from tempo_tasks.lab.listen_truths import Truths
+from tempo_tasks.lab.instruments.heads import HeadsRequest, run_heads
+from tempo_tasks.lab.instruments.listen import ListenRequest, run_listen
+from tempo_tasks.lab.instruments.listen_truths import Truths
 from tempo_tasks.lab.settings import Settings
 from tempo_tasks.questions.events import Clip, Event
 from tests.support.lab_commands import contents, read
@@ -121,7 +121,7 @@ def test_a_name_within_another_option_is_not_twice(tasks):
     options = ["Dog", "Dog Barking", "Rain", "Bell"]
     document = {**task.dataset["test"][0], "options": options}
     texts = "Which first?\nA. Dog\nB. Dog Barking\nC. Rain\nD. Bell\nAnswer."
-    from tempo_tasks.lab.listen_truths import _twice
+    from tempo_tasks.lab.instruments.listen_truths import _twice
 
     assert _twice({**document, "prompt": texts}) == []
     assert len(_twice({**document, "prompt": f"The rain fell. {texts}"})) == 1

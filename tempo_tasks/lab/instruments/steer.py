@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from tempo_attn.lab.run_folder.folder import Run
     from tempo_attn.lab.steer.pushes import Push
     from tempo_tasks.lab.check_settings import Size
+    from tempo_tasks.lab.instruments.timeline_directions import TimelineDirections
     from tempo_tasks.lab.options import LayerSets
     from tempo_tasks.lab.outcome import Outcome
     from tempo_tasks.lab.study import Study
-    from tempo_tasks.lab.timeline_directions import TimelineDirections
 
 SIGNS = {"eo": -1, "lo": 1}
 """Where an option's name is pushed so that the option wins: earlier, or later."""
@@ -129,10 +129,10 @@ def run_steer(settings: Settings, request: SteerRequest) -> Outcome | None:
         RunFolderError: There are no directions, or they are damaged.
     """
     from tempo_attn.lab.steer.run import SteerTrial
+    from tempo_tasks.lab.instruments.timeline_directions import read_timeline
     from tempo_tasks.lab.options import parse_engine, wrong_options
     from tempo_tasks.lab.outcome import written
     from tempo_tasks.lab.study import Study
-    from tempo_tasks.lab.timeline_directions import read_timeline
 
     engine = parse_engine(request.engine)
     settings = replace(settings, out=request.out / "trial")
@@ -213,7 +213,7 @@ def _require_same_model(study: Study, timeline: TimelineDirections) -> None:
 def _others(study: Study, timeline: TimelineDirections) -> tuple[Study, int]:
     """Return the study of the items whose clips the directions were not made from."""
     from tempo_attn.errors import OptionError
-    from tempo_tasks.lab.timeline_directions import left_out
+    from tempo_tasks.lab.instruments.timeline_directions import left_out
 
     used = left_out([item.cluster for item in study.items], timeline)
     rest = [item for item, was in zip(study.items, used, strict=True) if not was]

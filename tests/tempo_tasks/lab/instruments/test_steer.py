@@ -15,10 +15,10 @@ from tempo_attn.lab.steer.pushes import Push
 from tempo_attn.lab.steer.records import SteerRecord
 from tempo_attn.lab.steer.table import steer_rows
 from tempo_tasks.harness.lalm import LALM
+from tempo_tasks.lab.instruments.steer import SteerRequest, run_steer
+from tempo_tasks.lab.instruments.timeline_directions import read_timeline
 from tempo_tasks.lab.settings import Settings
-from tempo_tasks.lab.steer import SteerRequest, run_steer
 from tempo_tasks.lab.study import Study
-from tempo_tasks.lab.timeline_directions import read_timeline
 from tests.support.lab_commands import contents, likelihoods, read, tempo
 from tests.support.timeline_files import tensors, write_timeline
 

@@ -10,10 +10,10 @@ from tempo_attn.errors import MissingExtraError, OptionError, PositionError, Run
 from tempo_attn.lab.run_folder.folder import read_run
 from tempo_attn.lab.timeline.records import EventTimes
 from tempo_tasks.errors import MissingIntervalsError
-from tempo_tasks.lab import prompt_events
+from tempo_tasks.lab.instruments import prompt_events
+from tempo_tasks.lab.instruments.timeline import TimelineRequest, run_timeline
 from tempo_tasks.lab.merge import run_merge
 from tempo_tasks.lab.settings import Settings
-from tempo_tasks.lab.timeline import TimelineRequest, run_timeline
 from tests.support.lab_commands import contents, read
 
 pytestmark = pytest.mark.usefixtures("loaded_once")

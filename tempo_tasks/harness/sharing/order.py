@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 
-from tempo_tasks.harness.beginnings import Beginning
+from tempo_tasks.harness.sharing.beginnings import Beginning
 
 
 def in_order(

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tempo_tasks.harness.ahead import Ahead
+from tempo_tasks.harness.sharing.ahead import Ahead
 
 ROWS = [("<audio>?", [{"path": "a.wav"}])]
 

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tempo_tasks.harness.beginnings import LEAST, common_parts, cut_at
-from tempo_tasks.harness.order import in_order
+from tempo_tasks.harness.sharing.beginnings import LEAST, common_parts, cut_at
+from tempo_tasks.harness.sharing.order import in_order
 
 
 def ids(*tokens):

@@ -13,9 +13,9 @@ from tempo_attn.lab.engine.fast_against_full import Comparison, rounding
 from tempo_attn.runtime.last_logits import last_logits
 from tempo_attn.runtime.prefix_cache import Prefix
 from tempo_tasks.harness import editing
-from tempo_tasks.harness.ahead import Row
-from tempo_tasks.harness.beginnings import Beginning
-from tempo_tasks.harness.shared_inputs import SharingModel, joined
+from tempo_tasks.harness.sharing.ahead import Row
+from tempo_tasks.harness.sharing.beginnings import Beginning
+from tempo_tasks.harness.sharing.shared_inputs import SharingModel, joined
 
 
 class SharingProof:

@@ -31,17 +31,17 @@ from tempo_attn.runtime.prefix_cache import (
     prefixes_of,
 )
 from tempo_tasks.harness import editing
-from tempo_tasks.harness.ahead import Row
-from tempo_tasks.harness.beginnings import Beginning, common_parts, cut_at
-from tempo_tasks.harness.order import in_order
-from tempo_tasks.harness.shared_inputs import (
+from tempo_tasks.harness.sharing.ahead import Row
+from tempo_tasks.harness.sharing.beginnings import Beginning, common_parts, cut_at
+from tempo_tasks.harness.sharing.order import in_order
+from tempo_tasks.harness.sharing.shared_inputs import (
     SharingModel,
     beginnings,
     joined,
     text_inputs,
     texts_behind_audio,
 )
-from tempo_tasks.harness.sharing_proof import SharingProof, reference_of
+from tempo_tasks.harness.sharing.sharing_proof import SharingProof, reference_of
 
 _log = logging.getLogger(__name__)
 _TEXT = "text"

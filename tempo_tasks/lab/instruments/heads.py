@@ -50,7 +50,11 @@ def run_heads(settings: Settings, request: HeadsRequest) -> Outcome | None:
         OptionError: Something is wrong with the settings or the request.
     """
     from tempo_attn.lab.heads.run import HeadMeter
-    from tempo_tasks.lab.event_times import in_positions, positions_per_second, right_events
+    from tempo_tasks.lab.instruments.event_times import (
+        in_positions,
+        positions_per_second,
+        right_events,
+    )
     from tempo_tasks.lab.options import check_rows
     from tempo_tasks.lab.outcome import written
     from tempo_tasks.lab.study import Study

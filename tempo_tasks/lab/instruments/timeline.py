@@ -102,9 +102,9 @@ def run_timeline(settings: Settings, request: TimelineRequest) -> Outcome | None
     from tempo_attn.lab.timeline.records import SOURCES
     from tempo_attn.lab.timeline.run import StateReader, Studied
     from tempo_tasks.lab.corruptions import silenced
+    from tempo_tasks.lab.instruments.prompt_events import by_key, check_conditions, prompt_events
     from tempo_tasks.lab.options import wrong_options
     from tempo_tasks.lab.outcome import written
-    from tempo_tasks.lab.prompt_events import by_key, check_conditions, prompt_events
     from tempo_tasks.lab.study import Study
 
     require_sklearn()

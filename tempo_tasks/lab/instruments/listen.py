@@ -108,13 +108,13 @@ def run_listen(settings: Settings, request: ListenRequest) -> Outcome | None:
     Raises:
         OptionError: Something is wrong with the settings or the request.
         UnsupportedModelError: The model's audio positions do not follow time.
-        MissingIntervalsError: See `tempo_tasks.lab.listen_truths`, and for further errors.
+        MissingIntervalsError: See `listen_truths`, and for further errors.
     """
     from tempo_attn.lab.listen.run import Listener
     from tempo_tasks.lab.check_settings import check_settings
     from tempo_tasks.lab.corruptions import silenced
-    from tempo_tasks.lab.event_times import positions_per_second
-    from tempo_tasks.lab.listen_truths import Truths
+    from tempo_tasks.lab.instruments.event_times import positions_per_second
+    from tempo_tasks.lab.instruments.listen_truths import Truths
     from tempo_tasks.lab.options import check_rows
     from tempo_tasks.lab.outcome import written
     from tempo_tasks.lab.study import Study

@@ -5,7 +5,7 @@ import pytest
 
 from tempo_attn.runtime.kept import Kept
 from tempo_tasks.audio import DEFAULT_LIMITS, read_audio, reversed_handle, silenced_handle
-from tempo_tasks.harness.kept import Clips
+from tempo_tasks.harness.sharing.kept import Clips
 
 
 def test_what_was_used_longest_ago_goes():
@@ -47,7 +47,7 @@ def test_a_key_tells_what_is_heard(clips):
 def test_a_clip_is_decoded_once_while_there_is_room(clips, monkeypatch):
     decoded = []
     monkeypatch.setattr(
-        "tempo_tasks.harness.kept.read_audio",
+        "tempo_tasks.harness.sharing.kept.read_audio",
         lambda handle, *rest: decoded.append(handle["path"]) or read_audio(handle, *rest),
     )
     kept = Clips(16000, DEFAULT_LIMITS, 20_000, 2**30)

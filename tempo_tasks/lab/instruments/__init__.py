@@ -1,0 +1,1 @@
+"""The commands that look at single heads, at attention over time, and at hidden states."""

@@ -178,29 +178,6 @@ class Batch:
             self._rows[names] = rows
         return self._rows[names]
 
-    def rows_of_each_option(self) -> Tensor:
-        """Return the query rows of each option's own name, (items, options, tokens) bool.
-
-        Raises:
-            PositionError: The options of an item cannot be told, or are others in number.
-        """
-        found = self.prompt.rows_of_each_option(self.reader)
-        numbers = {len(options) for options in found}
-        if len(numbers) != 1 or 0 in numbers or not all(all(options) for options in found):
-            raise PositionError(
-                f"items {_some([item.id for item in self.items])}: expected prompts with one list "
-                f"of options of the same number; found {sorted(numbers)} options"
-            )
-        rows = torch.zeros(len(found), numbers.pop(), self.real.shape[1], dtype=torch.bool)
-        for item, options in enumerate(found):
-            for option, tokens in enumerate(options):
-                rows[item, option, tokens] = True
-        rows &= (self.audio.cumsum(1) > 0)[:, None]
-        deaf = [i.id for i, of in zip(self.items, rows, strict=True) if not bool(of.any(1).all())]
-        if deaf:
-            raise PositionError(f"{_some(deaf)}: options stand before the audio, so they hear none")
-        return rows
-
     def _complain(self, message: str) -> None:
         raise PositionError(f"items {_some([item.id for item in self.items])}: {message}")
 

@@ -17,11 +17,7 @@ from tempo_attn.config import AttnScaleConfig
 from tempo_attn.errors import PositionError
 from tempo_attn.families import Family
 from tempo_attn.prompts.decoded_text import PromptText, TextReader
-from tempo_attn.prompts.keyword_and_option_rows import (
-    keyword_rows,
-    option_rows,
-    option_spans,
-)
+from tempo_attn.prompts.keyword_and_option_rows import keyword_rows, option_rows
 
 Complain = Callable[[str], None]
 
@@ -164,31 +160,6 @@ class Prompt:
                 "of `queries`, or state the text: with model.positions(questions=..., options=...)"
             )
         return rows
-
-    def rows_of_each_option(self, reader: TextReader | None) -> list[list[list[int]]]:
-        """Return the tokens of each option's name, for every batch row, in the prompt's order.
-
-        Args:
-            reader: Decodes the prompt.
-
-        Raises:
-            PositionError: There is no reader, or options are not found; see `option_spans`.
-        """
-        if self.ids is None or reader is None:
-            raise PositionError(
-                "the rows of single options are found in the prompt's text, and this call has "
-                + ("no input_ids" if self.ids is None else "no tokenizer")
-            )
-        special = torch.stack(list(self.spans.values())).any(0)[:, self.start :]
-        skip = (~self.real | special).tolist()
-        found = []
-        for row, ids in enumerate(self.ids.tolist()):
-            text = reader.read(ids, skip[row])
-            question = self.given.questions[row] if self.given.questions else None
-            options = self.given.options[row] if self.given.options else None
-            spans = option_spans(text, options=options, question=question)
-            found.append([text.rows([span]) for span in spans])
-        return found
 
     def expand(self, n_batch: int) -> Prompt:
         """Return the prompts repeated for beams or several returned sequences.

@@ -14,6 +14,7 @@ from tempo_attn.config_fields import some_of
 from tempo_attn.errors import ConfigError, UnsupportedModelError
 from tempo_attn.lab.engine.memory_and_batches import BatchPlan, InBatches
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, finite, rounded
+from tempo_attn.lab.engine.option_names import name_rows
 from tempo_attn.lab.items import Batch, Item
 from tempo_attn.lab.listen.attention_over_time import Profiles, over_time
 from tempo_attn.lab.listen.change import AsTwo, ByLayer, changes, last_rows
@@ -161,9 +162,8 @@ class Listener(InBatches[ListenRecord]):
 
     def _sets(self, batch: Batch) -> list[Tensor]:
         """Return the sets of query rows: each option's name, those asked for, the last row."""
-        names = batch.rows_of_each_option()
         chosen = [batch.rows(rows) for rows in self.rows]
-        return [*names.unbind(1), *chosen, last_rows(batch)]
+        return [*name_rows(batch), *chosen, last_rows(batch)]
 
     def _looks(self, item: Item, truth: Truth, n_positions: int) -> dict[int, _Found]:
         """Return an item's looks at attention, by the number of the set of rows."""

@@ -17,11 +17,11 @@ from tempo_attn.errors import ConfigError
 from tempo_attn.lab.engine.fast_against_full import Comparison, EngineChoice, head_rounding
 from tempo_attn.lab.engine.memory_and_batches import BatchPlan, InBatches
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, finite, rounded
+from tempo_attn.lab.engine.option_names import name_rows
 from tempo_attn.lab.engine.query_rows import QueryRows
 from tempo_attn.lab.engine.readout import Readout
 from tempo_attn.lab.items import Batch, Item
 from tempo_attn.lab.steer.moved_batch import MovedBatch, run_moved
-from tempo_attn.lab.steer.name_rows import name_rows
 from tempo_attn.lab.steer.pushes import Push, Steps
 from tempo_attn.lab.steer.records import SteerRecord
 

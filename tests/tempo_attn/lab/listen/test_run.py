@@ -10,6 +10,7 @@ import torch
 
 from tempo_attn.errors import ConfigError
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
+from tempo_attn.lab.engine.option_names import name_rows
 from tempo_attn.lab.listen.change import changes, last_rows
 from tempo_attn.lab.listen.figures import listens
 from tempo_attn.lab.listen.records import ListenRecord
@@ -102,7 +103,7 @@ def test_windows_are_those_of_the_eager_weights(tiny_model, prepared):
     eager = copy.deepcopy(tiny_model)
     eager.set_attn_implementation({"text_config": "eager"})
     batch = listener.subject.read(prepared.items)
-    names = batch.rows_of_each_option()
+    names = torch.stack(name_rows(batch), 1)
     asked = batch.rows(("last", "keyword"))
     assert torch.equal(names.any(1), batch.rows(("option",)))
     assert int(names.sum()) == int(names.any(1).sum())  # no token is in two names

@@ -10,8 +10,8 @@ from tempo_attn import AttnScaleConfig, apply_attn_scale
 from tempo_attn.directions import Directions
 from tempo_attn.errors import ConfigError, PositionError
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
+from tempo_attn.lab.engine.option_names import name_rows
 from tempo_attn.lab.steer import moved_batch
-from tempo_attn.lab.steer.name_rows import name_rows
 from tempo_attn.lab.steer.pushes import Push, Steps, pushes
 from tempo_attn.lab.steer.run import SteerTrial
 from tests.support.steered_by_hand import directions

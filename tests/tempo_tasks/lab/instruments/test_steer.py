@@ -9,8 +9,8 @@ import torch
 
 from tempo_attn import AttnScaleConfig, apply_attn_scale
 from tempo_attn.errors import OptionError
+from tempo_attn.lab.engine.option_names import name_rows
 from tempo_attn.lab.run_folder.folder import read_run
-from tempo_attn.lab.steer.name_rows import name_rows
 from tempo_attn.lab.steer.pushes import Push
 from tempo_attn.lab.steer.records import SteerRecord
 from tempo_attn.lab.steer.table import steer_rows

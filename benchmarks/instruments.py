@@ -36,9 +36,11 @@ VERBS = {
     "try-heads": ["try-heads", "--from", "{heads}", "--rows", "option", "--edit", "knockout"],
     "listen": ["listen", "--tasks", TASK],
     "timeline": ["timeline", "--tasks", TASK],
-    "steer": ["steer", "--tasks", TASK, "--from", "{timeline}"],
+    "steer": ["steer", "--tasks", TASK, "--from", "{half}"],
 }
 """The arguments of each command; a name in braces is the run folder of that command."""
+HALF = ["timeline", "--tasks", TASK, "--probes", "ridge", "--baselines", "none"]
+"""What `steer` starts from, in `{half}`: of half of the items, as it runs on the others alone."""
 
 
 def main():
@@ -49,10 +51,8 @@ def main():
     parser.add_argument("--repeat", action="store_true", help="compare the files of two runs")
     parser.add_argument("--json", type=Path, help="write the report to this file")
     options = parser.parse_args()
-    missing = {"try-heads": "heads", "steer": "timeline"}
-    for verb in options.verbs:
-        if verb in missing and missing[verb] not in options.verbs:
-            parser.error(f"{verb} needs the run of {missing[verb]}: name it in --verbs too")
+    if "try-heads" in options.verbs and "heads" not in options.verbs:
+        parser.error("try-heads needs the run of heads: name it in --verbs too")
     with tempfile.TemporaryDirectory() as folder:
         rows = _rows(Path(folder), options)
     report = {
@@ -79,25 +79,31 @@ def _rows(folder, options):
     for items in (max(options.items // 4, 20), options.items):
         for verb in options.verbs:
             row = {"verb": verb, "items": items}
-            row |= _run(verb, items, folder / str(items))
+            if verb == "steer":
+                _run("half", items // 2, folder / str(items), HALF)
+                row["items_left"] = items - items // 2
+            row |= _run(verb, items, folder / str(items), VERBS[verb])
             if options.repeat and items == options.items:
                 again = folder / "again"
-                for other in options.verbs:  # commands that start from another's run find it there
+                for other in (
+                    *options.verbs,
+                    "half",
+                ):  # commands that start from another's run find it there
                     if other != verb and not (again / other).exists():
                         again.mkdir(exist_ok=True)
                         (again / other).symlink_to(folder / str(items) / other)
                 (again / verb).unlink(missing_ok=True)
-                _run(verb, items, again)
+                _run(verb, items, again, VERBS[verb])
                 row["same_bytes"] = _bytes(again / verb) == _bytes(folder / str(items) / verb)
             rows.append(row)
     return rows
 
 
-def _run(verb, items, folder):
+def _run(verb, items, folder, words):
     """Run one command, and say what it used."""
     folder.mkdir(exist_ok=True)
-    paths = {name: folder / name for name in VERBS}
-    words = [word.format_map(paths) for word in VERBS[verb]]
+    paths = {name: folder / name for name in (*VERBS, "half")}
+    words = [word.format_map(paths) for word in words]
     words += ["--limit", str(items), "--out", str(folder / verb)]
     begun, load = time.perf_counter(), os.getloadavg()[0]
     with tempfile.TemporaryFile() as log:

@@ -17,12 +17,14 @@ from tempo_attn.lab.listen.run import Listener
 from tempo_attn.lab.mass.run import MassMeter
 from tempo_attn.lab.run_folder.folder import read_run
 from tempo_attn.lab.sweep.run import Sweeper
+from tempo_attn.lab.timeline.run import StateReader
 from tempo_attn.lab.trace.run import Tracer
 from tempo_tasks.lab.choose import ChooseRequest, sweep_and_choose
 from tempo_tasks.lab.compare import CompareRequest, run_compare
 from tempo_tasks.lab.grid_request import parse_grid
 from tempo_tasks.lab.instruments.heads import HeadsRequest, run_heads
 from tempo_tasks.lab.instruments.listen import ListenRequest, run_listen
+from tempo_tasks.lab.instruments.timeline import TimelineRequest, run_timeline
 from tempo_tasks.lab.lens import LensRequest, run_lens
 from tempo_tasks.lab.mass import MassRequest, run_mass
 from tempo_tasks.lab.merge import run_merge
@@ -55,6 +57,7 @@ class Case:
         request: What it is asked for.
         worker: The class whose `run_batch` computes its records.
         files: The tables and figures that it writes.
+        beside: What its records are beside: folders of the run.
         others: Requests that make another run, by what the message says of them.
         tasks: Its tasks.
         scenes: Rendered scenes.
@@ -66,6 +69,7 @@ class Case:
     request: object
     worker: type
     files: set[str]
+    beside: set[str] = field(default_factory=set)
     others: Mapping[str, object]
     tasks: list[str] = field(default_factory=lambda: TASKS)
     scenes: int = 8
@@ -88,6 +92,7 @@ def chosen(settings, request):
 
 GRID = parse_grid(["scale=0,2"], "0,3", ["last,option"])
 SWEEP = SweepRequest(grid=GRID, n_generated=5)
+TIMELINE = TimelineRequest(probes=["ridge"], baselines=[], folds=2)
 LISTEN = ListenRequest(
     rows=[("last",)], over_time=[0], instructions=["Listen for {event}.", "Listen for {other}."]
 )
@@ -197,6 +202,21 @@ CASES = {
         tasks=MIRROR,
         shards=(5, 3),
     ),
+    "timeline": Case(
+        run=run_timeline,
+        request=TIMELINE,
+        worker=StateReader,
+        files=tables("timeline", "paths")
+        | {"summary.json", "directions.safetensors"}
+        | figures("timeline", "paths"),
+        others={
+            r"settings\.folds: the folder has 2, this run has 3": replace(TIMELINE, folds=3),
+            r"settings\.relative": replace(TIMELINE, relative=True),
+            r"settings\.sources": replace(TIMELINE, baselines=["silence"]),
+        },
+        scenes=8,
+        beside={"states"},
+    ),
     "compare": Case(
         run=run_compare,
         request=COMPARE,
@@ -228,7 +248,7 @@ CASES = {
         others={VARIANTS: (replace(CHOOSE[0], layers=[(0,)]), CHOOSE[1])},
     ),
 }
-SLOW = ("trace of twins", "heads", "listen")
+SLOW = ("trace of twins", "heads", "listen", "timeline")
 SETTINGS_DIFFER = {
     r"settings\.seed: the folder has 0, this run has 1": {"seed": 1},
     r"settings\.limit: the folder has null, this run has 4": {"limit": 4},
@@ -248,6 +268,7 @@ DRAWN = {
     "mass": ("mass_by_layer",),
     "heads": ("score_table",),
     "lens": ("information_by_layer",),
+    "timeline": ("scores_by_layer", "paths_by_layer"),
     "trace": ("rate_table", "rates_by_layer"),
     "presets": ("forest",),
 }
@@ -306,6 +327,12 @@ def contents(folder, leave_out=()):
     }
 
 
+def outside(case, folder):
+    """The files but those that records are beside."""
+    files = contents(folder)
+    return [path for path in files if not case.beside & set(Path(path).parts)]
+
+
 def without_figures(files):
     return {name: data for name, data in files.items() if name[-4:] not in (".png", ".svg")}
 
@@ -323,7 +350,7 @@ def nothing_more(monkeypatch, case):
 
 
 def test_a_run_has_its_files(whole, case, name):
-    expected = RUN if name == "choose" else RUN | case.files
+    expected = RUN if name == "choose" else RUN | case.files | case.beside
     assert {path.name for path in run_folder(whole).iterdir() if path.name[0] != "."} == expected
     assert case.files <= set(contents(whole))
     assert len(read_run(run_folder(whole)).records) == 8
@@ -355,7 +382,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     with pytest.raises(KeyboardInterrupt):
         case(folder)
     assert len(read_run(run_folder(folder)).records) == 6
-    assert {Path(path).name for path in contents(folder)} == RUN
+    assert {Path(path).name for path in outside(case, folder)} == RUN
     case(folder)
     assert sizes == [*before, 3, 3, 2, 2]
     assert contents(folder) == without_figures(contents(whole))
@@ -369,7 +396,7 @@ def test_a_batch_that_was_written_in_part_is_completed(
     """Killed while it wrote: the last line is broken, or one before, after which nothing is."""
     if lines_left == 5 and name not in ("sweep", "mass"):
         pytest.skip("records are read by one reader")
-    for path in contents(copy):
+    for path in outside(case, copy):
         if Path(path).name not in RUN:
             (copy / path).unlink()
     items = run_folder(copy) / "items.jsonl"
@@ -385,7 +412,7 @@ def test_shards_put_together_are_one_run(whole, case, name, tmp_path, monkeypatc
     parts = [tmp_path / f"part-{number}" for number in range(len(case.shards))]
     for number, part in enumerate(parts):
         assert case(part, shard=(number, len(parts))).files == []
-        assert set(contents(part)) == RUN
+        assert set(outside(case, part)) == RUN
     assert tuple(len(read_run(part).records) for part in parts) == case.shards
     merged = tmp_path / "merged"
     outcome = run_merge(parts[::-1], merged)

@@ -118,10 +118,11 @@ class PrefixSharing:
         if _TEXT in groups and not _encoded_alike(lm, rows[groups[_TEXT][0]]):
             del groups[_TEXT]
         groups = {k: group for k, group in groups.items() if len(group) > 1 or k in self.store}
-        try:
-            self._find(lm, rows, groups)
-        except UnsupportedModelError as error:
-            self._give_up(f"{type(error).__name__}: {error}")
+        if groups:
+            try:
+                self._find(lm, rows, groups)
+            except UnsupportedModelError as error:
+                self._give_up(f"{type(error).__name__}: {error}")
         found = [self._found.get((row[0], key)) for row, key in zip(rows, keys, strict=True)]
         room = self.store.limit // self._token_bytes
         order = in_order(found, length, n_units=4 * batch_size, room=room)

@@ -72,7 +72,7 @@ def test_earlier_for_the_earliest_and_later_for_the_latest(steered, timeline):
     for kind, sign in (("eo", -1), ("lo", 1)):
         item = next(item for item in study.items if item.kind == kind)
         (record,) = [record for record in run.records if record["key"] == item.key]
-        batch = study.subject.read([item])
+        batch = study.subject.read_whole([item])
         config = AttnScaleConfig(
             mode="steer", strength=2.0 * sign, layers=[1, 2], directions=directions
         )

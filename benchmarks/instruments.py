@@ -104,7 +104,9 @@ def _run(verb, items, folder, words):
     folder.mkdir(exist_ok=True)
     paths = {name: folder / name for name in (*VERBS, "half")}
     words = [word.format_map(paths) for word in words]
-    words += ["--limit", str(items), "--out", str(folder / verb)]
+    if "--tasks" in words:  # others run on the items of the folder that they start from
+        words += ["--limit", str(items)]
+    words += ["--out", str(folder / verb)]
     begun, load = time.perf_counter(), os.getloadavg()[0]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(

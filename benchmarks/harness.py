@@ -47,20 +47,15 @@ from harness_memory import measured
 from harness_plot import draw
 from lm_eval.api.instance import Instance
 from lm_eval.tasks import TaskManager
+from random_qwen2_audio import save_random_model
 from rich.console import Console
 from rich.table import Table
-from transformers import (
-    Qwen2AudioConfig,
-    Qwen2AudioForConditionalGeneration,
-    WhisperFeatureExtractor,
-)
 
 from tempo_attn.files.atomic import replacing
 from tempo_tasks.audio import file_handle, read_audio
 from tempo_tasks.harness.lalm import LALM
 from tempo_tasks.paths import task_yamls_dir
 from tempo_tasks.tiny import WEIGHTS_DIR
-from tempo_tasks.tiny.tokenizer_and_model import build_processor
 
 BATCH = 16
 RATE = 16_000
@@ -138,36 +133,18 @@ def main() -> None:
 
 def _deep_model(folder):
     """Save a decoder of 12 layers, 512 wide, that hears 30 s in 750 positions; random weights."""
-    processor = build_processor()
-    processor.feature_extractor = WhisperFeatureExtractor(
-        feature_size=64, sampling_rate=RATE, hop_length=160, chunk_length=30,
-        return_attention_mask=True,
-    )  # fmt: skip
-    tokenizer = processor.tokenizer
-    end, pad, audio = map(
-        tokenizer.convert_tokens_to_ids, ("<|im_end|>", "<|endoftext|>", "<|AUDIO|>")
-    )
-    config = Qwen2AudioConfig(
-        audio_config={
-            "model_type": "qwen2_audio_encoder", "num_mel_bins": 64, "d_model": 128,
-            "encoder_layers": 3, "encoder_attention_heads": 4, "encoder_ffn_dim": 512,
-            "max_source_positions": 1500,
+    return save_random_model(
+        folder,
+        audio={
+            "num_mel_bins": 64, "d_model": 128, "encoder_layers": 3,
+            "encoder_attention_heads": 4, "encoder_ffn_dim": 512, "max_source_positions": 1500,
         },
-        text_config={
-            "model_type": "qwen2", "vocab_size": len(tokenizer), "hidden_size": 512,
-            "intermediate_size": 1408, "num_hidden_layers": 12, "num_attention_heads": 8,
-            "num_key_value_heads": 4, "max_position_embeddings": 2048, "eos_token_id": end,
-            "pad_token_id": pad, "bos_token_id": None,
+        text={
+            "hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 12,
+            "num_attention_heads": 8, "num_key_value_heads": 4, "max_position_embeddings": 2048,
         },
-        audio_token_index=audio,
-        tie_word_embeddings=False,
+        features={"feature_size": 64, "hop_length": 160, "chunk_length": 30},
     )  # fmt: skip
-    torch.manual_seed(0)
-    model = Qwen2AudioForConditionalGeneration(config).eval()
-    model.generation_config.eos_token_id, model.generation_config.pad_token_id = end, pad
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return str(folder)
 
 
 def _noises(folder, n_clips, seconds):

@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from random_qwen2_audio import save_random_model
+
 CACHE_MB = 2
 QUESTIONS_A_CLIP = 6
 
@@ -87,45 +89,18 @@ def _question(number):
 
 def _tiny(folder):
     """Save a model that hears one second; random weights."""
-    import torch
-    from transformers import (
-        Qwen2AudioConfig,
-        Qwen2AudioForConditionalGeneration,
-        WhisperFeatureExtractor,
-    )
-
-    from tempo_tasks.tiny.tokenizer_and_model import build_processor
-
-    processor = build_processor()
-    processor.feature_extractor = WhisperFeatureExtractor(
-        feature_size=16, sampling_rate=16_000, hop_length=320, chunk_length=1,
-        return_attention_mask=True,
-    )  # fmt: skip
-    tokenizer = processor.tokenizer
-    end, pad, audio = map(
-        tokenizer.convert_tokens_to_ids, ("<|im_end|>", "<|endoftext|>", "<|AUDIO|>")
-    )
-    config = Qwen2AudioConfig(
-        audio_config={
-            "model_type": "qwen2_audio_encoder", "num_mel_bins": 16, "d_model": 16,
-            "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 32,
-            "max_source_positions": 25,
+    return save_random_model(
+        folder,
+        audio={
+            "num_mel_bins": 16, "d_model": 16, "encoder_layers": 1,
+            "encoder_attention_heads": 2, "encoder_ffn_dim": 32, "max_source_positions": 25,
         },
-        text_config={
-            "model_type": "qwen2", "vocab_size": len(tokenizer), "hidden_size": 32,
-            "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
-            "num_key_value_heads": 2, "max_position_embeddings": 512, "eos_token_id": end,
-            "pad_token_id": pad, "bos_token_id": None,
+        text={
+            "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "num_key_value_heads": 2, "max_position_embeddings": 512,
         },
-        audio_token_index=audio,
-        tie_word_embeddings=False,
+        features={"feature_size": 16, "hop_length": 320, "chunk_length": 1},
     )  # fmt: skip
-    torch.manual_seed(0)
-    model = Qwen2AudioForConditionalGeneration(config).eval()
-    model.generation_config.eos_token_id, model.generation_config.pad_token_id = end, pad
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return str(folder)
 
 
 def main():

@@ -227,7 +227,7 @@ class _GrowingLayer(DynamicLayer):
 
 
 def whole_ids(
-    beginnings: Sequence[Tensor], questions: Sequence[Sequence[int]], pad: int
+    beginnings: Sequence[Tensor], questions: Sequence[Any], pad: int, margin: int = 0
 ) -> tuple[Tensor, Tensor]:
     """Put questions behind beginnings, each of the two padded on the left.
 
@@ -235,15 +235,19 @@ def whole_ids(
         beginnings: Token ids of each prompt's beginning.
         questions: Token ids behind it.
         pad: Token id of padding.
+        margin: Positions of padding before each of the two that even the longest prompt has.
 
     Returns:
         Token ids and mask, (batch, tokens).
     """
     device = beginnings[0].device
-    parts = list(beginnings), [torch.tensor(ids, device=device) for ids in questions]
-    ids = torch.cat([left_padded(part, pad) for part in parts], 1)
-    ones = ([torch.ones_like(row) for row in part] for part in parts)
-    return ids, torch.cat([left_padded(part, 0) for part in ones], 1)
+    behind = [torch.tensor(ids, dtype=torch.long, device=device) for ids in questions]
+    ids, mask = [], []
+    for part in (list(beginnings), behind):
+        length = max(map(len, part)) + margin
+        ids.append(left_padded(part, pad, length))
+        mask.append(left_padded([torch.ones_like(row) for row in part], 0, length))
+    return torch.cat(ids, 1), torch.cat(mask, 1)
 
 
 def left_padded(rows: Sequence[Tensor], filling: int, least: int = 0) -> Tensor:

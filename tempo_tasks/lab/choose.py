@@ -209,7 +209,7 @@ def _check_tasks(settings: Settings, kind: str | None) -> None:
     from tempo_attn.errors import OptionError
     from tempo_tasks.harness.task_index import asked_tasks
 
-    asked = asked_tasks(settings.tasks)
+    asked = asked_tasks(settings.tasks, settings.metadata)
     mine = {name: task for name, task in asked.items() if kind in (None, task.kind.value)}
     if not mine:
         kinds = sorted({task.kind.value for task in asked.values()})
@@ -274,13 +274,9 @@ def _configuration(folder: Path) -> Path:
 def _origin(manifest: Manifest) -> dict[str, Any]:
     """Return what a configuration says of the sweep that it was chosen from."""
     from tempo_attn.lab.run_folder.differences import without_info
+    from tempo_tasks.lab.outcome import origin_of
 
-    prints = manifest.fingerprints
     return {
-        "tasks": manifest.settings.tasks,
-        "data": prints.data,
-        "items": prints.items,
-        "model_weights": prints.model.weights,
-        "code": prints.code,
-        "environment": without_info(prints.environment),
+        **origin_of(manifest),
+        "environment": without_info(manifest.fingerprints.environment),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from tempo_attn.config_fields import one_of
 from tempo_attn.errors import OptionError
@@ -22,15 +23,22 @@ def silenced(item: Item) -> Item:
     return replace(item, content=(prompt, [{**handle, "silence": True} for handle in handles]))
 
 
-def check_corruption(name: str, tasks: Sequence[str]) -> None:
+def check_corruption(
+    name: str, tasks: Sequence[str], metadata: Mapping[str, Any] | None = None
+) -> None:
     """Check that tasks have what a corruption needs, before anything is loaded.
+
+    Args:
+        name: "silence" or "mirror".
+        tasks: The tasks' names.
+        metadata: See `asked_tasks`.
 
     Raises:
         OptionError: An unknown name, silent tasks, or none with mirrored twins.
     """
     with wrong_options():
         one_of("--corrupt", name, CORRUPTIONS)
-    asked = asked_tasks(tasks)
+    asked = asked_tasks(tasks, metadata)
     silent = [task for task, what in asked.items() if Condition.SILENCE in what.conditions]
     if silent:
         raise OptionError(

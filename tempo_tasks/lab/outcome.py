@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from tempo_attn.errors import RunFolderError, TempoError
 from tempo_attn.lab.report import Report
 from tempo_attn.lab.run_folder.folder import Run
+from tempo_attn.lab.run_folder.manifest import Manifest
 from tempo_tasks.lab.study import Study
 
 COMMANDS = (
@@ -79,3 +81,15 @@ def write_tables(run: Run) -> list[Path]:
     report: Report = import_module(f"tempo_attn.lab.{command}.write").write(run)
     import_module(f"tempo_tasks.lab.show.{command}").show(report)
     return report.files
+
+
+def origin_of(manifest: Manifest) -> dict[str, Any]:
+    """Return what a configuration says of the run that it was made from."""
+    prints = manifest.fingerprints
+    return {
+        "tasks": list(manifest.settings.tasks),
+        "data": prints.data,
+        "items": prints.items,
+        "model_weights": prints.model.weights,
+        "code": prints.code,
+    }

@@ -155,7 +155,7 @@ def run_trace(settings: Settings, request: TraceRequest) -> Outcome | None:
     from tempo_tasks.lab.outcome import written
     from tempo_tasks.lab.study import Study
 
-    check_corruption(request.corrupt, settings.tasks)
+    check_corruption(request.corrupt, settings.tasks, settings.metadata)
     directions = tuple(request.directions) or _DIRECTIONS[request.corrupt]
     with wrong_options():
         check_options(directions, request.method, request.single)

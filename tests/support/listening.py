@@ -17,14 +17,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import Qwen2AudioForConditionalGeneration
 
 from tempo_attn.lab.listen.run import Truth
-from tempo_tasks.tiny.tokenizer_and_model import build_model
 from tests.support.lab_items import make_prepared
 from tests.support.prompts import build_case
 from tests.support.twins import Twins
-from tests.support.wired import CODES, DIM, FLAG, HEARD, IS_AUDIO, N_LAYERS, WIDTH, _wire_ears
+from tests.support.wired import CODES, DIM, FLAG, HEARD, IS_AUDIO, hearing_model
 
 LAYER, HEAD, BIASED = 2, 0, 2
 EVENTS = ("Siren", "Bell", "Rain", "Horn")
@@ -41,16 +39,9 @@ _AUDIO = _SLOW.start - 1
 
 def listening_model(processor):
     """Build the model."""
-    config = build_model(processor).config
-    text = config.text_config
-    text.hidden_size, text.head_dim, text.num_hidden_layers = WIDTH, DIM, N_LAYERS
-    text.layer_types = ["full_attention"] * N_LAYERS
-    model = Qwen2AudioForConditionalGeneration(config).eval()
+    model = hearing_model(processor)
+    text = model.config.text_config
     with torch.no_grad():
-        for name, weight in model.named_parameters():
-            is_norm = "norm" in name and name.endswith("weight")
-            weight.fill_(1.0 if is_norm else 0.0)
-        _wire_ears(model)
         decoder: Any = model.get_decoder()
         for event, code in zip(EVENTS, CODES, strict=True):
             for token in processor.tokenizer(f" {event}").input_ids:

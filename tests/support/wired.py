@@ -53,16 +53,8 @@ def wired_model(processor, mlp=False):
         processor: The tiny model's.
         mlp: Whether the MLP of layer `THINK` is on the way.
     """
-    config = build_model(processor).config
-    text = config.text_config
-    text.hidden_size, text.head_dim, text.num_hidden_layers = WIDTH, DIM, N_LAYERS
-    text.layer_types = ["full_attention"] * N_LAYERS
-    model = Qwen2AudioForConditionalGeneration(config).eval()
+    model = hearing_model(processor)
     with torch.no_grad():
-        for name, weight in model.named_parameters():
-            is_norm = "norm" in name and name.endswith("weight")
-            weight.fill_(1.0 if is_norm else 0.0)
-        _wire_ears(model)
         decoder: Any = model.get_decoder()
         words = decoder.embed_tokens.weight
         words[:, IS_TEXT] = FLAG
@@ -78,6 +70,21 @@ def wired_model(processor, mlp=False):
             part.down_proj.weight[range(WORKED.start, WORKED.stop), range(DIM)] = 0.2
         head = model.get_output_embeddings().weight
         head[list(CANDIDATES), SAID] = 0.07 * CODES
+    return model
+
+
+def hearing_model(processor):
+    """Build a model that hears, and whose decoder does nothing yet: all its weights are zero."""
+    config = build_model(processor).config
+    text = config.text_config
+    text.hidden_size, text.head_dim, text.num_hidden_layers = WIDTH, DIM, N_LAYERS
+    text.layer_types = ["full_attention"] * N_LAYERS
+    model = Qwen2AudioForConditionalGeneration(config).eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            is_norm = "norm" in name and name.endswith("weight")
+            weight.fill_(1.0 if is_norm else 0.0)
+        _wire_ears(model)
     return model
 
 

@@ -75,6 +75,12 @@ class Comparison:
         return cls(what, _largest(difference), allowed)
 
     @classmethod
+    def of_readout(cls, read: Tensor, own: Tensor, dtype: torch.dtype) -> Comparison:
+        """Compare logits of the final norm and the unembedding with the model's own."""
+        what = "the final norm and the unembedding give logits"
+        return cls.of_logits(what, read, own, _head_rounding(own, dtype), dtype)
+
+    @classmethod
     def of_probabilities(
         cls, what: str, fast: Tensor, full: Tensor, dtype: torch.dtype
     ) -> Comparison:
@@ -88,7 +94,7 @@ def rounding(logits: Tensor, dtype: torch.dtype) -> float:
     return float(torch.finfo(dtype).eps * logits.abs().max())
 
 
-def head_rounding(logits: Tensor, dtype: torch.dtype) -> float:
+def _head_rounding(logits: Tensor, dtype: torch.dtype) -> float:
     """Return what a 16-bit unembedding rounds off, which `Readout` does not."""
     return 0.0 if dtype in _EXACT else rounding(logits, dtype)
 

@@ -42,6 +42,18 @@ from tempo_attn.runtime.prefix_cache import (
 _log = logging.getLogger(__name__)
 
 
+def why_not_shared(error: Exception) -> str:
+    """Return why beginnings are not shared after an error in computing them.
+
+    Raises:
+        TempoError: The error is about the user's model, items or clips, not about sharing.
+    """
+    unfit = isinstance(error, UnsupportedModelError | UnsupportedInputError)
+    if isinstance(error, TempoError) and not unfit:
+        raise error
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
 class Beginnings(Protocol):
     """How the prompts of items begin, which only the maker of items knows."""
 
@@ -147,10 +159,7 @@ class SharedBeginnings:
             if out_of_memory(error):
                 self._forget()
                 raise
-            unfit = isinstance(error, UnsupportedModelError | UnsupportedInputError)
-            if isinstance(error, TempoError) and not unfit:
-                raise
-            self._give_up(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+            self._give_up(why_not_shared(error))
             return None
 
     def _are_worth(self, items: Sequence[Item]) -> bool:

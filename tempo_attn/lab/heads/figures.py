@@ -6,16 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tempo_attn.errors import ConfigError
-from tempo_attn.figures import Panel, save_all, sheets, style
-from tempo_attn.lab.figures.number_table import draw_cells
+from tempo_attn.figures import Panel
+from tempo_attn.lab.figures.head_table import draw_heads
 from tempo_attn.lab.figures.titles import in_order, title
 
 SIGNIFICANT = 0.05
-_MOST_NUMBERS = 16
-"""Heads of a layer whose numbers can still be read."""
 
 
 def score_table(rows: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
@@ -47,38 +43,16 @@ def score_table(rows: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
         for row in scored:
             if (row["kind"], row["condition"]) == column:
                 panels.setdefault((f"{row['target']}, rows {row['rows']}", head), []).append(row)
-    numbers = n_heads <= _MOST_NUMBERS
-    most = max(abs(float(row["r"])) for row in scored) or 1.0
-    size = 0.5 + n_heads * (0.36 if numbers else 0.16), 0.6 + max(0.6, 0.17 * n_layers)
-    figures = []
-    with style():
-        for figure, places in sheets(panels, size, margin=1.3, sharex=False):
-            for panel, axes in places.items():
-                values = np.full((n_layers, n_heads), np.nan)
-                marked = np.zeros(values.shape, dtype=bool)
-                for row in panels[panel]:
-                    values[row["layer"], row["head"]] = row["r"]
-                    p = row["p_holm"]
-                    marked[row["layer"], row["head"]] = p is not None and p < SIGNIFICANT
-                mesh = draw_cells(
-                    axes,
-                    values,
-                    most=most,
-                    columns=[str(head) for head in range(n_heads)],
-                    lines=[str(layer) for layer in range(n_layers)],
-                    marked=marked,
-                    decimals=2,
-                    numbers=numbers,
-                )
-            figure.suptitle(
-                "A head's score: correlation, over items, of its attention mass with right answers."
-                f"\n*: p < {SIGNIFICANT:g} (Holm-corrected over the heads of a panel).",
-                fontsize=8,
-            )
-            figure.supxlabel("head")
-            figure.supylabel("layer")
-            aspect = 5 * figure.get_size_inches()[1]
-            bar = figure.colorbar(mesh, ax=list(places.values()), aspect=aspect, pad=0.02)
-            bar.set_label("score, Pearson's r")
-            figures.append(figure)
-        return save_all(figures, path)
+    return draw_heads(
+        panels,
+        path,
+        value="r",
+        columns={head: str(head) for head in range(n_heads)},
+        n_layers=n_layers,
+        n_heads=n_heads,
+        cell=0.36,
+        marked=lambda row: row["p_holm"] is not None and row["p_holm"] < SIGNIFICANT,
+        title="A head's score: correlation, over items, of its attention mass with right answers."
+        f"\n*: p < {SIGNIFICANT:g} (Holm-corrected over the heads of a panel).",
+        label="score, Pearson's r",
+    )

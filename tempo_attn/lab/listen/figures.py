@@ -6,17 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tempo_attn.errors import ConfigError
-from tempo_attn.figures import Panel, save_all, sheets, style
-from tempo_attn.lab.figures.number_table import draw_cells
+from tempo_attn.figures import Panel
+from tempo_attn.lab.figures.head_table import draw_heads
 from tempo_attn.lab.figures.titles import in_order, title
 from tempo_attn.lab.listen.table import MEAN
 
 SIGNIFICANT = 0.05
-_MOST_NUMBERS = 16
-"""Heads of a layer whose numbers can still be read."""
 
 
 def listens(row: Mapping[str, Any]) -> bool:
@@ -64,44 +60,21 @@ def listen_table(rows: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
         for row in known:
             if (row["kind"], row["condition"]) == column:
                 panels.setdefault((_label(row), head), []).append(row)
-    numbers = n_heads <= _MOST_NUMBERS
-    most = max(abs(float(row["above_other_clips"])) for row in known) or 1.0
-    wide = n_heads + 1
-    size = 0.5 + wide * (0.38 if numbers else 0.16), 0.6 + max(0.6, 0.17 * n_layers)
-    figures = []
-    with style():
-        for figure, places in sheets(panels, size, margin=1.3, sharex=False):
-            for panel, axes in places.items():
-                values = np.full((n_layers, wide), np.nan)
-                marked = np.zeros(values.shape, dtype=bool)
-                for row in panels[panel]:
-                    at = n_heads if row["head"] == MEAN else int(row["head"])
-                    values[row["layer"], at] = row["above_other_clips"]
-                    marked[row["layer"], at] = listens(row)
-                mesh = draw_cells(
-                    axes,
-                    values,
-                    most=most,
-                    columns=[*map(str, range(n_heads)), "all"],
-                    lines=[str(layer) for layer in range(n_layers)],
-                    marked=marked,
-                    decimals=2,
-                    numbers=numbers,
-                )
-            figure.suptitle(
-                "Windows of the highest attention against the event:\n"
-                "IoU minus that of the windows in other clips.\n"
-                f"*: above other clips and silence, p < {SIGNIFICANT:g}\n"
-                "(Holm-corrected over a panel). all: mean over heads.",
-                fontsize=8,
-            )
-            figure.supxlabel("head")
-            figure.supylabel("layer")
-            aspect = 5 * figure.get_size_inches()[1]
-            bar = figure.colorbar(mesh, ax=list(places.values()), aspect=aspect, pad=0.02)
-            bar.set_label("IoU - IoU of other clips")
-            figures.append(figure)
-        return save_all(figures, path)
+    return draw_heads(
+        panels,
+        path,
+        value="above_other_clips",
+        columns={**{head: str(head) for head in range(n_heads)}, MEAN: "all"},
+        n_layers=n_layers,
+        n_heads=n_heads,
+        cell=0.38,
+        marked=listens,
+        title="Windows of the highest attention against the event:\n"
+        "IoU minus that of the windows in other clips.\n"
+        f"*: above other clips and silence, p < {SIGNIFICANT:g}\n"
+        "(Holm-corrected over a panel). all: mean over heads.",
+        label="IoU - IoU of other clips",
+    )
 
 
 def _label(row: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tempo_attn.directions import Directions
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.engine.fast_against_full import Comparison, EngineChoice, head_rounding
+from tempo_attn.lab.engine.fast_against_full import Comparison, EngineChoice
 from tempo_attn.lab.engine.memory_and_batches import BatchPlan, InBatches
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, finite, rounded
 from tempo_attn.lab.engine.option_names import name_rows
@@ -78,7 +78,7 @@ class SteerTrial(InBatches[SteerRecord]):
         def choose(part: Sequence[Item]) -> list[None]:
             if self.choice.open:
                 with self.subject.studied():
-                    batch = self.subject.read(part)
+                    batch = self._read(part)
                     self._choose_engine(batch, self._places(batch))
             return []
 
@@ -86,7 +86,7 @@ class SteerTrial(InBatches[SteerRecord]):
 
     def _records(self, items: Sequence[Item]) -> list[SteerRecord]:
         with self.subject.studied():
-            batch = self.subject.read(items)
+            batch = self._read(items)
             places = self._places(batch)
             if self.choice.open:
                 self._choose_engine(batch, places)
@@ -109,6 +109,10 @@ class SteerTrial(InBatches[SteerRecord]):
             for row, item in enumerate(items)
         ]
 
+    def _read(self, items: Sequence[Item]) -> Batch:
+        # Full forwards run all rows; the fast engine those behind the audio.
+        return self.subject.read(items, behind=self.choice.engine != "full")
+
     def _places(self, batch: Batch) -> list[QueryRows]:
         return [QueryRows.of(rows) for rows in name_rows(batch)]
 
@@ -128,7 +132,7 @@ class SteerTrial(InBatches[SteerRecord]):
     ) -> tuple[Tensor, Tensor]:
         """Return logits without a push, and those of (items, pushes, options, candidates)."""
         start = min(at.first for at in places)
-        prefill, _ = self._decoder.remember(lambda: self.subject.call(batch), start)
+        prefill, _ = self.subject.remember(batch, start)
         plain = readout(prefill.output[:, -1:], batch.candidates)[:, 0]
         n_items, n_candidates = batch.candidates.shape
         shape = (n_items, len(self._pushes), len(places), n_candidates)
@@ -184,13 +188,7 @@ class SteerTrial(InBatches[SteerRecord]):
         noise = float((logits[:, 0] - plain[:, None]).abs().max())
         self.choice.decide(
             [
-                Comparison.of_logits(
-                    "the final norm and the unembedding give logits",
-                    plain,
-                    own,
-                    head_rounding(own, dtype),
-                    dtype,
-                ),
+                Comparison.of_readout(plain, own, dtype),
                 Comparison.of_logits(
                     "running layers again gives logits", logits[:, numbers], slow, noise, dtype
                 ),

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.engine.fast_against_full import Comparison, EngineChoice, head_rounding
+from tempo_attn.lab.engine.fast_against_full import Comparison, EngineChoice
 from tempo_attn.lab.engine.memory_and_batches import BatchPlan, InBatches
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy, finite, rounded
 from tempo_attn.lab.engine.readout import Readout
@@ -204,13 +204,7 @@ class Sweeper(InBatches[SweepRecord]):
         dtype = self.subject.dtype
         self.choice.decide(
             [
-                Comparison.of_logits(
-                    "the final norm and the unembedding give logits",
-                    fast.plain,
-                    own,
-                    head_rounding(own, dtype),
-                    dtype,
-                ),
+                Comparison.of_readout(fast.plain, own, dtype),
                 Comparison.of_logits(
                     "running layers again gives logits",
                     torch.cat([fast.plain[:, None], fast.logits[:, both]], 1),

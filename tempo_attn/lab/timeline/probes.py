@@ -38,20 +38,39 @@ def require_sklearn() -> None:
         )
 
 
-def predict_times(
-    states: Array, rows: EventRows, splits: Sequence[tuple[Array, Array]], probe: str, seed: int
-) -> Array:
-    """Return the times that a probe predicts, (events, targets), each by a probe not trained on it.
+class Scaled:
+    """States as probes see them, standardised by each split's training events; made once a split.
 
     Args:
         states: (events, width).
-        rows: The events; their times are what is learnt.
         splits: Training and tested events, as `Folds` has them.
+        seed: Seed of the principal components.
+    """
+
+    def __init__(self, states: Array, splits: Sequence[tuple[Array, Array]], seed: int) -> None:
+        self.splits = list(splits)
+        self._states, self._seed = states, seed
+        self._made: dict[int, tuple[Array, Array]] = {}
+
+    def of(self, number: int) -> tuple[Array, Array]:
+        """Return the training and the tested events' states of a split."""
+        if number not in self._made:
+            train, test = (self._states[part] for part in self.splits[number])
+            self._made[number] = _prepared(train, test, self._seed)
+        return self._made[number]
+
+
+def predict_times(states: Scaled, rows: EventRows, probe: str, seed: int) -> Array:
+    """Return the times that a probe predicts, (events, targets), each by a probe not trained on it.
+
+    Args:
+        states: The states, and their splits.
+        rows: The events; their times are what is learnt.
         probe: "ridge" or "mlp"; or "mean": the mean of the training times.
         seed: Seed of the perceptron.
     """
     predicted = np.full(rows.times.shape, np.nan)
-    for train, test in splits:
+    for number, (train, test) in enumerate(states.splits):
         if not test.any():
             continue
         times = rows.times[train]
@@ -60,16 +79,14 @@ def predict_times(
         if probe == "mean":
             predicted[test] = mean
             continue
-        before, after = _prepared(states[train], states[test], seed)
+        before, after = states.of(number)
         model = _ridge() if probe == "ridge" else _perceptron(seed)
         found = _fitted(model, before, (times - mean) / spread).predict(after)
         predicted[test] = found * spread + mean
     return predicted
 
 
-def predict_order(
-    states: Array, rows: EventRows, splits: Sequence[tuple[Array, Array]], probe: str, seed: int
-) -> Array:
+def predict_order(states: Scaled, rows: EventRows, probe: str, seed: int) -> Array:
     """Return how far each pair's first event is the earlier one, (pairs,): above 0 it is.
 
     The probe sees the difference of the two states, and turns its answer round where they are
@@ -77,22 +94,22 @@ def predict_order(
     held out together, and trained on where neither is; NaN for pairs that are never tested.
 
     Args:
-        states: (events, width).
+        states: The states, and their splits.
         rows: The events and their pairs.
-        splits: Training and tested events, as `Folds` has them.
         probe: "ridge" or "mlp".
         seed: Seed of the perceptron.
     """
     first, second = rows.pairs.T
     sign = np.where(rows.first_is_earlier, 1.0, -1.0)
     predicted = np.full(len(sign), np.nan)
-    for train, test in splits:
+    for number, (train, test) in enumerate(states.splits):
         learnt, tested = train[first] & train[second], test[first] & test[second]
         if not tested.any() or not learnt.any():
             continue
         # Scaled by single states: both directions of a difference then have one scale.
-        scaled = np.zeros((len(states), min(states.shape[1], COMPONENTS, train.sum())))
-        scaled[train], scaled[test] = _prepared(states[train], states[test], seed)
+        before, after = states.of(number)
+        scaled = np.zeros((len(rows.labels), before.shape[1]))
+        scaled[train], scaled[test] = before, after
         apart = scaled[first] - scaled[second]
         if probe == "ridge":  # odd by itself, without an intercept
             model = _ridge(fit_intercept=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tempo_attn.lab.timeline.probes import predict_order, predict_times
+from tempo_attn.lab.timeline.probes import Scaled, predict_order, predict_times
 from tempo_attn.lab.timeline.records import TARGETS
 from tempo_attn.lab.timeline.rows import EventRows, Folds
 from tempo_attn.lab.timeline.scores import order_scores, time_scores
@@ -22,7 +22,7 @@ RELATIVE = "midpoint / clip"
 def baseline_rows(rows: EventRows, folds: Folds, seed: int) -> list[dict[str, Any]]:
     """Return the rows of the mean of the training times, which no layer has a part in."""
     nothing = np.zeros((len(rows.labels), 1))
-    predicted = predict_times(nothing, rows, folds.both, "mean", seed)
+    predicted = predict_times(Scaled(nothing, folds.both, seed), rows, "mean", seed)
     return [
         _row(None, "mean", "mean", BOTH, target, scores)
         for target, scores in _times(rows, predicted, seed)
@@ -48,33 +48,34 @@ def site_rows(
         seed: Seed of the perceptron and of the shuffling.
     """
     shuffled = _shuffled(rows, seed)
+    scaled = {source: Scaled(here, folds.both, seed) for source, here in states.items()}
     found = []
     for probe in probes:
         for source, mine in [("states", rows), ("shuffled", shuffled), *_others(states, rows)]:
             if probe == "mlp" and source not in ("states", "shuffled"):
                 continue  # their ridge says it, and perceptrons take most of the time
-            here = states.get(source, states["states"])
-            predicted = predict_times(here, mine, folds.both, probe, seed)
+            here = scaled.get(source, scaled["states"])
+            predicted = predict_times(here, mine, probe, seed)
             found += [
                 _row(layer, source, probe, BOTH, target, scores)
                 for target, scores in _times(mine, predicted, seed)
             ]
             if probe == "mlp" and source == "shuffled":
                 continue
-            order = predict_order(here, mine, folds.both, probe, seed)
+            order = predict_order(here, mine, probe, seed)
             clusters = mine.clusters[mine.pairs[:, 0]]
             scores = order_scores(mine.first_is_earlier, order, clusters, seed)
             if scores is not None:
                 found.append(_row(layer, source, probe, BOTH, "order", scores))
     if "ridge" in probes:
-        here = states["states"]
-        predicted = predict_times(here, rows, folds.clips_alone, "ridge", seed)
+        alone = Scaled(states["states"], folds.clips_alone, seed)
+        predicted = predict_times(alone, rows, "ridge", seed)
         found += [
             _row(layer, "states", "ridge", CLIPS, target, scores)
             for target, scores in _times(rows, predicted, seed)
         ]
         relative = replace(rows, times=rows.times / rows.seconds[:, None])
-        predicted = predict_times(here, relative, folds.both, "ridge", seed)
+        predicted = predict_times(scaled["states"], relative, "ridge", seed)
         at = TARGETS.index("midpoint")
         scores = time_scores(relative.times[:, at], predicted[:, at], rows.clusters, seed)
         found.append(_row(layer, "states", "ridge", BOTH, RELATIVE, scores))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.engine.fast_against_full import Comparison, EngineChoice, head_rounding
+from tempo_attn.lab.engine.fast_against_full import Comparison, EngineChoice
 from tempo_attn.lab.engine.memory_and_batches import BatchPlan
 from tempo_attn.lab.engine.model_under_study import ModelUnderStudy
 from tempo_attn.lab.engine.query_rows import QueryRows
@@ -178,13 +178,7 @@ class Patcher:
         self.choice.decide(
             [
                 # Both engines' patches are read by the readout: so that is compared by itself.
-                Comparison.of_logits(
-                    "the final norm and the unembedding give logits",
-                    plain,
-                    own,
-                    head_rounding(own, dtype),
-                    dtype,
-                ),
+                Comparison.of_readout(plain, own, dtype),
                 Comparison.of_probabilities(what, fast[:, numbers], slow, dtype),
             ]
         )

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from tempo_attn import AttnScaleModel
-from tempo_attn.errors import TempoError, UnsupportedInputError, UnsupportedModelError
+from tempo_attn.errors import UnsupportedModelError
 from tempo_attn.families.shared.speech_adapter import has_adapter
 from tempo_attn.lab.engine.memory_and_batches import keys_and_values, out_of_memory
+from tempo_attn.lab.engine.shared_beginnings import why_not_shared
 from tempo_attn.runtime.kept import Kept
 from tempo_attn.runtime.key_value_cache import cache_of
 from tempo_attn.runtime.last_logits import last_logits
@@ -226,10 +227,7 @@ class PrefixSharing:
             if out_of_memory(error):
                 self.store.clear()
                 raise
-            unfit = isinstance(error, UnsupportedModelError | UnsupportedInputError)
-            if isinstance(error, TempoError) and not unfit:
-                raise
-            self._give_up(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+            self._give_up(why_not_shared(error))
             return None
 
     def _missing_audio(self, found: Sequence[Beginning]) -> dict[Hashable, int]:

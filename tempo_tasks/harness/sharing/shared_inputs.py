@@ -17,6 +17,7 @@ from tempo_attn.runtime.prefix_cache import (
     cache_keyword,
     join_prefixes,
     left_padded,
+    whole_ids,
 )
 from tempo_tasks.audio import Wave
 from tempo_tasks.harness import editing
@@ -149,23 +150,10 @@ def joined(
         margin: Positions of padding before the beginnings and before what follows that even the
             longest row has.
     """
-    lengths = [sum(part.n_tokens for part in parts) for parts in before]
-    follows = text_inputs(lm, after)
-    n_before, n_after = max(lengths) + margin, follows["input_ids"].shape[1] + margin
-    empty = follows["input_ids"].new_zeros(0)
+    empty = torch.zeros(0, dtype=torch.long, device=lm.device)
     first = [torch.cat([empty, *(part.ids for part in parts)]) for parts in before]
-    pad = torch.nn.functional.pad
-    ids = [
-        left_padded(first, lm.tokenizer.pad_token_id, n_before),
-        pad(follows["input_ids"], (margin, 0), value=lm.tokenizer.pad_token_id),
-    ]
-    mask = [
-        left_padded([torch.ones_like(row) for row in first], 0, n_before),
-        pad(follows["attention_mask"], (margin, 0)),
-    ]
-    return SharedInputs(
-        torch.cat(ids, 1),
-        torch.cat(mask, 1),
-        join_prefixes(before, n_before, n_after + _USUAL_ANSWER),
-        cache_keyword(editing.base_of(lm.model)),
-    )
+    ids, mask = whole_ids(first, after, lm.tokenizer.pad_token_id, margin)
+    n_before = max(map(len, first)) + margin
+    room = ids.shape[1] - n_before + _USUAL_ANSWER
+    cache = join_prefixes(before, n_before, room)
+    return SharedInputs(ids, mask, cache, cache_keyword(editing.base_of(lm.model)))

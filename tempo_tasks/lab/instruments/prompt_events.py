@@ -15,7 +15,7 @@ from tempo_attn.prompts.decoded_text import PromptText
 from tempo_attn.prompts.keyword_and_option_rows import option_spans, phrase_pattern
 from tempo_tasks.errors import MissingIntervalsError
 from tempo_tasks.harness.task import TempoTask
-from tempo_tasks.harness.task_index import asked_tasks
+from tempo_tasks.harness.task_index import Asked
 from tempo_tasks.questions.conditions import Condition
 from tempo_tasks.questions.questions import Kind
 from tempo_tasks.scoring import cluster_of
@@ -24,13 +24,12 @@ ByItem = dict[str, tuple[EventTimes, ...]]
 _SHOWN = 5
 
 
-def check_conditions(tasks: Sequence[str]) -> None:
+def check_conditions(asked: Mapping[str, Asked]) -> None:
     """Check by the tasks' names that something is heard, whose times are known.
 
     Raises:
         OptionError: A task gives silence or mirrored twins, or two have other conditions.
     """
-    asked = asked_tasks(tasks)
     for name, what in asked.items():
         for condition in (Condition.SILENCE, Condition.MIRROR):
             if condition in what.conditions:

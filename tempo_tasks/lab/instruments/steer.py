@@ -182,7 +182,7 @@ def _check(settings: Settings, request: SteerRequest) -> None:
     from tempo_tasks.output_files import check_output
 
     check_output(request.out, folder=True)
-    for name, task in asked_tasks(settings.tasks).items():
+    for name, task in asked_tasks(settings.tasks, settings.metadata).items():
         if task.kind.value not in SIGNS:
             raise OptionError(
                 f"task {name} asks which event is longest, and no event becomes longer by being "
@@ -232,25 +232,21 @@ def _write_configuration(
     from tempo_attn import AttnScaleConfig
     from tempo_attn.files.strict_json import parse_json
     from tempo_attn.hub.model_names import shared_name
+    from tempo_tasks.lab.outcome import origin_of
 
     rows: Any = parse_json((run.folder / "steer.json").read_text())
-    prints = run.manifest.fingerprints
     AttnScaleConfig(
         mode="steer",
         strength=request.write,
         layers=list(pushes[0].layers),
         queries=["option"],
         directions=timeline.later,
-        base_model_name_or_path=shared_name(prints.model.name),
+        base_model_name_or_path=shared_name(run.manifest.fingerprints.model.name),
         provenance={
             "chosen": "by its author; along the time of temporal IDs (tempo timeline), tried on "
             "one option's name at a time (tempo steer)",
             "directions": run.manifest.settings.of_command["directions"],
             "trial": rows,
-            "tasks": list(run.manifest.settings.tasks),
-            "data": prints.data,
-            "items": prints.items,
-            "model_weights": prints.model.weights,
-            "code": prints.code,
+            **origin_of(run.manifest),
         },
     ).save_pretrained(request.out)

@@ -101,6 +101,7 @@ def run_timeline(settings: Settings, request: TimelineRequest) -> Outcome | None
     from tempo_attn.lab.timeline.probes import require_sklearn
     from tempo_attn.lab.timeline.records import SOURCES
     from tempo_attn.lab.timeline.run import StateReader, Studied
+    from tempo_tasks.harness.task_index import asked_tasks
     from tempo_tasks.lab.corruptions import silenced
     from tempo_tasks.lab.instruments.prompt_events import by_key, check_conditions, prompt_events
     from tempo_tasks.lab.options import wrong_options
@@ -110,7 +111,7 @@ def run_timeline(settings: Settings, request: TimelineRequest) -> Outcome | None
     require_sklearn()
     if not (math.isfinite(request.bin_seconds) and 0.01 <= request.bin_seconds <= 3600):
         raise _wrong_bins(request.bin_seconds)
-    check_conditions(settings.tasks)
+    check_conditions(asked_tasks(settings.tasks, settings.metadata))
     with wrong_options():
         check_folds(request.folds)
         study = Study(

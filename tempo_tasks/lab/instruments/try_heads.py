@@ -219,26 +219,22 @@ def _write_configuration(request: TryHeadsRequest, run: Run, best: HeadSet, edit
     from tempo_attn import AttnScaleConfig
     from tempo_attn.files.strict_json import parse_json
     from tempo_attn.hub.model_names import shared_name
+    from tempo_tasks.lab.outcome import origin_of
 
     rows: Any = parse_json((run.folder / "try_heads.json").read_text())
     (tried,) = (row for row in rows if row["heads"] == len(best.heads))
-    prints = run.manifest.fingerprints
     AttnScaleConfig(
         mode=edit.mode,
         strength=edit.strength,
         layers=sorted(best.by_layer),
         heads=best.by_layer,
         queries=list(edit.rows),
-        base_model_name_or_path=shared_name(prints.model.name),
+        base_model_name_or_path=shared_name(run.manifest.fingerprints.model.name),
         provenance={
             "chosen": "heads by correlation of their attention with right answers, on one half of "
             "the clusters; tried on the other (tempo try-heads)",
             "trial": tried,
             "chosen_on": run.manifest.settings.of_command["chosen_on"],
-            "tasks": list(run.manifest.settings.tasks),
-            "data": prints.data,
-            "items": prints.items,
-            "model_weights": prints.model.weights,
-            "code": prints.code,
+            **origin_of(run.manifest),
         },
     ).save_pretrained(request.out)

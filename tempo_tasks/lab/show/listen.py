@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -27,19 +27,9 @@ def show(report: ListenReport) -> None:
 
 
 def _windows(report: ListenReport) -> Table:
-    shown = Table(title="the best head and layer, chosen on half of the clips, on the other half")
-    for column in ("items", "rows", "event", "reading", "layer.head"):
-        shown.add_column(column)
-    for column in (
-        "n",
-        "IoU (95 %)",
-        "chance",
-        "silence",
-        "other clips",
-        "centre in, %",
-        "error, s",
-    ):
-        shown.add_column(column, justify="right")
+    title = "the best head and layer, chosen on half of the clips, on the other half"
+    numbers = ("n", "IoU (95 %)", "chance", "silence", "other clips", "centre in, %", "error, s")
+    shown = _table(title, numbers)
     for row in report.best:
         shown.add_row(
             *_place(row),
@@ -55,17 +45,9 @@ def _windows(report: ListenReport) -> Table:
 
 
 def _answers(report: ListenReport) -> Table:
-    shown = Table(title="answers, %: attended where the window's centre lies in the event")
-    for column in ("items", "rows", "event", "reading", "layer.head"):
-        shown.add_column(column)
-    for column in (
-        "right",
-        "wrong, attended",
-        "wrong, not attended",
-        "attended if right",
-        "if wrong",
-    ):
-        shown.add_column(column, justify="right")
+    title = "answers, %: attended where the window's centre lies in the event"
+    numbers = ("right", "wrong, attended", "wrong, not attended", "attended if right", "if wrong")
+    shown = _table(title, numbers)
     for row in report.best:
         shown.add_row(
             *_place(row),
@@ -75,6 +57,15 @@ def _answers(report: ListenReport) -> Table:
             percent(row["hit_if_right"]),
             percent(row["hit_if_wrong"]),
         )
+    return shown
+
+
+def _table(title: str, numbers: Sequence[str]) -> Table:
+    shown = Table(title=title)
+    for column in ("items", "rows", "event", "reading", "layer.head"):
+        shown.add_column(column)
+    for column in numbers:
+        shown.add_column(column, justify="right")
     return shown
 
 

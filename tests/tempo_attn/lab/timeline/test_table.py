@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tempo_attn.errors import ConfigError
-from tempo_attn.lab.timeline.probes import predict_order, predict_times
+from tempo_attn.lab.timeline.probes import Scaled, predict_order, predict_times
 from tempo_attn.lab.timeline.records import EventTimes, TimelineRecord
 from tempo_attn.lab.timeline.rows import EventRows, Folds
 from tempo_attn.lab.timeline.scores import order_scores, time_scores
@@ -54,7 +54,7 @@ def class_offsets(rows, rng, size=3.0):
 
 
 def r2(rows, states, splits, probe="ridge", target=0):
-    predicted = predict_times(states, rows, splits, probe, 0)
+    predicted = predict_times(Scaled(states, splits, 0), rows, probe, 0)
     return time_scores(rows.times[:, target], predicted[:, target], rows.clusters)
 
 
@@ -80,7 +80,7 @@ def test_an_onset_beside_a_class_offset_is_found(probe, least):
     states += 0.05 * rng.normal(size=states.shape)
     folds = Folds.draw(rows.labels, rows.clusters, 4, 0)
     assert r2(rows, states, folds.both, probe)["r2"] > least
-    order = predict_order(states, rows, folds.both, probe, 0)
+    order = predict_order(Scaled(states, folds.both, 0), rows, probe, 0)
     scores = order_scores(rows.first_is_earlier, order, rows.clusters[rows.pairs[:, 0]])
     assert scores["accuracy_low"] > 0.6
 
@@ -107,7 +107,7 @@ def test_where_nothing_is_there_nothing_is_found():
         states = class_offsets(rows, rng) + rng.normal(size=(len(rows.labels), WIDTH))
         folds = Folds.draw(rows.labels, rows.clusters, 3, seed)
         above += r2(rows, states, folds.both)["r2_low"] > 0
-        order = predict_order(states, rows, folds.both, "ridge", 0)
+        order = predict_order(Scaled(states, folds.both, 0), rows, "ridge", 0)
         scores = order_scores(rows.first_is_earlier, order, rows.clusters[rows.pairs[:, 0]])
         off += not scores["accuracy_low"] <= 0.5 <= scores["accuracy_high"]
     assert above <= 3
